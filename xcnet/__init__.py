@@ -1,0 +1,1 @@
+"""xcnet: neural exchange-correlation functionals behind libxc's interface."""

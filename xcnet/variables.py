@@ -1,0 +1,152 @@
+"""libxc's conventions: constants, density variables, labels, component order and widths.
+
+This is the only module that knows them. Everything is derived from two facts: how many
+components each variable has, and that a derivative's components are the symmetric products of
+the variables' components in lexicographic order (rho2: aa, ab, bb).
+Source: libxc, S. Lehtola et al., SoftwareX 7, 1 (2018), doi:10.1016/j.softx.2017.11.002.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import combinations_with_replacement, product
+from math import factorial, prod
+from types import MappingProxyType
+
+UNPOLARIZED = 1
+POLARIZED = 2
+
+KINDS: Mapping[str, int] = MappingProxyType(
+    {"exchange": 0, "correlation": 1, "exchange-correlation": 2, "kinetic": 3}
+)
+FAMILY_LDA, FAMILY_GGA, FAMILY_MGGA, FAMILY_LCA, FAMILY_OEP = 1, 2, 4, 8, 16
+FAMILY_HYB_GGA, FAMILY_HYB_MGGA, FAMILY_HYB_LDA = 32, 64, 128
+FAMILIES: Mapping[str, int] = MappingProxyType(
+    {
+        "lda": FAMILY_LDA,
+        "gga": FAMILY_GGA,
+        "mgga": FAMILY_MGGA,
+        "lca": FAMILY_LCA,
+        "oep": FAMILY_OEP,
+        "hyb_gga": FAMILY_HYB_GGA,
+        "hyb_mgga": FAMILY_HYB_MGGA,
+        "hyb_lda": FAMILY_HYB_LDA,
+    }
+)
+
+FLAG_HAVE = (1, 2, 4, 8, 16)  # exc, vxc, fxc, kxc, lxc: index is the derivative order
+FLAG_1D, FLAG_2D, FLAG_3D = 32, 64, 128
+FLAG_HYB_CAM, FLAG_HYB_CAMY, FLAG_VV10, FLAG_HYB_LC, FLAG_HYB_LCY = 256, 512, 1024, 2048, 4096
+FLAG_STABLE, FLAG_DEVELOPMENT = 8192, 16384
+FLAG_NEEDS_LAPLACIAN, FLAG_NEEDS_TAU, FLAG_ENFORCE_FHC = 32768, 65536, 131072
+
+ORDERS = ("exc", "vxc", "fxc", "kxc", "lxc")
+
+#: Components of each variable for (unpolarized, polarized) densities. Descriptors of nonlocal
+#: functionals (``near_region``) are those of the total density: one component either way.
+COMPONENTS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"rho": (1, 2), "sigma": (1, 3), "lapl": (1, 2), "tau": (1, 2), "near_region": (1, 1)}
+)
+#: Value of one spin-resolved component when the closed-shell total is 1.
+CLOSED_SHELL_SHARE: Mapping[str, float] = MappingProxyType(
+    {"rho": 0.5, "sigma": 0.25, "lapl": 0.5, "tau": 0.5, "near_region": 1.0}
+)
+DESCRIPTORS = ("near_region",)
+FAMILY_VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"lda": ("rho",), "gga": ("rho", "sigma"), "mgga": ("rho", "sigma", "tau")}
+)
+
+
+def base_family(family: str) -> str:
+    """Family without the ``hyb_`` prefix: the one that decides the variables."""
+    return family.removeprefix("hyb_")
+
+
+def family_variables(family: str, laplacian: bool = False) -> tuple[str, ...]:
+    """Density variables of a family in libxc's order (rho, sigma, lapl, tau)."""
+    variables = FAMILY_VARIABLES[base_family(family)]
+    if laplacian:
+        return (*variables[:2], "lapl", *variables[2:])
+    return variables
+
+
+@cache
+def labels(variables: tuple[str, ...], order: int) -> tuple[str, ...]:
+    """Output labels of one derivative order, in libxc's order.
+
+    ``labels(("rho", "sigma"), 2) == ("v2rho2", "v2rhosigma", "v2sigma2")``; order 0 is ``zk``.
+    """
+    if order == 0:
+        return ("zk",)
+    prefix = "v" if order == 1 else f"v{order}"
+    return tuple(
+        prefix + "".join(name + (str(n) if n > 1 else "") for name, n in Counter(combo).items())
+        for combo in combinations_with_replacement(variables, order)
+    )
+
+
+@cache
+def powers(label: str) -> tuple[tuple[str, int], ...]:
+    """Variables and their powers in a label: ``v2rhosigma`` -> ``(("rho", 1), ("sigma", 1))``."""
+    if label == "zk":
+        return ()
+    rest = label[1:].lstrip("234")
+    found = []
+    while rest:
+        name = next((v for v in COMPONENTS if rest.startswith(v)), None)
+        if name is None:
+            raise ValueError(f"{label!r} is not an output label")
+        rest = rest[len(name) :]
+        digits = rest[: len(rest) - len(rest.lstrip("234"))]
+        rest = rest[len(digits) :]
+        found.append((name, int(digits or 1)))
+    return tuple(found)
+
+
+@cache
+def components(label: str, spin: int) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """Every component of a label as its (variable, index) factors, in libxc's order.
+
+    ``components("v2rho2", 2)`` is ``((rho 0, rho 0), (rho 0, rho 1), (rho 1, rho 1))``.
+    """
+    factors = [
+        [
+            tuple((name, i) for i in combo)
+            for combo in combinations_with_replacement(range(COMPONENTS[name][spin - 1]), n)
+        ]
+        for name, n in powers(label)
+    ]
+    return tuple(tuple(f for group in groups for f in group) for groups in product(*factors))
+
+
+def width(name: str, spin: int) -> int:
+    """Number of components of an input variable or an output label."""
+    if name in COMPONENTS:
+        return COMPONENTS[name][spin - 1]
+    return len(components(name, spin))
+
+
+@cache
+def fold_weights(label: str) -> tuple[float, ...]:
+    """Weights that contract a polarized output at a closed-shell density to the unpolarized one.
+
+    The chain rule of rho_s = rho/2, sigma_xy = sigma/4, tau_s = tau/2: each component counts with
+    the number of index permutations it stands for times the shares of its factors.
+    """
+    result = []
+    for factors in components(label, POLARIZED):
+        permutations = 1
+        for name, power in powers(label):
+            counts = Counter(i for n, i in factors if n == name)
+            permutations *= factorial(power) // prod(factorial(c) for c in counts.values())
+        result.append(permutations * prod(CLOSED_SHELL_SHARE[name] for name, _ in factors))
+    return tuple(result)
+
+
+def requested_labels(variables: tuple[str, ...], flags: Sequence[bool]) -> Iterator[str]:
+    """Labels of the orders whose flag is set, in libxc's order."""
+    for order, wanted in enumerate(flags):
+        if wanted:
+            yield from labels(variables, order)
