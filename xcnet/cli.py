@@ -1,0 +1,84 @@
+"""The command ``xcnet``: picks the subcommand's module, and turns errors into one line.
+
+A subcommand is a module with ``add_arguments(parser)`` and ``run(arguments) -> exit code``. It is
+imported only when it was asked for, and imports heavy packages only when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import xcnet
+from xcnet.errors import XCNetError
+
+EXIT_ERROR = 2  # 1 is "ran, but did not converge"
+EXIT_INTERRUPTED = 130
+
+#: Subcommand -> its module and its line of help.
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "list": ("xcnet.commands.list", "list functionals: neural ones and libxc's"),
+        "info": ("xcnet.commands.info", "show what is known of a functional"),
+        "cite": ("xcnet.commands.cite", "how to cite a functional"),
+        "models": ("xcnet.commands.models", "install, remove and locate neural functionals"),
+        "run": ("xcnet.job", "compare functionals on molecules, in PySCF"),
+        "train": ("xcnet.training.command", "train a functional from a recipe"),
+    }
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in words or bool(os.environ.get("XCNET_DEBUG"))
+    words = [word for word in words if word != "--debug"]
+    try:
+        chosen = next((word for word in words if not word.startswith("-")), "")
+        arguments = _parser(chosen).parse_args(words)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except XCNetError as error:
+        if debug:
+            raise
+        print(f"xcnet: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("xcnet: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has enough; Python's flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Parser that knows every subcommand's name and the chosen one's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="xcnet", description="Neural exchange-correlation functionals, served like libxc's."
+    )
+    parser.add_argument("--version", action="version", version=f"xcnet {xcnet.__version__}")
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="show the traceback of an error, anywhere on the line (or set XCNET_DEBUG)",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (module_name, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name == chosen:
+            module = importlib.import_module(module_name)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

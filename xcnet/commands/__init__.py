@@ -1,0 +1,1 @@
+"""Subcommands of ``xcnet`` that only look things up or move folders."""

@@ -1,0 +1,86 @@
+"""``xcnet info``: what is known of one functional."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from xcnet import libxc, registry, variables
+from xcnet.registry import Entry
+from xcnet.spec import FunctionalSpec
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.add_argument("name", help="name, alias or id: NN-r2SCAN, M06-L, 497 ...")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the facts, one to a line."""
+    facts = dict(_facts(registry.find(arguments.name)))
+    if arguments.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return 0
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        print(f"{key.ljust(width)}  {_text(value)}")
+    return 0
+
+
+def _facts(entry: Entry) -> Iterable[tuple[str, Any]]:
+    yield "name", entry.name
+    if entry.aliases:
+        yield "aliases", list(entry.aliases)
+    if not entry.composite:
+        yield "id", entry.id
+    yield "family", entry.family
+    yield "kind", entry.kind
+    yield "description", entry.description
+    yield "origin", entry.origin
+    if entry.spec is not None:
+        yield from _neural(entry.spec)
+    elif not entry.composite:
+        yield from _libxc(entry)
+    yield "citations", [c.doi or c.text for c in entry.citations]
+
+
+def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
+    record = spec.record
+    yield "inputs", list(spec.inputs)
+    yield "descriptors", record["descriptors"]
+    yield "derivatives", list(variables.ORDERS[: spec.highest_order + 1])
+    yield "thresholds", record["thresholds"]
+    yield "exact exchange", record["exact_exchange"] if spec.exact_exchange.is_hybrid else None
+    yield "dispersion", record["dispersion"]
+    yield "grid level", spec.grid_level
+    yield "elements", list(spec.elements)
+    yield "density range", list(spec.density_range)
+    yield "training", record["training"]
+    yield "license", spec.license
+    yield "folder", str(spec.folder)
+
+
+def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
+    functional = libxc.LibxcFunctional(entry.id, variables.UNPOLARIZED)
+    yield "inputs", list(functional.family_variables)
+    yield (
+        "derivatives",
+        [o for o, has in zip(variables.ORDERS, functional.orders, strict=True) if has],
+    )
+    if entry.family.startswith("hyb_"):
+        omega, alpha, beta = functional.cam_coef()
+        yield "exact exchange", {"omega": omega, "alpha": alpha, "beta": beta}
+    yield "library", f"libxc {libxc.version_string()}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value) or "none"
+    return str(value)
