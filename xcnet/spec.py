@@ -51,7 +51,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class ExactExchange:
-    """Hybrid parameters in libxc's meaning: exx coefficient, or omega, alpha, beta of CAM."""
+    """Hybrid parameters in libxc's meaning: ``coefficient`` of a global hybrid, or CAM's three."""
 
     coefficient: float = 0.0
     omega: float = 0.0
@@ -77,7 +77,7 @@ class NearRegion:
     cutoff: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionalSpec:
     """A functional as its folder describes it.
 
@@ -105,7 +105,10 @@ class FunctionalSpec:
     citations: tuple[Citation, ...]
     license: str
     files: Mapping[str, str]
-    record: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+    record: Mapping[str, Any] = field(repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return load_spec, (self.folder,)
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
@@ -337,12 +340,14 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
         "two derivative orders share one file": (
             len(set(spec.derivatives.values())) < len(spec.derivatives)
         ),
-        f"files lack {', '.join(sorted(needed - set(spec.files)))}": bool(
-            needed - set(spec.files)
-        ),
+        f"files lack {', '.join(sorted(needed - set(spec.files)))}": bool(needed - set(spec.files)),
         f"files list {RECORD}, which cannot hold its own hash": RECORD in spec.files,
         "a hyb_ family needs exact exchange, and only it may have any": (
             spec.family.startswith("hyb_") != spec.exact_exchange.is_hybrid
+        ),
+        "exact_exchange gives both a global coefficient and CAM parameters": bool(
+            spec.exact_exchange.coefficient
+            and (spec.exact_exchange.alpha or spec.exact_exchange.beta)
         ),
         f"domain.density [{low}, {high}] is not an increasing range": low >= high,
         "the grid-sum near_region needs a cutoff": any(

@@ -1,0 +1,176 @@
+"""Density arrays: validated input in libxc's layout, thresholds, closed-shell folding.
+
+Inside, every variable is a float64 array (N, k), k the number of components of the spin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet import variables
+from xcnet.errors import ArgumentTypeError, InputError, MissingInputError
+from xcnet.spec import Thresholds
+
+Array = npt.NDArray[np.float64]
+
+#: The clamp of spin densities never goes below this, whatever threshold a caller sets.
+SMALLEST_DENSITY = 1e-25
+
+
+def read_inputs(
+    given: Mapping[str, Any], needed: Sequence[str], spin: int, functional: str
+) -> dict[str, Array]:
+    """Check the density variables that a functional needs.
+
+    Parameters
+    ----------
+    given : mapping
+        Arrays of any shape in libxc's layout, point-major; the number of points is
+        ``rho.size / (1 or 2)``. Atomic units; ``sigma`` in order (aa, ab, bb), tau with 1/2.
+    needed : sequence of str
+        Labels that the functional needs; others are ignored.
+    spin : int
+        1 unpolarized, 2 polarized.
+    functional : str
+        Its name, for errors.
+
+    Returns
+    -------
+    dict
+        C-contiguous float64 arrays (N, k). The caller's arrays are never changed; they are
+        not copied where they have this form already.
+
+    Raises
+    ------
+    MissingInputError, InputError, ArgumentTypeError
+        Naming the label.
+    """
+    points = -1
+    result = {}
+    for label in needed:
+        if given.get(label) is None:
+            hint = f"; it needs {', '.join(needed)}" if len(needed) > 1 else ""
+            raise MissingInputError(
+                f"{functional}: the input lacks {label!r}{hint}",
+                functional=functional,
+                argument=label,
+                expected=tuple(needed),
+            )
+        array = _float_array(given[label], label, functional)
+        width = variables.width(label, spin)
+        if points < 0:
+            points = _number_of_points(array, width, functional)
+        if array.size != points * width:
+            raise InputError(
+                f"{functional}: {label!r} has {array.size} elements, expected {points * width} "
+                f"({points} points of {width} component{'s' * (width > 1)})",
+                functional=functional,
+                argument=label,
+                expected=points * width,
+                given=array.size,
+            )
+        _check_finite(array, label, width, functional)
+        result[label] = array.reshape(points, width)
+    return result
+
+
+def _float_array(value: Any, label: str, functional: str) -> Array:
+    try:
+        raw = np.asarray(value)
+        if raw.dtype.kind not in "fiub":
+            raise TypeError(f"values of type {raw.dtype}")
+        return np.ascontiguousarray(raw, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(
+            f"{functional}: {label!r} is not an array of real numbers: {error}",
+            functional=functional,
+            argument=label,
+        ) from error
+
+
+def _number_of_points(rho: Array, width: int, functional: str) -> int:
+    if rho.size % width:
+        raise InputError(
+            f"{functional}: 'rho' has {rho.size} elements, not a multiple of {width} "
+            "(spin up and down at each point)",
+            functional=functional,
+            argument="rho",
+            given=rho.size,
+        )
+    return rho.size // width
+
+
+def _check_finite(array: Array, label: str, width: int, functional: str) -> None:
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    first = int(np.argmin(finite.ravel()))
+    raise InputError(
+        f"{functional}: {label!r} has {int((~finite).sum())} values that are NaN or infinite, "
+        f"the first at point {first // width}",
+        functional=functional,
+        argument=label,
+        point=first // width,
+    )
+
+
+def spin_resolved(inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Closed-shell variables (N, 1) as their spin-resolved components (N, k)."""
+    result = {}
+    for label, array in inputs.items():
+        width = variables.width(label, variables.POLARIZED)
+        share = array * variables.CLOSED_SHELL_SHARE[label]
+        result[label] = np.repeat(share, width, axis=1) if width > 1 else share
+    return result
+
+
+def fold(label: str, values: Array) -> Array:
+    """Contract a polarized output (N, k) at a closed-shell density to the unpolarized (N, 1)."""
+    weights = np.array(variables.fold_weights(label))
+    return (values @ weights)[:, None]
+
+
+def clamp(
+    inputs: Mapping[str, Array], thresholds: Thresholds, enforce_fhc: bool
+) -> tuple[dict[str, Array], npt.NDArray[np.bool_]]:
+    """Clamp spin-resolved variables as libxc does.
+
+    Returns
+    -------
+    inputs : dict
+        New arrays: rho_s >= threshold, sigma_ss >= sigma_threshold^2, |sigma_ab| <= (sigma_aa +
+        sigma_bb)/2, tau_s >= tau_threshold, and with ``enforce_fhc`` sigma_ss <= 8 rho_s tau_s.
+    empty : (N,) bool
+        Points whose total density is below the threshold: every output there is exactly zero.
+    """
+    rho = inputs["rho"]
+    total = rho[:, 0] + rho[:, 1]
+    empty = ~((total >= thresholds.density) & (total > 0.0))
+    floor = max(thresholds.density, SMALLEST_DENSITY)
+    floors = np.maximum(0.5 * thresholds.zeta * total, floor)
+    clamped = dict(inputs)
+    rho = clamped["rho"] = np.maximum(rho, floors[:, None])
+    if "tau" in inputs:
+        clamped["tau"] = np.maximum(inputs["tau"], thresholds.tau)
+    if "sigma" in inputs:
+        tau = clamped["tau"] if enforce_fhc and "tau" in inputs else None
+        clamped["sigma"] = _clamp_sigma(inputs["sigma"], thresholds.sigma**2, rho, tau)
+    if "near_region" in inputs:
+        # The published definition clips the quadrature's rounding noise.
+        clamped["near_region"] = np.maximum(inputs["near_region"], 0.0)
+    return clamped, empty
+
+
+def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> Array:
+    same_spin = np.maximum(sigma[:, ::2], floor)
+    if tau is not None:
+        same_spin = np.minimum(same_spin, 8.0 * rho * tau)
+    mean = 0.5 * (same_spin[:, 0] + same_spin[:, 1])
+    result = np.empty_like(sigma)
+    result[:, ::2] = same_spin
+    result[:, 1] = np.clip(sigma[:, 1], -mean, mean)
+    return result

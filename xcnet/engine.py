@@ -1,0 +1,168 @@
+"""ONNX Runtime: sessions cached per process, chunks of points spread over threads.
+
+The only module that imports onnxruntime. A session runs on the thread that calls it, so
+several chunks run at once on one session, and results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet import variables
+from xcnet.errors import EngineError, InputError, MissingPackageError
+from xcnet.spec import FunctionalSpec
+
+Array = npt.NDArray[np.float64]
+
+#: Points per run of a graph: the intermediate arrays of one chunk stay in the cache.
+CHUNK = 2048
+THREADS_VARIABLE = "XCNET_NUM_THREADS"
+
+_threads: int | None = None
+
+
+def num_threads() -> int:
+    """Threads used: ``set_num_threads``, else XCNET_NUM_THREADS, OMP_NUM_THREADS, or all cores."""
+    if _threads is not None:
+        return _threads
+    for name in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").split(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        if text and name == THREADS_VARIABLE:
+            raise InputError(
+                f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
+                argument=THREADS_VARIABLE,
+                given=text,
+            )
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Set the number of threads of this process; None returns to the environment's choice."""
+    global _threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(
+            f"the number of threads must be a positive integer, not {threads!r}",
+            argument="threads",
+            given=threads,
+        )
+    _threads = threads
+
+
+def run(spec: FunctionalSpec, order: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Evaluate the graph of one derivative order on validated spin-resolved variables.
+
+    Parameters
+    ----------
+    spec : FunctionalSpec
+        The functional.
+    order : int
+        Highest derivative order wanted; lower ones come with it.
+    inputs : mapping
+        (N, k) float64 arrays of ``spec.variables``, clamped, N > 0.
+
+    Returns
+    -------
+    dict
+        Label -> (N, width) float64, ``zk`` per particle, derivatives of n*zk.
+    """
+    session, names = _session(spec, order)
+    feed = {name: inputs[name] for name in spec.variables}
+    try:
+        results: Sequence[Array] = session.run(names, feed)
+    except Exception as error:
+        # ONNX Runtime raises its own hierarchy, derived from Exception alone.
+        raise EngineError(
+            f"{spec.name}: ONNX Runtime failed on {spec.derivatives[variables.ORDERS[order]]}: "
+            f"{error}",
+            functional=spec.name,
+        ) from error
+    return dict(zip(names, results, strict=True))
+
+
+def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
+    """Call ``work`` on slices that cover ``points``, in parallel where it pays."""
+    slices = [slice(i, min(i + chunk, points)) for i in range(0, points, chunk)]
+    threads = min(num_threads(), len(slices))
+    if threads < 2:
+        for part in slices:
+            work(part)
+        return
+    # A pool per call: starting threads costs 0.1 ms against milliseconds of work, and nothing
+    # is left over that a fork could break.
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, part) for part in slices]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@lru_cache(maxsize=64)
+def _session(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
+    return _open(spec, order)
+
+
+# A session copied by fork holds locks of threads that are gone; the child opens its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_session.cache_clear)
+
+
+def _open(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError(
+            "neural functionals need the package onnxruntime: pip install onnxruntime"
+        ) from error
+    filename = spec.derivatives[variables.ORDERS[order]]
+    content = spec.read(filename)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            content, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise EngineError(
+            f"{spec.name}: {spec.folder / filename} is not a graph that ONNX Runtime "
+            f"{onnxruntime.__version__} can load: {error}",
+            functional=spec.name,
+            file=str(spec.folder / filename),
+        ) from error
+    labels = tuple(variables.requested_labels(spec.variables, [True] * (order + 1)))
+    _check_signature(spec, filename, session, labels)
+    return session, labels
+
+
+def _check_signature(
+    spec: FunctionalSpec, filename: str, session: Any, labels: tuple[str, ...]
+) -> None:
+    """Inputs and outputs must be what the record promises."""
+    given = {
+        (item.name, item.type, tuple(item.shape)[1:])
+        for item in (*session.get_inputs(), *session.get_outputs())
+    }
+    expected = {
+        (name, "tensor(double)", (variables.width(name, variables.POLARIZED),))
+        for name in (*spec.variables, *labels)
+    }
+    if given != expected:
+        raise EngineError(
+            f"{spec.name}: the inputs and outputs of {spec.folder / filename} differ from the "
+            f"record's: {sorted(map(str, given ^ expected))}",
+            functional=spec.name,
+            file=str(spec.folder / filename),
+        )

@@ -1,0 +1,181 @@
+"""Composite functionals: ``"0.75*NN-metaGGA + 0.25*HF"`` as weighted terms and exact exchange.
+
+Grammar: terms joined by ``+`` or ``-``, each ``[number*]NAME`` with NAME a registered functional,
+``HF``, ``LR_HF(omega)`` or ``SR_HF(omega)``. Names may contain dashes (``M06-L``): the longest
+registered name wins, and a minus sign needs a space before it.
+Exact exchange is kept in libxc's CAM form, alpha for all distances and beta for the short range:
+alpha + beta erfc(omega r), see doi:10.1016/j.softx.2017.11.002.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from xcnet import libxc, registry
+from xcnet.errors import ExpressionError
+from xcnet.registry import Entry
+
+_PLUS = re.compile(r"(?<![0-9][eE])\+")  # not the plus sign of 1e+2
+_TERM = re.compile(
+    r"^\s*(?P<sign>[+-]?)\s*"
+    r"(?:(?P<weight>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?"
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)\s*"
+    r"(?:\(\s*(?P<omega>[0-9]*\.?[0-9]+)\s*\))?\s*"
+    r"(?:\*\s*(?P<after>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?))?\s*$"
+)
+_EXACT_EXCHANGE = ("HF", "SR_HF", "LR_HF")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One functional and its weight."""
+
+    weight: float
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class ExactExchange:
+    """Fraction of exact exchange at all distances (alpha) and extra short-range part (beta).
+
+    ``omega`` (1/bohr) separates the ranges; 0 for a global hybrid.
+    """
+
+    alpha: float = 0.0
+    beta: float = 0.0
+    omega: float = 0.0
+
+    def scaled(self, weight: float) -> ExactExchange:
+        """The same exchange, ``weight`` times."""
+        return ExactExchange(self.alpha * weight, self.beta * weight, self.omega)
+
+    def plus(self, other: ExactExchange) -> ExactExchange:
+        """Sum of two; two different range separations cannot be added."""
+        omegas = {x.omega for x in (self, other) if x.beta}
+        if len(omegas) > 1:
+            raise ExpressionError(
+                f"two different range separations, omega = {' and '.join(map(str, omegas))} "
+                "1/bohr, cannot be mixed",
+                given=sorted(omegas),
+            )
+        return ExactExchange(
+            self.alpha + other.alpha, self.beta + other.beta, omegas.pop() if omegas else 0.0
+        )
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Weighted terms, the exact exchange of the whole, and VV10's (b, C) if a term brings it."""
+
+    text: str
+    terms: tuple[Term, ...]
+    exact_exchange: ExactExchange = ExactExchange()
+    vv10: tuple[float, float] | None = None
+
+
+def parse(text: str) -> Expression:
+    """Read an expression; the exact exchange of hybrid terms is included, scaled.
+
+    Raises
+    ------
+    ExpressionError
+        The text cannot be read.
+    UnknownFunctionalError
+        A name is not registered.
+    """
+    single = _single(text)
+    pieces = [(1.0, single)] if single else _pieces(text)
+    weights: dict[Entry, float] = {}
+    exchange = ExactExchange()
+    nonlocal_parts: list[tuple[float, float, float]] = []
+    for weight, item in pieces:
+        if isinstance(item, ExactExchange):
+            exchange = exchange.plus(item.scaled(weight))
+            continue
+        for entry in _parts(item):
+            weights[entry] = weights.get(entry, 0.0) + weight
+            exchange = exchange.plus(exact_exchange(entry).scaled(weight))
+            nonlocal_parts += [(weight, *vv10) for vv10 in _vv10(entry)]
+    if nonlocal_parts and (len(nonlocal_parts) > 1 or nonlocal_parts[0][0] != 1.0):
+        raise ExpressionError(
+            f"{text!r}: a functional with VV10 correlation cannot be scaled or added to another "
+            "one with VV10",
+            given=text,
+        )
+    terms = tuple(Term(weight, entry) for entry, weight in weights.items())
+    return Expression(text, terms, exchange, nonlocal_parts[0][1:] if nonlocal_parts else None)
+
+
+def _single(text: str) -> Entry | None:
+    """Entry of a text that is one bare name; a name may hold dashes, so this is tried first."""
+    if re.search(r"[*()+,\s]", text.strip()) or text.strip().upper() in _EXACT_EXCHANGE:
+        return None
+    return registry.find(text)
+
+
+def _pieces(text: str) -> list[tuple[float, Entry | ExactExchange]]:
+    if "," in text:
+        raise ExpressionError(
+            f"{text!r}: a comma separates functionals; join the parts of one with '+'", given=text
+        )
+    # A minus sign that subtracts becomes "+-", so that one split serves both.
+    chunks = _PLUS.split(re.sub(r"(?<=[\w)])\s+-\s*(?=[\w.])", " +-", text))
+    return [_term(chunk, text) for chunk in chunks]
+
+
+def _term(chunk: str, text: str) -> tuple[float, Entry | ExactExchange]:
+    match = _TERM.match(chunk)
+    if match is None or (match["weight"] and match["after"]):
+        raise ExpressionError(
+            f"{text!r}: cannot read the term {chunk.strip()!r}; write terms as number*NAME, "
+            "joined by + or - with a space before the minus sign",
+            given=chunk,
+        )
+    weight = float(match["weight"] or match["after"] or 1.0)
+    weight = -weight if match["sign"] == "-" else weight
+    name = match["name"]
+    if name.upper().replace("-", "_") in _EXACT_EXCHANGE:
+        return weight, _hartree_fock(name.upper().replace("-", "_"), match["omega"], text)
+    if match["omega"]:
+        raise ExpressionError(
+            f"{text!r}: only SR_HF and LR_HF take a parameter, not {name!r}", given=chunk
+        )
+    return weight, registry.find(name)
+
+
+def _hartree_fock(name: str, omega: str | None, text: str) -> ExactExchange:
+    if name == "HF":
+        if omega is not None:
+            raise ExpressionError(f"{text!r}: HF takes no parameter", given=text)
+        return ExactExchange(alpha=1.0)
+    if omega is None or float(omega) <= 0.0:
+        raise ExpressionError(
+            f"{text!r}: {name} needs its range, e.g. {name}(0.3) with omega in 1/bohr", given=text
+        )
+    if name == "SR_HF":
+        return ExactExchange(beta=1.0, omega=float(omega))
+    return ExactExchange(alpha=1.0, beta=-1.0, omega=float(omega))
+
+
+def _parts(entry: Entry) -> list[Entry]:
+    return [registry.find(part) for part in entry.parts] if entry.composite else [entry]
+
+
+def exact_exchange(entry: Entry) -> ExactExchange:
+    """Exact exchange that belongs to a functional."""
+    if entry.spec is not None:
+        own = entry.spec.exact_exchange
+        return ExactExchange(own.coefficient + own.alpha, own.beta, own.omega)
+    functional = libxc.LibxcFunctional(entry.id, 1)
+    if not entry.family.startswith("hyb_"):
+        return ExactExchange()
+    omega, alpha, beta = functional.cam_coef()
+    return ExactExchange(alpha, beta, omega if beta else 0.0)
+
+
+def _vv10(entry: Entry) -> list[tuple[float, float]]:
+    if entry.spec is not None:
+        return []
+    b, c = libxc.LibxcFunctional(entry.id, 1).nlc_coef()
+    return [(b, c)] if b or c else []

@@ -1,0 +1,176 @@
+"""The two kinds of functional that can be evaluated: a neural graph and one of libxc's.
+
+Both offer the same few members, so that `functional` can add them with weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from xcnet import density, engine, libxc, variables
+from xcnet.density import Array
+from xcnet.errors import EngineError, InputError
+from xcnet.registry import Entry
+from xcnet.spec import FunctionalSpec
+
+
+class TermFunctional(Protocol):
+    """A functional of one spin that fills chunks of points."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Density variables it needs, in libxc's order."""
+
+    @property
+    def flags(self) -> int:
+        """libxc's flag bits."""
+
+    def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
+        """Outputs (N, width) of those labels that this functional has; zk is per particle."""
+
+    def set_threshold(self, variable: str, value: float) -> None:
+        """Set the floor of ``density``, ``zeta``, ``sigma`` (of the norm) or ``tau``."""
+
+    def set_fhc_enforcement(self, on: bool) -> None:
+        """Clamp sigma_ss <= 8 rho_s tau_s, or not."""
+
+
+def open_term(entry: Entry, spin: int) -> NeuralTerm | LibxcTerm:
+    """Functional of a registry entry that is not composite."""
+    if entry.spec is not None:
+        return NeuralTerm(entry.spec, spin)
+    return LibxcTerm(entry.id, spin)
+
+
+class NeuralTerm:
+    """A functional folder's graphs behind libxc's thresholds and spin folding."""
+
+    def __init__(self, spec: FunctionalSpec, spin: int) -> None:
+        self.spec = spec
+        self._spin = spin
+        self._thresholds = spec.thresholds
+        self._enforce_fhc = spec.enforce_fhc
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Density variables and descriptors of the graphs."""
+        return self.spec.variables
+
+    @property
+    def flags(self) -> int:
+        """libxc's flag bits, as far as they apply."""
+        spec = self.spec
+        bits = sum(variables.FLAG_HAVE[: spec.highest_order + 1]) | variables.FLAG_3D
+        if spec.exact_exchange.beta:
+            bits |= variables.FLAG_HYB_CAM
+        if "lapl" in spec.inputs:
+            bits |= variables.FLAG_NEEDS_LAPLACIAN
+        if "tau" in spec.inputs:
+            bits |= variables.FLAG_NEEDS_TAU
+        if self._enforce_fhc:
+            bits |= variables.FLAG_ENFORCE_FHC
+        return bits
+
+    def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
+        """See `TermFunctional.evaluate`.
+
+        Raises
+        ------
+        EngineError
+            The graph cannot be run, or gives NaN or infinity at a point.
+        """
+        unpolarized = self._spin == variables.UNPOLARIZED
+        inputs = density.spin_resolved(chunk) if unpolarized else chunk
+        inputs, empty = density.clamp(inputs, self._thresholds, self._enforce_fhc)
+        order = max(
+            order
+            for order in range(self.spec.highest_order + 1)
+            if any(label in labels for label in variables.labels(self.spec.variables, order))
+        )
+        values = engine.run(self.spec, order, inputs)
+        any_empty = bool(empty.any())
+        result = {}
+        for label in values.keys() & set(labels):
+            value = values[label]
+            if any_empty:
+                value[empty] = 0.0
+            if not np.isfinite(value).all():
+                raise self._not_finite(label, value, chunk)
+            result[label] = density.fold(label, value) if unpolarized else value
+        return result
+
+    def _not_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> EngineError:
+        bad = int(np.argmin(np.isfinite(value).all(axis=1)))
+        point = {name: array[bad].tolist() for name, array in chunk.items()}
+        return EngineError(
+            f"{self.spec.name}: {label} is not finite at the point {point}: the functional "
+            "cannot be used for this density; report it to its author",
+            functional=self.spec.name,
+            label=label,
+            point=point,
+        )
+
+    def set_threshold(self, variable: str, value: float) -> None:
+        """Set one floor; 0 leaves it as it is, as in libxc."""
+        if not value >= 0.0:
+            raise InputError(
+                f"{self.spec.name}: the {variable} threshold must be 0 or more, not {value}",
+                functional=self.spec.name,
+                argument=f"{variable} threshold",
+                given=value,
+            )
+        if value > 0.0:
+            self._thresholds = dataclasses.replace(self._thresholds, **{variable: value})
+
+    def set_fhc_enforcement(self, on: bool) -> None:
+        """Clamp sigma_ss <= 8 rho_s tau_s, or not."""
+        self._enforce_fhc = on
+
+
+class LibxcTerm:
+    """One of libxc's functionals."""
+
+    def __init__(self, number: int, spin: int) -> None:
+        self.libxc = libxc.LibxcFunctional(number, spin)
+        self._spin = spin
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Density variables that libxc reads."""
+        return self.libxc.family_variables
+
+    @property
+    def flags(self) -> int:
+        """libxc's flag bits."""
+        return self.libxc.flags
+
+    def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
+        """See `TermFunctional.evaluate`."""
+        points = len(chunk["rho"])
+        own = {name for order in range(5) for name in variables.labels(self.variables, order)}
+        outputs = {
+            label: np.zeros((points, variables.width(label, self._spin)))
+            for label in labels
+            if label in own
+        }
+        inputs = {name: np.ascontiguousarray(chunk[name]) for name in self.variables}
+        self.libxc.evaluate(inputs, outputs)
+        return outputs
+
+    def set_threshold(self, variable: str, value: float) -> None:
+        """Set one floor; 0 leaves it as it is."""
+        setters = {
+            "density": self.libxc.set_dens_threshold,
+            "zeta": self.libxc.set_zeta_threshold,
+            "sigma": self.libxc.set_sigma_threshold,
+            "tau": self.libxc.set_tau_threshold,
+        }
+        setters[variable](value)
+
+    def set_fhc_enforcement(self, on: bool) -> None:
+        """Clamp sigma_ss <= 8 rho_s tau_s, or not (libxc 7)."""
+        self.libxc.set_fhc_enforcement(on)
