@@ -133,7 +133,7 @@ class Network(nn.Module):
         tau: Tensor | None = None,
         near_region: Tensor | None = None,
     ) -> Tensor:
-        """Inputs in libxc's layout, spin resolved (N, k); returns (N, 1)."""
+        """Return (N, 1); inputs in libxc's layout, spin resolved (N, k)."""
         up, down = rho[:, 0:1], rho[:, 1:2]
         n = up + down
         z = (up - down) / (n + TINY)

@@ -1,0 +1,70 @@
+"""What several test files share: an isolated user, and the published networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xcnet import registry
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """User's folder of this test process: empty, whatever the person running the tests has."""
+    home = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(home))
+        patch.delenv("XCNET_MODEL_PATH", raising=False)
+        registry.refresh()
+        yield registry.user_folder()
+    registry.refresh()
+
+
+@pytest.fixture(scope="session")
+def nagai2020_weights() -> Path:
+    """Folder of the authors' four files: XCNET_NAGAI2020, or shared/ beside the checkout."""
+    given = os.environ.get("XCNET_NAGAI2020")
+    folder = Path(given) if given else ROOT.parent / "shared" / "nagai2020"
+    if (folder / "NNmGGA").is_file():
+        return folder
+    reason = f"the published weights are not in {folder}; XCNET_NAGAI2020 names another folder"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def nagai2020_models(
+    nagai2020_weights: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Path:
+    """Folder of the four published functionals, converted once for all test processes.
+
+    Put it on ``XCNET_MODEL_PATH`` to find them by name.
+    """
+    import fcntl
+
+    from xcnet.training import nagai2020
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    folder = shared / "nagai2020"
+    with (shared / "nagai2020.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            making = shared / "nagai2020.part"
+            making.mkdir()
+            nagai2020.convert(nagai2020_weights, making)
+            making.rename(folder)
+    return folder
+
+
+@pytest.fixture
+def published(nagai2020_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the four published functionals known by name during one test; returns their folder."""
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(nagai2020_models))
+    return nagai2020_models
