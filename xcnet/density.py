@@ -131,7 +131,8 @@ def spin_resolved(inputs: Mapping[str, Array]) -> dict[str, Array]:
 def fold(label: str, values: Array) -> Array:
     """Contract a polarized output (N, k) at a closed-shell density to the unpolarized (N, 1)."""
     weights = np.array(variables.fold_weights(label))
-    return (values @ weights)[:, None]
+    folded: Array = (values @ weights)[:, None]
+    return folded
 
 
 def clamp(

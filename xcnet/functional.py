@@ -23,7 +23,7 @@ from xcnet.errors import (
 )
 from xcnet.expression import ExactExchange, Expression
 from xcnet.spec import Citation
-from xcnet.terms import LibxcTerm, NeuralTerm, open_term
+from xcnet.terms import LibxcTerm, open_term
 
 _SPINS = {"unpolarized": variables.UNPOLARIZED, "polarized": variables.POLARIZED}
 _HYBRID_FAMILIES = (

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from . import variables
 from ._libxc_library import (
+    ENVIRONMENT_VARIABLE,
     OLDEST_MAJOR,
     Handle,
     Library,
@@ -43,6 +44,8 @@ from .errors import (
 )
 
 __all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "ENVIRONMENT_VARIABLE",
     "Library",
     "LibxcFunctional",
     "Reference",
