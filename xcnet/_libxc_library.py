@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import variables
 from ._libxc_signatures import declare
 from .errors import (
     ArgumentTypeError,
@@ -123,6 +124,12 @@ class Library:
         """Name of every functional by its number."""
         return MappingProxyType({number: name for name, number in self.names.items()})
 
+    @cached_property
+    def marks_tau(self) -> bool:
+        """Whether meta-GGAs have the flag NEEDS_TAU; libxc 5 is older than the flag."""
+        handle = Handle(self.core, self.names["mgga_x_tpss"], variables.UNPOLARIZED)
+        return bool(self.core.xc_func_info_get_flags(handle.info) & variables.FLAG_NEEDS_TAU)
+
     def find(self, name_or_id: str | int) -> int:
         """Return the number of a functional; names in any case, with or without ``XC_``.
 
@@ -224,7 +231,7 @@ def version_string() -> str:
 def reference() -> Reference:
     """Citation of libxc itself; its BibTeX entry is not in the library."""
     core = library().core
-    # libxc 5 and 6 lack the key; the article is the same.
+    # libxc 5 lacks the key; the article is the same.
     key = core.xc_reference_key() if library().has("xc_reference_key") else b"Lehtola2018_1"
     return Reference(decode(core.xc_reference()), "", decode(core.xc_reference_doi()), decode(key))
 

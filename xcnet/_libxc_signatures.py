@@ -85,7 +85,7 @@ REQUIRED: Mapping[str, Signature] = MappingProxyType(
         },
     }
 )
-#: Functions of libxc 7 that older versions lack.
+#: Functions that older versions lack: keys came with libxc 6, the last one with 7.
 OPTIONAL: Mapping[str, Signature] = MappingProxyType(
     {
         "xc_reference_key": (_STRING, ()),

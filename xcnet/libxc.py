@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from . import variables
 from ._libxc_library import (
     ENVIRONMENT_VARIABLE,
-    OLDEST_MAJOR,
     Handle,
     Library,
     Reference,
@@ -44,7 +43,6 @@ from .errors import (
 )
 
 __all__ = [
-    "ENVIRONMENT_VARIABLE",
     "ENVIRONMENT_VARIABLE",
     "Library",
     "LibxcFunctional",
@@ -83,8 +81,8 @@ class LibxcFunctional:
     Attributes
     ----------
     number, kind, family, flags : int
-        As in libxc, see :mod:`xcnet.variables`. The flag NEEDS_TAU, which libxc 5 lacks, is set
-        there too.
+        As in libxc, see :mod:`xcnet.variables`. The flag NEEDS_TAU is set also where libxc is
+        older than the flag.
     needs_laplacian, needs_tau : bool
         Whether the functional depends on these.
     orders : tuple of bool
@@ -98,10 +96,11 @@ class LibxcFunctional:
     def __init__(self, name_or_id: str | int, spin: int) -> None:
         if spin not in (variables.UNPOLARIZED, variables.POLARIZED):
             raise SpinError(f"spin {spin!r} is neither 1 (unpolarized) nor 2 (polarized)")
-        self.number = library().find(name_or_id)
+        self._library = library()
+        self._core = self._library.core
+        self.number = self._library.find(name_or_id)
         self.spin = int(spin)
-        self.name = library().numbers[self.number]
-        self._core = library().core
+        self.name = self._library.numbers[self.number]
         self._settings: dict[str, Any] = {}
         self._handle = Handle(self._core, self.number, self.spin)
         info = self._handle.info
@@ -122,7 +121,7 @@ class LibxcFunctional:
         """Bit mask of what the functional has, as this build of libxc was compiled."""
         handle = self._handle
         flags = int(self._core.xc_func_info_get_flags(handle.info))
-        if library().version[0] == OLDEST_MAJOR and self._base == "mgga":
+        if self._base == "mgga" and not self._library.marks_tau:
             flags |= variables.FLAG_NEEDS_TAU
         return flags
 
@@ -138,7 +137,7 @@ class LibxcFunctional:
             if not found:
                 return
             bibtex = decode(core.xc_func_reference_get_bibtex(found))
-            if library().has("xc_func_reference_get_key"):
+            if self._library.has("xc_func_reference_get_key"):
                 key = decode(core.xc_func_reference_get_key(found))
             else:
                 match = re.match(r"\s*@\w+\{\s*([^,\s]+)", bibtex)
@@ -248,9 +247,9 @@ class LibxcFunctional:
 
     def set_fhc_enforcement(self, on: bool) -> None:
         """Enforce the Fermi hole curvature sigma_ss <= 8 rho_s tau_s, or not (libxc 7)."""
-        if not library().has("xc_func_set_fhc_enforcement"):
+        if not self._library.has("xc_func_set_fhc_enforcement"):
             raise UnsupportedError(
-                f"libxc {library().version_string} cannot change the Fermi hole curvature "
+                f"libxc {self._library.version_string} cannot change the Fermi hole curvature "
                 "enforcement; libxc 7 can",
                 functional=self.name,
             )
@@ -358,8 +357,8 @@ class LibxcFunctional:
     def _refuse(self, order: int) -> None:
         available = [name for name, have in zip(variables.ORDERS, self.orders, strict=True) if have]
         raise DerivativeError(
-            f"{self.name} has no {variables.ORDERS[order]} in libxc {library().version_string} "
-            f"at {library().path}; available: {', '.join(available)}",
+            f"{self.name} has no {variables.ORDERS[order]} in libxc {self._library.version_string} "
+            f"at {self._library.path}; available: {', '.join(available)}",
             functional=self.name,
             given=variables.ORDERS[order],
         )

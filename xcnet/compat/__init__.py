@@ -1,0 +1,1 @@
+"""Module surfaces of other packages, so that programs written for them run on xcnet."""

@@ -1,0 +1,53 @@
+"""``pylibxc.flags``: libxc's constants under the names of its C header."""
+
+from __future__ import annotations
+
+from xcnet import variables
+
+XC_UNPOLARIZED = variables.UNPOLARIZED
+XC_POLARIZED = variables.POLARIZED
+
+XC_NON_RELATIVISTIC = 0
+XC_RELATIVISTIC = 1
+
+XC_EXCHANGE = variables.KINDS["exchange"]
+XC_CORRELATION = variables.KINDS["correlation"]
+XC_EXCHANGE_CORRELATION = variables.KINDS["exchange-correlation"]
+XC_KINETIC = variables.KINDS["kinetic"]
+
+XC_FAMILY_UNKNOWN = -1
+XC_FAMILY_LDA = variables.FAMILY_LDA
+XC_FAMILY_GGA = variables.FAMILY_GGA
+XC_FAMILY_MGGA = variables.FAMILY_MGGA
+XC_FAMILY_LCA = variables.FAMILY_LCA
+XC_FAMILY_OEP = variables.FAMILY_OEP
+XC_FAMILY_HYB_GGA = variables.FAMILY_HYB_GGA
+XC_FAMILY_HYB_MGGA = variables.FAMILY_HYB_MGGA
+XC_FAMILY_HYB_LDA = variables.FAMILY_HYB_LDA
+
+(
+    XC_FLAGS_HAVE_EXC,
+    XC_FLAGS_HAVE_VXC,
+    XC_FLAGS_HAVE_FXC,
+    XC_FLAGS_HAVE_KXC,
+    XC_FLAGS_HAVE_LXC,
+) = variables.FLAG_HAVE
+XC_FLAGS_HAVE_ALL = sum(variables.FLAG_HAVE)
+XC_FLAGS_1D = variables.FLAG_1D
+XC_FLAGS_2D = variables.FLAG_2D
+XC_FLAGS_3D = variables.FLAG_3D
+XC_FLAGS_HYB_CAM = variables.FLAG_HYB_CAM
+XC_FLAGS_HYB_CAMY = variables.FLAG_HYB_CAMY
+XC_FLAGS_VV10 = variables.FLAG_VV10
+XC_FLAGS_HYB_LC = variables.FLAG_HYB_LC
+XC_FLAGS_HYB_LCY = variables.FLAG_HYB_LCY
+XC_FLAGS_STABLE = variables.FLAG_STABLE
+XC_FLAGS_DEVELOPMENT = variables.FLAG_DEVELOPMENT
+XC_FLAGS_NEEDS_LAPLACIAN = variables.FLAG_NEEDS_LAPLACIAN
+XC_FLAGS_NEEDS_TAU = variables.FLAG_NEEDS_TAU
+XC_FLAGS_ENFORCE_FHC = variables.FLAG_ENFORCE_FHC
+
+XC_TAU_EXPLICIT = 0
+XC_TAU_EXPANSION = 1
+
+XC_MAX_REFERENCES = 5
