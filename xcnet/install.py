@@ -72,8 +72,8 @@ def remove(name: str) -> Path:
         The user's folder has no functional of this name, alias or id.
     """
     root = registry.user_folder()
+    folder = _installed(root, name)
     with _staging(root) as staging:
-        folder = _installed(root, name)
         # One rename takes it away whole; what is left of the staging folder is deleted later.
         folder.rename(staging / folder.name)
     registry.refresh()
@@ -165,7 +165,8 @@ def _refuse_taken_names(spec: FunctionalSpec, root: Path) -> None:
 def _installed(root: Path, name: str) -> Path:
     """Folder in the user's folder with this name, alias or id; it may be a broken one."""
     wanted = registry.normalize(name)
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = root.iterdir() if root.is_dir() else ()
+    folders = sorted(p for p in found if p.is_dir() and not p.name.startswith("."))
     for folder in folders:
         if wanted in _names(folder):
             return folder

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from xcnet import libxc, registry, variables
+from xcnet import expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
 
@@ -42,7 +43,7 @@ def _facts(entry: Entry) -> Iterable[tuple[str, Any]]:
     yield "origin", entry.origin
     if entry.spec is not None:
         yield from _neural(entry.spec)
-    elif not entry.composite:
+    else:
         yield from _libxc(entry)
     yield "citations", [c.doi or c.text for c in entry.citations]
 
@@ -64,15 +65,22 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
 
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
-    functional = libxc.LibxcFunctional(entry.id, variables.UNPOLARIZED)
-    yield "inputs", list(functional.family_variables)
+    whole = expression.parse(entry.name)
+    parts = [libxc.LibxcFunctional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
+    needed = {name for part in parts for name in part.family_variables}
+    yield "inputs", [name for name in variables.COMPONENTS if name in needed]
     yield (
         "derivatives",
-        [o for o, has in zip(variables.ORDERS, functional.orders, strict=True) if has],
+        [
+            order
+            for order, flag in zip(variables.ORDERS, variables.FLAG_HAVE, strict=True)
+            if all(part.flags & flag for part in parts)
+        ],
     )
-    if entry.family.startswith("hyb_"):
-        omega, alpha, beta = functional.cam_coef()
-        yield "exact exchange", {"omega": omega, "alpha": alpha, "beta": beta}
+    if whole.exact_exchange.alpha or whole.exact_exchange.beta:
+        yield "exact exchange", asdict(whole.exact_exchange)
+    if whole.vv10:
+        yield "VV10", {"b": whole.vv10[0], "C": whole.vv10[1]}
     yield "library", f"libxc {libxc.version_string()}"
 
 

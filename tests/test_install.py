@@ -1,0 +1,283 @@
+"""Installing functionals: bad servers, bad folders, interruptions; all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import http.server
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xcnet import download, install, registry
+from xcnet.errors import InstallError, ModelError, UnknownFunctionalError
+from xcnet.training import nagai2020
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by the first part of the path, in the ways that servers go wrong."""
+
+    def do_GET(self) -> None:
+        behaviour = self.path.split("/")[1]
+        if behaviour == "missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if behaviour == "good":
+            self.wfile.write(CONTENT)
+        elif behaviour == "truncated":
+            self.wfile.write(CONTENT[:100])
+        elif behaviour == "lying":
+            self.wfile.write(CONTENT[:-1] + b"!")
+        elif behaviour == "silent":
+            self.server.release.wait(10)  # type: ignore[attr-defined]
+
+    def log_message(self, *args: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Base URL of a server on this machine."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.release = threading.Event()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.release.set()  # type: ignore[attr-defined]
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """User's folder of one test (not made yet)."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    registry.refresh()
+    yield registry.user_folder()
+    registry.refresh()
+
+
+def _contents(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.name != ".lock") if folder.exists() else []
+
+
+@pytest.fixture
+def functional_folder(nagai2020_models: Path, tmp_path: Path) -> Path:
+    """A finished functional folder that may be damaged."""
+    name = nagai2020.NAMES[0]
+    return Path(shutil.copytree(nagai2020_models / name, tmp_path / "incoming" / name))
+
+
+def test_download(server: str) -> None:
+    assert download.fetch(f"{server}/good/file", SHA256, 10_000) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ("truncated", "100 bytes.*truncated"),
+        ("lying", "expected " + SHA256),
+        ("missing", "404"),
+        ("silent", "timed out"),
+    ],
+)
+def test_bad_servers(server: str, behaviour: str, message: str) -> None:
+    with pytest.raises(InstallError, match=message):
+        download.fetch(f"{server}/{behaviour}/file", SHA256, 10_000, timeout=0.5)
+
+
+def test_too_large(server: str) -> None:
+    with pytest.raises(InstallError, match="larger than 100 bytes"):
+        download.fetch(f"{server}/good/file", SHA256, 100)
+
+
+def test_proxy_variables_are_respected(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"{server}/")
+    monkeypatch.delenv("no_proxy", raising=False)
+    # The proxy gets the whole URL as the path, so its first part is empty: an empty answer.
+    with pytest.raises(InstallError, match="0 bytes"):
+        download.fetch("http://weights.invalid/file", SHA256, 10_000, timeout=2)
+
+
+def test_unreachable_names_the_offline_way(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        base = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(InstallError, match=r"cannot be downloaded(.|\n)*--from FOLDER"):
+            nagai2020.convert(None, tmp_path, base_url=base)
+    assert _contents(tmp_path) == []
+
+
+def test_default_is_tls_and_pinned() -> None:
+    assert nagai2020.BASE_URL.startswith("https://")
+    assert nagai2020.BASE_URL.endswith(nagai2020.COMMIT)
+
+
+def test_altered_local_weights(nagai2020_weights: Path, tmp_path: Path, home: Path) -> None:
+    for published in nagai2020.PUBLISHED:
+        shutil.copy(nagai2020_weights / published.file, tmp_path)
+    altered = tmp_path / "NNNRA"
+    data = bytearray(altered.read_bytes())
+    data[5000] ^= 1
+    altered.chmod(0o644)
+    altered.write_bytes(data)
+    with pytest.raises(InstallError, match=r"NNNRA.*SHA-256"):
+        install.install("nagai2020", folder=tmp_path)
+    altered.unlink()
+    with pytest.raises(InstallError, match="NNNRA cannot be read: No such file"):
+        install.install("nagai2020", folder=tmp_path)
+    assert _contents(home) == []
+
+
+def test_collection_all_or_none(
+    nagai2020_models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+
+    def convert(source: Path | None, folder: Path, report: object) -> None:
+        for name in nagai2020.NAMES:
+            copied.append(name)
+            if len(copied) == 3:
+                raise OSError(errno.ENOSPC, "No space left on device", str(folder / name))
+            shutil.copytree(nagai2020_models / name, folder / name)
+
+    monkeypatch.setattr(nagai2020, "convert", convert)
+    with pytest.raises(InstallError, match=r"No space left on device\. Nothing was changed"):
+        install.install("nagai2020")
+    assert _contents(home) == []
+
+    specs = install.install("nagai2020")
+    assert [spec.name for spec in specs] == list(nagai2020.NAMES)
+    assert _contents(home) == sorted(nagai2020.NAMES)
+    assert registry.find("nn_metagga_nagai2020").origin == "user"
+    with pytest.raises(InstallError, match="already installed"):
+        install.install("nagai2020")
+
+    # An altered one counts as not installed; all are made again.
+    (home / nagai2020.NAMES[1] / "exc.onnx").write_bytes(b"")
+    assert len(install.install("NAGAI2020")) == 4
+    assert len(install.install("nagai2020", force=True)) == 4
+    assert _contents(home) == sorted(nagai2020.NAMES)
+
+
+def test_interrupt_between_the_moves_changes_nothing(
+    nagai2020_models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(source: Path | None, folder: Path, report: object) -> None:
+        for name in nagai2020.NAMES:
+            shutil.copytree(nagai2020_models / name, folder / name)
+
+    monkeypatch.setattr(nagai2020, "convert", convert)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self.name == nagai2020.NAMES[2] and self.parent.name.startswith(".staging"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            install.install("nagai2020")
+    assert _contents(home) == []
+
+
+def test_install_and_remove_a_folder(functional_folder: Path, home: Path) -> None:
+    (spec,) = install.install(str(functional_folder))
+    assert spec.folder == home / spec.name
+    with pytest.raises(InstallError, match="already installed"):
+        install.install(str(functional_folder))
+    install.install(str(functional_folder), force=True)
+    assert install.remove("nn-lsda-NAGAI2020") == spec.folder
+    assert _contents(home) == []
+    with pytest.raises(UnknownFunctionalError, match="installed: nothing"):
+        install.remove("NN-LSDA-Nagai2020")
+
+
+def test_remove_takes_only_from_the_users_folder(home: Path) -> None:
+    with pytest.raises(UnknownFunctionalError, match="not installed in"):
+        install.remove("B3LYP")
+
+
+def test_a_broken_folder_can_be_removed(functional_folder: Path, home: Path) -> None:
+    (spec,) = install.install(str(functional_folder))
+    (spec.folder / "model.json").unlink()
+    install.remove(spec.name)
+    assert _contents(home) == []
+
+
+def test_altered_folder_is_refused(functional_folder: Path, home: Path) -> None:
+    graph = functional_folder / "vxc.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"vxc\.onnx is altered"):
+        install.install(str(functional_folder))
+    graph.unlink()
+    with pytest.raises((ModelError, InstallError), match=r"vxc\.onnx"):
+        install.install(str(functional_folder))
+    assert _contents(home) == []
+
+
+def test_a_taken_id_is_refused(
+    functional_folder: Path, home: Path, nagai2020_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(nagai2020_models))
+    registry.refresh()
+    record = json.loads((functional_folder / "model.json").read_text())
+    record.update(name="lda_xc_other", aliases=[])
+    (functional_folder / "model.json").write_text(json.dumps(record))
+    with pytest.raises(InstallError, match=r"100101 belongs to lda_xc_nn_lsda_nagai2020"):
+        install.install(str(functional_folder))
+    assert _contents(home) == []
+
+
+def test_a_second_process_is_told_to_wait(functional_folder: Path, home: Path) -> None:
+    home.mkdir(parents=True)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InstallError, match="another process"):
+            install.install(str(functional_folder))
+    install.install(str(functional_folder))
+
+
+def test_unwritable_users_folder(functional_folder: Path, home: Path) -> None:
+    home.parent.parent.mkdir(parents=True)
+    home.parent.write_text("a file where the folder should be")
+    with pytest.raises(InstallError, match="Nothing was changed"):
+        install.install(str(functional_folder))
+
+
+def test_wrong_source(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"neither a collection \(nagai2020\) nor a folder"):
+        install.install("nagai2019")
+    with pytest.raises(ModelError, match=r"model\.json is missing"):
+        install.install(str(tmp_path))
+    with pytest.raises(InstallError, match="--from goes with a collection"):
+        install.install(str(tmp_path), folder=tmp_path)
+
+
+def test_torch_missing_names_the_extra(home: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from xcnet.cli import main\n"
+        "sys.exit(main(['models', 'install', 'nagai2020']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "pip install 'xcnet[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
