@@ -147,7 +147,8 @@ def _refuse_taken_names(spec: FunctionalSpec, root: Path) -> None:
 
     Two claims to one name would make every later look-up fail.
     """
-    for key in (spec.name, *spec.aliases, spec.id):
+    keys: tuple[str | int, ...] = (spec.name, *spec.aliases, spec.id)
+    for key in keys:
         try:
             other = registry.find(key)
         except (UnknownFunctionalError, ModelError):

@@ -180,13 +180,12 @@ def convert(
     InstallError
         A file cannot be had, or is not the published one.
     """
-    weights = {p.name: original(p, source, base_url) for p in PUBLISHED}
+    weights = [original(published, source, base_url) for published in PUBLISHED]
     made = []
-    for published in PUBLISHED:
+    for published, data in zip(PUBLISHED, weights, strict=True):
         report(f"{published.alias}: exporting")
-        module = load(published, weights[published.name])
         made.append(folder / published.name)
-        export(module, record(published), made[-1], card=card(published))
+        export(load(data), record(published), made[-1], card=card(published))
     return made
 
 
@@ -206,7 +205,7 @@ def original(published: Published, source: Path | None, base_url: str = BASE_URL
         ) from error
 
 
-def load(published: Published, data: bytes) -> Network:
+def load(data: bytes) -> Network:
     """Torch module of a published file; only tensors are unpickled, never code."""
     state: Mapping[str, Tensor] = torch.load(
         io.BytesIO(data), map_location="cpu", weights_only=True

@@ -1,0 +1,1 @@
+"""Benchmarks: each module is a program that writes a table to benchmarks/results."""
