@@ -11,27 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import density, engine, expression, registry, variables
+from xcnet import density, engine, expression, variables
 from xcnet.density import Array
 from xcnet.errors import (
     ArgumentTypeError,
     DerivativeError,
-    FunctionalKindError,
     InputError,
     MissingInputError,
     SpinError,
 )
-from xcnet.expression import ExactExchange, Expression
-from xcnet.spec import Citation
-from xcnet.terms import LibxcTerm, open_term
-
-_SPINS = {"unpolarized": variables.UNPOLARIZED, "polarized": variables.POLARIZED}
-_HYBRID_FAMILIES = (
-    variables.FAMILY_HYB_LDA,
-    variables.FAMILY_HYB_GGA,
-    variables.FAMILY_HYB_MGGA,
-)
-_ALL_VARIABLES = variables.family_variables("mgga", laplacian=True)
+from xcnet.facts import SPINS, Facts
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
@@ -51,7 +40,7 @@ def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctio
     return LibXCFunctional(name, spin)
 
 
-class LibXCFunctional:
+class LibXCFunctional(Facts):
     """A functional with pylibxc's interface.
 
     Parameters
@@ -65,177 +54,13 @@ class LibXCFunctional:
     def __init__(self, func_name: str | int, spin: str | int) -> None:
         self._arguments = (_checked_name(func_name), _spin_number(spin))
         self._settings: list[tuple[str, Any]] = []
-        self._spin = self._arguments[1]
-        self._expression = expression.parse(str(self._arguments[0]))
-        self._terms = [(t.weight, open_term(t.entry, self._spin)) for t in self._expression.terms]
-        single = self._terms[0][1] if _is_single(self._expression) else None
-        self._libxc = single.libxc if isinstance(single, LibxcTerm) else None
-        self._set_facts()
-
-    def _set_facts(self) -> None:
-        """Facts that pylibxc's users read as attributes."""
-        parts = [t.entry for t in self._expression.terms]
-        exchange = self._expression.exact_exchange
-        single = parts[0] if _is_single(self._expression) else None
-        self._xc_func_name = single.name if single else self._expression.text.strip()
-        self._number = single.id if single else -1
-        self._kind = variables.KINDS[_common_kind([e.kind for e in parts])]
-        self._name = self._libxc.description if self._libxc else self._title()
-        self._family = variables.FAMILIES[_family(self._expression)]
-        if self._libxc:
-            self._family = self._libxc.family
-        self._flags = self._combined_flags(exchange)
-        for order, flag in zip(variables.ORDERS, variables.FLAG_HAVE, strict=True):
-            setattr(self, f"_have_{order}", bool(self._flags & flag))
-        self._needs_laplacian = bool(self._flags & variables.FLAG_NEEDS_LAPLACIAN)
-        self._needs_tau = bool(self._flags & variables.FLAG_NEEDS_TAU)
-        self._have_cam = bool(self._flags & (variables.FLAG_HYB_CAM | variables.FLAG_HYB_CAMY))
-        self._have_cam |= bool(self._flags & (variables.FLAG_HYB_LC | variables.FLAG_HYB_LCY))
-        self._cam_omega, self._cam_alpha, self._cam_beta = (
-            (exchange.omega, exchange.alpha, exchange.beta) if self._have_cam else (0.0, 0.0, 0.0)
-        )
-        self._have_vv10 = self._expression.vv10 is not None
-        self._nlc_b, self._nlc_C = self._expression.vv10 or (0.0, 0.0)
-        self._stable = bool(self._flags & variables.FLAG_STABLE)
-        self._dev = bool(self._flags & variables.FLAG_DEVELOPMENT)
-        self._inputs = _union([t.variables for _, t in self._terms])
-        self._label_variables = self._variables_of_labels()
-        self.xc_func_sizes = {
-            name: variables.width(name, self._spin)
-            for name in (
-                *_ALL_VARIABLES,
-                *variables.requested_labels(_ALL_VARIABLES, [True] * 5),
-            )
-        }
-        self.xc_func_size_names = list(self.xc_func_sizes)
-
-    def _title(self) -> str:
-        first = self._expression.terms[0].entry if _is_single(self._expression) else None
-        return first.description if first else self._expression.text.strip()
-
-    def _combined_flags(self, exchange: ExactExchange) -> int:
-        """Flags of the whole: a derivative is there if all parts have it."""
-        everything = [term.flags for _, term in self._terms]
-        have = sum(variables.FLAG_HAVE)
-        common = have if everything else 3
-        for bits in everything:
-            common &= bits
-        union = 0
-        for bits in everything:
-            union |= bits & ~have
-        if len(everything) > 1 or not self._libxc:
-            cam = variables.FLAG_HYB_CAM | variables.FLAG_HYB_LC
-            union = (union & ~cam) | (variables.FLAG_HYB_CAM if exchange.beta else 0)
-        return common | union
-
-    def _variables_of_labels(self) -> tuple[str, ...]:
-        # A meta-GGA has all of tau's labels, even the rare one that depends on the Laplacian only.
-        family = next(k for k, v in variables.FAMILIES.items() if v == self._family)
-        own = variables.family_variables(family, self._needs_laplacian)
-        return (*own, *(v for v in self._inputs if v in variables.DESCRIPTORS))
+        super().__init__(expression.parse(str(self._arguments[0])), self._arguments[1])
 
     def __repr__(self) -> str:
         return f"<xcnet.functional.LibXCFunctional ({self.get_name()}) object at {hex(id(self))}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._arguments, self._settings)
-
-    # -- facts ---------------------------------------------------------------------------------
-
-    def describe(self) -> str:
-        """Several lines that say what the functional is."""
-        kinds = {number: name for name, number in variables.KINDS.items()}
-        families = {number: name for name, number in variables.FAMILIES.items()}
-        spins = {number: name for name, number in _SPINS.items()}
-        have = [name for name in variables.ORDERS if getattr(self, f"_have_{name}")]
-        rows = {
-            "Functional ID": self._number,
-            "Functional Name": self._xc_func_name,
-            "Attributes": self._name,
-            "Kind": kinds[self._kind],
-            "Family": families[self._family],
-            "Spin": spins[self._spin],
-            "Derivatives": " ".join(have),
-            "Citations": "",
-        }
-        lines = [f"{key + ':':<17} {value}".rstrip() for key, value in rows.items()]
-        return "\n".join([*lines, *(f"   {text}" for text in self.get_references())])
-
-    def get_number(self) -> int:
-        """Id; -1 for a mixture."""
-        return self._number
-
-    def get_kind(self) -> int:
-        """libxc's kind: exchange 0, correlation 1, both 2, kinetic 3."""
-        return self._kind
-
-    def get_name(self) -> str:
-        """Return the descriptive name."""
-        return self._name
-
-    def get_family(self) -> int:
-        """libxc's family number."""
-        return self._family
-
-    def get_flags(self) -> int:
-        """libxc's flag bits."""
-        return self._flags
-
-    @property
-    def citations(self) -> tuple[Citation, ...]:
-        """References of all parts."""
-        found = [c for t in self._expression.terms for c in t.entry.citations]
-        return tuple(dict.fromkeys(found))
-
-    def get_references(self) -> list[str]:
-        """Texts of the references; get_bibtex, get_doi and get_key are parallel to it."""
-        return [c.text for c in self.citations]
-
-    def get_bibtex(self) -> list[str]:
-        """BibTeX entries."""
-        return [c.bibtex for c in self.citations]
-
-    def get_doi(self) -> list[str]:
-        """Document object identifiers."""
-        return [c.doi for c in self.citations]
-
-    def get_key(self) -> list[str]:
-        """BibTeX keys."""
-        return [c.key for c in self.citations]
-
-    # -- exact exchange, VV10, parts -----------------------------------------------------------
-
-    def get_hyb_exx_coef(self) -> float:
-        """Fraction of exact exchange (FunctionalKindError where there is none)."""
-        if self._family not in _HYBRID_FAMILIES:
-            raise self._wrong_kind("is not a hybrid: it has no exact exchange")
-        return self._expression.exact_exchange.alpha
-
-    def get_cam_coef(self) -> tuple[float, float, float]:
-        """Range separation (omega, alpha, beta), omega in 1/bohr."""
-        if not self._have_cam:
-            raise self._wrong_kind("is not range separated")
-        return self._cam_omega, self._cam_alpha, self._cam_beta
-
-    def get_vv10_coef(self) -> tuple[float, float]:
-        """Parameters (b, C) of the VV10 nonlocal correlation."""
-        if not self._have_vv10:
-            raise self._wrong_kind("has no VV10 part")
-        return self._nlc_b, self._nlc_C
-
-    def aux_funcs(self, return_ids: bool = False) -> dict[Any, float]:
-        """Functionals that this one mixes: name (or id) -> weight."""
-        if self._libxc:
-            pairs = [(registry.find(number), w) for number, w in self._libxc.aux_funcs()]
-        else:
-            pairs = [(t.entry, t.weight) for t in self._expression.terms]
-            pairs = [] if _is_single(self._expression) else pairs
-        if not pairs:
-            raise self._wrong_kind("does not mix other functionals")
-        return {entry.id if return_ids else entry.name: weight for entry, weight in pairs}
-
-    def _wrong_kind(self, why: str) -> FunctionalKindError:
-        return FunctionalKindError(f"{self._xc_func_name} {why}", functional=self._xc_func_name)
 
     # -- external parameters and thresholds ----------------------------------------------------
 
@@ -412,7 +237,7 @@ def _checked_name(func_name: Any) -> str | int:
 
 
 def _spin_number(spin: Any) -> int:
-    number = _SPINS.get(spin.lower()) if isinstance(spin, str) else spin
+    number = SPINS.get(spin.lower()) if isinstance(spin, str) else spin
     if number not in (variables.UNPOLARIZED, variables.POLARIZED):
         raise SpinError(
             f"spin must be 'unpolarized', 'polarized', 1 or 2, not {spin!r}",
@@ -420,33 +245,6 @@ def _spin_number(spin: Any) -> int:
             given=spin,
         )
     return int(number)
-
-
-def _is_single(parsed: Expression) -> bool:
-    """True for one functional as it is: no weight, no exact exchange beyond its own."""
-    return (
-        len(parsed.terms) == 1
-        and parsed.terms[0].weight == 1.0
-        and parsed.exact_exchange == expression.exact_exchange(parsed.terms[0].entry)
-    )
-
-
-def _common_kind(kinds: Sequence[str]) -> str:
-    return kinds[0] if len(set(kinds)) == 1 else "exchange-correlation"
-
-
-def _family(parsed: Expression) -> str:
-    """Highest family of the parts, hybrid when exact exchange remains."""
-    bases = [variables.base_family(t.entry.family) for t in parsed.terms] or ["lda"]
-    base = max(bases, key=list(variables.FAMILY_VARIABLES).index)
-    exchange = parsed.exact_exchange
-    return f"hyb_{base}" if exchange.alpha or exchange.beta else base
-
-
-def _union(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Variables of all parts in libxc's order, rho always."""
-    present = {"rho", *(name for group in groups for name in group)}
-    return tuple(name for name in variables.COMPONENTS if name in present)
 
 
 def _arguments(

@@ -1,0 +1,499 @@
+"""Laws and promises of `compute` for every neural functional that is registered or committed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xcnet
+from tests.densities import Array, closed_shell, random_densities, ridders
+from tests.folders import MODELS, copy_folder
+from xcnet import engine, paths, registry, variables
+from xcnet.errors import (
+    ArgumentTypeError,
+    DerivativeError,
+    FunctionalKindError,
+    InputError,
+    MissingInputError,
+    ModelError,
+    SpinError,
+    UnknownFunctionalError,
+)
+from xcnet.spec import RECORD
+
+LOCAL = sorted(
+    p.name
+    for parent in (paths.models_folder(), MODELS)
+    for p in parent.iterdir()
+    if (p / RECORD).is_file()
+)
+PUBLISHED = [
+    "lda_xc_nn_lsda_nagai2020",
+    "gga_xc_nn_gga_nagai2020",
+    "mgga_xc_nn_metagga_nagai2020",
+    "mgga_xc_nn_nra_nagai2020",
+]
+
+
+@pytest.fixture(params=LOCAL + PUBLISHED)
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    folders = [str(MODELS)]
+    if request.param in PUBLISHED:
+        folders.append(str(request.getfixturevalue("nagai2020_models")))
+    monkeypatch.setenv("XCNET_MODEL_PATH", os.pathsep.join(folders))
+    return str(request.param)
+
+
+@pytest.fixture
+def clones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(MODELS))
+
+
+def inputs_of(name: str, points: int = 200, **options: float) -> dict[str, Array]:
+    inputs = random_densities(points, **options)  # type: ignore[arg-type]
+    rng = np.random.default_rng(5)
+    inputs["near_region"] = inputs["rho"].sum(1, keepdims=True) * rng.uniform(
+        0.05, 0.2, (points, 1)
+    )
+    needed = xcnet.functional(name, "polarized")._inputs
+    return {key: inputs[key] for key in needed}
+
+
+# -- derivatives ----------------------------------------------------------------------------------
+
+
+def shifted(inputs: dict[str, Array], variable: str, column: int, x: Array) -> dict[str, Array]:
+    moved = inputs[variable].copy()
+    moved[:, column] = x
+    return {**inputs, variable: moved}
+
+
+def finite_difference_error(name: str, order: int) -> tuple[Array, Array]:
+    """Errors of all derivatives of one order, relative, and the finite differences' own."""
+    functional = xcnet.functional(name, "polarized")
+    inputs = inputs_of(name, 60)
+    analytic = functional.compute(inputs, do_fxc=order == 2)
+    lower_labels = variables.labels(functional._label_variables, order - 1)
+    errors, own = [], []
+    for lower in lower_labels:
+        for k, lower_factors in enumerate(variables.components(lower, 2)):
+            for variable in functional._inputs:
+                for column in range(variables.COMPONENTS[variable][1]):
+                    value = partial(one_output, functional, inputs, variable, column, lower, k)
+                    x = inputs[variable][:, column]
+                    numeric, error = ridders(value, x, 0.02 * abs(x))
+                    exact = analytic_component(
+                        analytic, functional._label_variables, (*lower_factors, (variable, column))
+                    )
+                    scale = abs(exact) + abs(value(x) / x) * 1e-3
+                    errors.append(abs(numeric - exact) / scale)
+                    own.append(error / scale)
+    return np.array(errors), np.array(own)
+
+
+def one_output(
+    functional: xcnet.LibXCFunctional,
+    inputs: dict[str, Array],
+    variable: str,
+    column: int,
+    label: str,
+    component: int,
+    x: Array,
+) -> Array:
+    """One column of an output, n*zk for ``zk``, with one column of the input replaced."""
+    moved = shifted(inputs, variable, column, x)
+    zeroth = label == "zk"
+    values = functional.compute(moved, do_exc=zeroth, do_vxc=not zeroth)[label][:, component]
+    result: Array = moved["rho"].sum(1) * values if zeroth else values
+    return result
+
+
+def analytic_component(
+    result: dict[str, Array], names: tuple[str, ...], factors: tuple[tuple[str, int], ...]
+) -> Array:
+    """Column of the derivative with respect to these components, whatever their order."""
+    wanted = tuple(sorted(factors, key=lambda f: (names.index(f[0]), f[1])))
+    for label in variables.labels(names, len(factors)):
+        components = variables.components(label, 2)
+        if wanted in components:
+            return result[label][:, components.index(wanted)]
+    raise AssertionError(f"no output holds {wanted}")
+
+
+def test_first_derivatives_against_ridders(name: str) -> None:
+    errors, own = finite_difference_error(name, 1)
+    # Where the finite difference itself is not that good (a kink nearby) it proves nothing:
+    # these points must be rare.
+    good = own < 1e-8
+    assert good.mean() > 0.97
+    assert errors[good].max() < 1e-7
+
+
+def test_second_derivatives_against_ridders(name: str) -> None:
+    errors, own = finite_difference_error(name, 2)
+    good = own < 1e-6
+    assert good.mean() > 0.95
+    assert errors[good].max() < 1e-5
+
+
+# -- laws -----------------------------------------------------------------------------------------
+
+
+def close(a: Array, b: Array, rtol: float) -> bool:
+    """Equal to rounding, measured against the largest value of each column."""
+    return bool(np.all(abs(a - b) <= rtol * (abs(a).max(axis=0) + 1e-300)))
+
+
+SWAPPED = {"rho": [1, 0], "sigma": [2, 1, 0], "lapl": [1, 0], "tau": [1, 0], "near_region": [0]}
+
+
+def test_spin_swap(name: str) -> None:
+    functional = xcnet.functional(name, "polarized")
+    inputs = inputs_of(name)
+    result = functional.compute(inputs, do_fxc=True)
+    swapped = functional.compute({k: v[:, SWAPPED[k]] for k, v in inputs.items()}, do_fxc=True)
+    for label, values in result.items():
+        components = variables.components(label, 2)
+        order = [
+            components.index(tuple(sorted_factors(label, [(v, SWAPPED[v][i]) for v, i in c])))
+            for c in components
+        ]
+        assert close(values, swapped[label][:, order], 2e-12), label
+
+
+def sorted_factors(label: str, factors: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    names = [v for v, _ in variables.powers(label)]
+    return sorted(factors, key=lambda f: (names.index(f[0]), f[1]))
+
+
+def test_closed_shell_folding(name: str) -> None:
+    descriptor = inputs_of(name).get("near_region")
+    one, two = closed_shell(random_densities(200))
+    if descriptor is not None:
+        one["near_region"] = two["near_region"] = descriptor
+    unpolarized = xcnet.functional(name, "unpolarized").compute(one, do_fxc=True)
+    polarized = xcnet.functional(name, "polarized").compute(two, do_fxc=True)
+    for label, values in polarized.items():
+        folded = values @ np.array(variables.fold_weights(label))
+        assert unpolarized[label].shape == (200, 1)
+        assert close(unpolarized[label][:, 0], folded, 1e-13), label
+
+
+def test_below_the_threshold_everything_is_zero(name: str) -> None:
+    functional = xcnet.functional(name, "polarized")
+    threshold = registry.find(name).spec.thresholds.density  # type: ignore[union-attr]
+    inputs = inputs_of(name, 6)
+    inputs["rho"][0] = 0.0
+    inputs["rho"][1] = -1e-3
+    inputs["rho"][2] = 0.49 * threshold
+    inputs["rho"][3] = [0.3, -0.4]
+    result = functional.compute(inputs, do_fxc=True)
+    for label, values in result.items():
+        assert np.all(values[:4] == 0.0), label
+        assert np.isfinite(values).all(), label
+    assert np.all(result["zk"][4:] != 0.0)
+
+
+def test_hostile_points_are_finite(name: str) -> None:
+    """Empty spin channels, negative spin densities, zero gradients, tau at and below its bound."""
+    functional = xcnet.functional(name, "polarized")
+    inputs = inputs_of(name, 3000, low=1e-12, high=1e4)
+    rng = np.random.default_rng(1)
+    for key, array in inputs.items():
+        for column in range(array.shape[1]):
+            if key != "near_region":
+                array[rng.random(3000) < 0.1, column] = 0.0
+                array[rng.random(3000) < 0.05, column] *= -1.0
+                array[rng.random(3000) < 0.05, column] *= 1e-10
+                array[rng.random(3000) < 0.02, column] *= 1e6
+    before = {k: v.copy() for k, v in inputs.items()}
+    for values in functional.compute(inputs, do_fxc=True).values():
+        assert np.isfinite(values).all()
+    for key, array in inputs.items():
+        assert np.array_equal(array, before[key]), "the caller's array was changed"
+
+
+# -- chunks, threads, processes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [0, 1, 3, 2047, 2049, 5000])
+def test_any_number_of_points(name: str, points: int) -> None:
+    functional = xcnet.functional(name, "polarized")
+    inputs = inputs_of(name, 5000)
+    whole = functional.compute(inputs)
+    part = functional.compute({k: v[:points] for k, v in inputs.items()})
+    for label, values in part.items():
+        assert values.shape == (points, whole[label].shape[1])
+        if points:
+            assert close(whole[label][:points], values, 1e-13)
+
+
+def test_results_do_not_depend_on_chunks_and_threads(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functional = xcnet.functional(name, "polarized")
+    inputs = inputs_of(name, 6001)
+    reference = functional.compute(inputs)
+    try:
+        xcnet.set_num_threads(4)
+        threaded = functional.compute(inputs)
+    finally:
+        xcnet.set_num_threads(None)
+    monkeypatch.setattr(engine, "CHUNK", 333)
+    chunked = functional.compute(inputs)
+    for label, values in reference.items():
+        assert np.array_equal(values, threaded[label])
+        assert close(values, chunked[label], 1e-13)
+
+
+def test_one_functional_from_many_threads(clones: None) -> None:
+    functional = xcnet.functional("PBE_clone", "polarized")
+    inputs = inputs_of("PBE_clone", 3000)
+    reference = functional.compute(inputs, do_fxc=True)
+    with ThreadPoolExecutor(16) as pool:
+        results = pool.map(lambda _: functional.compute(inputs, do_fxc=True), range(48))
+    for result in results:
+        assert all(np.array_equal(values, reference[label]) for label, values in result.items())
+
+
+def compute_in_child(inputs: dict[str, Array]) -> Array:
+    xcnet.set_num_threads(2)
+    return xcnet.functional("PBE_clone", "polarized").compute(inputs)["vrho"]
+
+
+# Python warns of threads in a process that forks: that it works all the same is the promise.
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_use_after_fork(clones: None) -> None:
+    inputs = inputs_of("PBE_clone", 6000)
+    here = compute_in_child(inputs)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        for there in pool.map(compute_in_child, [inputs] * 4):
+            assert np.array_equal(here, there)
+    xcnet.set_num_threads(None)
+
+
+def test_ten_million_points_in_bounded_memory(clones: None) -> None:
+    code = (
+        "import resource, numpy as np, xcnet\n"
+        "f = xcnet.functional('lda_x_slater_clone')\n"
+        "f.compute(np.full(10, 0.3))\n"
+        "rho = np.full(10_000_000, 0.3)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "out = f.compute(rho)\n"
+        "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert np.ptp(out['vrho']) == 0.0\n"
+        "print((after - before) * 1024 - sum(a.nbytes for a in out.values()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "XCNET_MODEL_PATH": str(MODELS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 60e6
+
+
+def test_pickling_keeps_settings(clones: None) -> None:
+    functional = xcnet.functional("0.5*PBE_clone + 0.5*PBE", "polarized")
+    functional.set_dens_threshold(0.05)
+    inputs = inputs_of("PBE_clone")
+    expected = functional.compute(inputs)
+    again = pickle.loads(pickle.dumps(functional)).compute(inputs)
+    for label, values in expected.items():
+        assert np.array_equal(values, again[label])
+    assert np.any(expected["zk"] == 0.0)
+
+
+# -- mixtures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spin", ["unpolarized", "polarized"])
+def test_mixture_is_the_weighted_sum(clones: None, spin: str) -> None:
+    text = "0.3*TPSS_clone + 0.25*HF + 0.45*PBE + 0.1*lda_x_slater_clone"
+    one, two = closed_shell(random_densities(300))
+    inputs = one if spin == "unpolarized" else two
+    mixed = xcnet.functional(text, spin)
+    result = mixed.compute(inputs, do_fxc=True)
+    parts = {
+        "mgga_xc_tpss_clone": 0.3,
+        "gga_x_pbe": 0.45,
+        "gga_c_pbe": 0.45,
+        "lda_x_slater_clone": 0.1,
+    }
+    single = {n: xcnet.functional(n, spin).compute(inputs, do_fxc=True) for n in parts}
+    for label, values in result.items():
+        expected = sum(w * single[n][label] for n, w in parts.items() if label in single[n])
+        assert close(np.asarray(expected), values, 1e-12), label
+    assert mixed.get_hyb_exx_coef() == 0.25
+    assert mixed.get_family() == variables.FAMILY_HYB_MGGA
+    assert mixed.aux_funcs()["gga_x_pbe"] == 0.45
+
+
+# -- the contract's facts for neural functionals -----------------------------------------------
+
+
+def test_facts(clones: None) -> None:
+    functional = xcnet.LibXCFunctional("XC_GGA_XC_PBE_CLONE", "Polarized")
+    assert functional.get_number() == 190004
+    assert functional.get_kind() == variables.KINDS["exchange-correlation"]
+    assert functional.get_family() == variables.FAMILY_GGA
+    assert functional._have_fxc
+    assert not functional._have_lxc
+    assert functional._xc_func_name == "gga_xc_pbe_clone"
+    lists = [getattr(functional, f"get_{x}")() for x in ("references", "bibtex", "doi", "key")]
+    assert len({len(found) for found in lists}) == 1
+    assert lists[0]
+    assert "gga_xc_pbe_clone" in functional.describe()
+    assert functional.xc_func_sizes["v2rhosigma"] == 6
+    for method in ("get_hyb_exx_coef", "get_cam_coef", "get_vv10_coef", "aux_funcs"):
+        with pytest.raises(FunctionalKindError, match="gga_xc_pbe_clone"):
+            getattr(functional, method)()
+    assert functional.get_ext_param_names() == []
+    with pytest.raises(ValueError, match="no external parameters"):
+        functional.set_ext_params([1.0])
+
+
+def test_thresholds_of_a_neural_functional(clones: None) -> None:
+    functional = xcnet.functional("TPSS_clone", "polarized")
+    inputs = {k: v for k, v in random_densities(100).items() if k != "lapl"}
+    functional.set_dens_threshold(1.0)
+    empty = inputs["rho"].sum(1) < 1.0
+    assert empty.any()
+    result = functional.compute(inputs)
+    assert np.array_equal(result["zk"][:, 0] == 0.0, empty)
+    for method in ("set_dens_threshold", "set_zeta_threshold", "set_sigma_threshold"):
+        with pytest.raises(ValueError, match="must be 0 or more"):
+            getattr(functional, method)(-1.0)
+    functional.set_tau_threshold(1e3)
+    flat = functional.compute({**inputs, "tau": np.full((100, 2), 1e3)})
+    assert np.array_equal(functional.compute(inputs)["zk"], flat["zk"])
+
+
+def test_fermi_hole_curvature(clones: None) -> None:
+    functional = xcnet.functional("TPSS_clone", "polarized")
+    inputs = {k: v for k, v in random_densities(100).items() if k != "lapl"}
+    inputs["tau"] = inputs["sigma"][:, ::2] / (16 * inputs["rho"])
+    bounded = inputs["sigma"].copy()
+    bounded[:, ::2] = 8 * inputs["rho"] * inputs["tau"]
+    bounded[:, 1] = np.clip(bounded[:, 1], *(s * bounded[:, ::2].mean(1) for s in (-1, 1)))
+    expected = functional.compute({**inputs, "sigma": bounded})
+    functional.set_fhc_enforcement(True)
+    assert np.allclose(functional.compute(inputs)["zk"], expected["zk"], rtol=1e-13, atol=0)
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spin", ["Upolarized", 0, 3, None, "", 1.5])
+def test_impossible_spin(clones: None, spin: object) -> None:
+    with pytest.raises(SpinError, match="spin must be"):
+        xcnet.functional("PBE_clone", spin)  # type: ignore[arg-type]
+
+
+def test_wrong_types_of_names() -> None:
+    for bad in (None, 1.5, ["PBE"], True):
+        with pytest.raises(ArgumentTypeError):
+            xcnet.functional(bad)  # type: ignore[arg-type]
+    with pytest.raises(UnknownFunctionalError):
+        xcnet.functional("no such functional")
+
+
+def test_bad_arrays_are_named(clones: None) -> None:
+    functional = xcnet.functional("TPSS_clone", "polarized")
+    good = {k: v for k, v in random_densities(10).items() if k != "lapl"}
+    with pytest.raises(MissingInputError, match="lacks 'tau'"):
+        functional.compute({k: good[k] for k in ("rho", "sigma")})
+    with pytest.raises(KeyError, match="lacks 'sigma'"):
+        functional.compute(good["rho"])
+    with pytest.raises(InputError, match="'sigma' has 20 elements, expected 30"):
+        functional.compute({**good, "sigma": good["sigma"][:, :2]})
+    with pytest.raises(InputError, match="not a multiple of 2"):
+        functional.compute({**good, "rho": np.ones(7)})
+    for value in (np.nan, np.inf):
+        tau = good["tau"].copy()
+        tau[7, 1] = value
+        with pytest.raises(InputError, match=r"'tau' has 1 values .* at point 7"):
+            functional.compute({**good, "tau": tau})
+    with pytest.raises(ArgumentTypeError, match="'rho' is not an array"):
+        functional.compute({**good, "rho": "abc"})
+    with pytest.raises(TypeError, match="'rho' is not an array"):
+        functional.compute({**good, "rho": good["rho"] * 1j})
+    with pytest.raises(DerivativeError, match="does not have lxc"):
+        functional.compute(good, do_lxc=True)
+
+
+def test_laplacian_functional_needs_lapl() -> None:
+    functional = xcnet.functional("mgga_x_br89", "polarized")
+    inputs = random_densities(10)
+    with pytest.raises(MissingInputError, match="lacks 'lapl'"):
+        functional.compute(inputs["rho"], inputs["sigma"], inputs["tau"])
+    positional = functional.compute(
+        inputs["rho"], inputs["sigma"], inputs["tau"], lapl=inputs["lapl"]
+    )
+    assert np.array_equal(positional["vlapl"], functional.compute(inputs)["vlapl"])
+
+
+def test_output_buffers(clones: None) -> None:
+    functional = xcnet.functional("PBE_clone", "polarized")
+    inputs = inputs_of("PBE_clone", 50)
+    expected = functional.compute(inputs)
+    buffers = {"zk": np.ones(50), "vsigma": np.full((50, 3), np.nan)}
+    result = functional.compute(inputs, buffers)
+    assert result["zk"] is buffers["zk"]
+    assert np.array_equal(buffers["zk"], expected["zk"][:, 0])
+    assert np.array_equal(buffers["vsigma"], expected["vsigma"])
+    for wrong, says in (
+        (np.ones(49), "49 elements, expected 50"),
+        (np.ones(50, np.float32), "float64"),
+        (np.ones((50, 2))[:, 0], "C-contiguous"),
+    ):
+        with pytest.raises(InputError, match=says):
+            functional.compute(inputs, {"zk": wrong})
+
+
+def test_nonlocal_functional_without_its_descriptor(
+    nagai2020_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(nagai2020_models))
+    functional = xcnet.functional("NN-NRA-Nagai2020", "polarized")
+    inputs = {k: v for k, v in random_densities(5).items() if k != "lapl"}
+    with pytest.raises(MissingInputError, match="nonlocal"):
+        functional.compute(inputs)
+
+
+def test_altered_model_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = copy_folder(tmp_path, "gga_x_altered")
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(tmp_path))
+    inputs = inputs_of("gga_x_altered", 5)
+    functional = xcnet.functional("gga_x_altered", "polarized")
+    functional.compute(inputs, do_vxc=False)
+    graph = folder / "vxc.onnx"
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match=r"vxc\.onnx is altered"):
+        functional.compute(inputs)
+    # What is loaded stays as it was verified.
+    functional.compute(inputs, do_vxc=False)
+
+
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XCNET_NUM_THREADS", "3")
+    assert engine.num_threads() == 3
+    monkeypatch.setenv("XCNET_NUM_THREADS", "many")
+    with pytest.raises(InputError, match="many"):
+        engine.num_threads()
+    monkeypatch.delenv("XCNET_NUM_THREADS")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    assert engine.num_threads() == 2
+    with pytest.raises(InputError, match="positive"):
+        xcnet.set_num_threads(0)
