@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xcnet import expression, registry, variables
+from xcnet import expression, libxc, variables
 from xcnet.errors import FunctionalKindError
 from xcnet.expression import ExactExchange, Expression
 from xcnet.spec import Citation
@@ -17,6 +17,7 @@ _HYBRID_FAMILIES = (
     variables.FAMILY_HYB_GGA,
     variables.FAMILY_HYB_MGGA,
 )
+_FAMILY_NAMES = {number: name for name, number in variables.FAMILIES.items()}
 _ALL_VARIABLES = variables.family_variables("mgga", laplacian=True)
 _RANGE_SEPARATED = (
     variables.FLAG_HYB_CAM
@@ -67,7 +68,9 @@ class Facts:
         self._needs_tau = bool(self._flags & variables.FLAG_NEEDS_TAU)
         self._have_cam = bool(self._flags & _RANGE_SEPARATED)
         self._cam_omega, self._cam_alpha, self._cam_beta = (
-            (exchange.omega, exchange.alpha, exchange.beta) if self._have_cam else (0.0, 0.0, 0.0)
+            exchange.omega if self._have_cam else 0.0,
+            exchange.alpha if self._family in _HYBRID_FAMILIES else 0.0,
+            exchange.beta if self._have_cam else 0.0,
         )
         self._have_vv10 = self._expression.vv10 is not None
         self._nlc_b, self._nlc_C = self._expression.vv10 or (0.0, 0.0)
@@ -75,14 +78,8 @@ class Facts:
         self._dev = bool(self._flags & variables.FLAG_DEVELOPMENT)
         self._inputs = _union([t.variables for _, t in self._terms])
         self._label_variables = self._variables_of_labels()
-        self.xc_func_sizes = {
-            name: variables.width(name, self._spin)
-            for name in (
-                *_ALL_VARIABLES,
-                *variables.requested_labels(_ALL_VARIABLES, [True] * 5),
-            )
-        }
-        self.xc_func_size_names = list(self.xc_func_sizes)
+        self.xc_func_sizes = self._sizes()
+        self.xc_func_size_names = sorted(self.xc_func_sizes)
 
     def _title(self) -> str:
         first = self._expression.terms[0].entry if _is_single(self._expression) else None
@@ -105,9 +102,18 @@ class Facts:
 
     def _variables_of_labels(self) -> tuple[str, ...]:
         # A meta-GGA has all of tau's labels, even the rare one that depends on the Laplacian only.
-        family = next(k for k, v in variables.FAMILIES.items() if v == self._family)
-        own = variables.family_variables(family, self._needs_laplacian)
+        own = variables.family_variables(_FAMILY_NAMES[self._family], self._needs_laplacian)
         return (*own, *(v for v in self._inputs if v in variables.DESCRIPTORS))
+
+    def _sizes(self) -> dict[str, int]:
+        """Widths of all inputs and labels; 0 for what the family does not have."""
+        base = variables.base_family(_FAMILY_NAMES[self._family])
+        known = _ALL_VARIABLES if base == "mgga" else variables.FAMILY_VARIABLES[base]
+        own = {*known, *variables.requested_labels(known, [True] * 5)}
+        return {
+            name: variables.width(name, self._spin) if name in own else 0
+            for name in (*_ALL_VARIABLES, *variables.requested_labels(_ALL_VARIABLES, [True] * 5))
+        }
 
     def describe(self) -> str:
         """Several lines that say what the functional is."""
@@ -173,10 +179,12 @@ class Facts:
     # -- exact exchange, VV10, parts -----------------------------------------------------------
 
     def get_hyb_exx_coef(self) -> float:
-        """Fraction of exact exchange (FunctionalKindError where there is none)."""
+        """Fraction of exact exchange of a global hybrid (FunctionalKindError for others)."""
         if self._family not in _HYBRID_FAMILIES:
             raise self._wrong_kind("is not a hybrid: it has no exact exchange")
-        return self._expression.exact_exchange.alpha
+        if self._have_cam:
+            raise self._wrong_kind("is range separated: ask get_cam_coef")
+        return self._cam_alpha
 
     def get_cam_coef(self) -> tuple[float, float, float]:
         """Range separation (omega, alpha, beta), omega in 1/bohr."""
@@ -190,16 +198,17 @@ class Facts:
             raise self._wrong_kind("has no VV10 part")
         return self._nlc_b, self._nlc_C
 
-    def aux_funcs(self, return_ids: bool = False) -> dict[Any, float]:
-        """Functionals that this one mixes: name (or id) -> weight."""
+    def aux_funcs(self, return_ids: bool = False) -> list[tuple[Any, float]] | None:
+        """(name or id, weight) of the functionals that this one mixes; None if it mixes none."""
         if self._libxc:
-            pairs = [(registry.find(number), w) for number, w in self._libxc.aux_funcs()]
+            names = libxc.library().numbers
+            parts = [(i if return_ids else names[i], w) for i, w in self._libxc.aux_funcs()]
+        elif _is_single(self._expression):
+            parts = []
         else:
-            pairs = [(t.entry, t.weight) for t in self._expression.terms]
-            pairs = [] if _is_single(self._expression) else pairs
-        if not pairs:
-            raise self._wrong_kind("does not mix other functionals")
-        return {entry.id if return_ids else entry.name: weight for entry, weight in pairs}
+            terms = self._expression.terms
+            parts = [(t.entry.id if return_ids else t.entry.name, t.weight) for t in terms]
+        return parts or None
 
     def _wrong_kind(self, why: str) -> FunctionalKindError:
         return FunctionalKindError(f"{self._xc_func_name} {why}", functional=self._xc_func_name)

@@ -57,7 +57,9 @@ class LibXCFunctional(Facts):
         super().__init__(expression.parse(str(self._arguments[0])), self._arguments[1])
 
     def __repr__(self) -> str:
-        return f"<xcnet.functional.LibXCFunctional ({self.get_name()}) object at {hex(id(self))}>"
+        return (
+            f"<xcnet.functional.LibXCFunctional ({self._xc_func_name}) object at {hex(id(self))}>"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._arguments, self._settings)
@@ -104,11 +106,11 @@ class LibXCFunctional(Facts):
             term.set_threshold(variable, value)
         self._settings.append((method, value))
 
-    def set_fhc_enforcement(self, on: bool) -> None:
+    def set_fhc_enforcement(self, enforce_fhc: bool) -> None:
         """Clamp sigma_ss <= 8 rho_s tau_s (Fermi hole curvature), or not."""
         for _, term in self._terms:
-            term.set_fhc_enforcement(on)
-        self._settings.append(("set_fhc_enforcement", on))
+            term.set_fhc_enforcement(enforce_fhc)
+        self._settings.append(("set_fhc_enforcement", enforce_fhc))
 
     # -- evaluation ----------------------------------------------------------------------------
 
@@ -162,7 +164,8 @@ class LibXCFunctional(Facts):
         points = len(inputs["rho"])
         labels = tuple(variables.requested_labels(self._label_variables, flags))
         result = {label: self._buffer(output, label, points) for label in labels}
-        views = {label: array.reshape(points, -1) for label, array in result.items()}
+        widths = {label: variables.width(label, self._spin) for label in labels}
+        views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
         if points and labels:
             engine.for_each_chunk(points, engine.CHUNK, lambda p: self._add(inputs, views, p))
         return result
