@@ -1,0 +1,436 @@
+"""From a torch module to an expression graph.
+
+The module runs once on N points while every operation on a tensor that depends on the inputs is
+recorded. There are three kinds of operations, and torch itself says what each one does:
+
+- elementwise functions: a table;
+- structural ones (views, slices, concatenations ...): run once more on tensors of row numbers and
+  of point numbers, which shows where every element of the result comes from;
+- linear ones (sums over features, matrix products): run on unit vectors, which gives the matrix.
+
+Operations on parameters and other constants only just run, so constants are folded.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log, pi, prod, sqrt
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+from xcnet.errors import ExportError
+from xcnet.training import graph as g
+from xcnet.training.graph import Node
+
+#: How to write what no float64 kernel of the runtime computes.
+ADVICE = {
+    "erf": "use tanh, or an activation made of tanh, exp and log",
+    "gelu": "use GELU(approximate='tanh')",
+    "sin": "use exp, log, tanh, sqrt and powers",
+    "cos": "use exp, log, tanh, sqrt and powers",
+    "_local_scalar_dense": "branch with torch.where: Python cannot look at values",
+    "is_nonzero": "branch with torch.where: Python cannot look at values",
+    "sort": "use maximum and minimum",
+}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a tensor holds: rows of a node (in row-major order) and which axis counts points."""
+
+    node: Node
+    shape: tuple[int, ...]
+    axis: int
+
+    @property
+    def rows(self) -> int:
+        """Number of values per point."""
+        return prod(self.shape) // self.shape[self.axis]
+
+    def full(self) -> Node:
+        """Return the node with all its rows."""
+        return g.widen(self.node, self.rows)
+
+    def numbers(self, first_row: int = 0) -> tuple[Tensor, Tensor]:
+        """Row number and point number of every element."""
+        n = self.shape[self.axis]
+        features = [*self.shape[: self.axis], *self.shape[self.axis + 1 :]]
+        rows = torch.arange(first_row, first_row + self.rows).reshape(features)
+        points = torch.arange(n).reshape(
+            [n if a == self.axis else 1 for a in range(len(self.shape))]
+        )
+        return rows.unsqueeze(self.axis).expand(self.shape).clone(), points.expand(
+            self.shape
+        ).clone()
+
+
+def _from_numbers(rows: Tensor, points: Tensor, n: int) -> tuple[list[int], int]:
+    """Source row of each row, and the axis that counts points; ExportError if points mix."""
+    for axis, size in enumerate(points.shape):
+        if size != n:
+            continue
+        order = torch.arange(n).reshape([n if a == axis else 1 for a in range(points.dim())])
+        first = rows.select(axis, 0)
+        if bool((points == order).all()) and bool((rows == first.unsqueeze(axis)).all()):
+            return first.reshape(-1).tolist(), axis
+    raise ExportError("it moves values from one point to another; a point must depend on itself")
+
+
+class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
+    """Records the operations on traced tensors."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+        self._known: dict[int, tuple[Tensor, Traced]] = {}
+
+    def put(self, tensor: Tensor, value: Traced) -> None:
+        self._known[id(tensor)] = (tensor, value)  # held, so that the id stays taken
+
+    def get(self, thing: object) -> Traced | None:
+        found = self._known.get(id(thing)) if isinstance(thing, Tensor) else None
+        return found[1] if found else None
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = None
+        leaves, _ = tree_flatten((args, kwargs))
+        traced = [x for x in leaves if self.get(x) is not None]
+        name = func.overloadpacket.__name__
+        if not traced or name in CONSTANT:
+            return func(*args, **kwargs)
+        if name not in KNOWN:
+            return self._decomposed(func, name, args, kwargs)
+        result = func(*args, **kwargs)
+        try:
+            self._record(func, name, args, kwargs, result)
+        except ExportError as error:
+            raise ExportError(f"{name}: {error}", operation=name) from error
+        return result
+
+    def _decomposed(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        rule = torch._decomp.decomposition_table.get(func)
+        if rule is None or name in ADVICE:
+            advice = ADVICE.get(name, f"operations that are known: {', '.join(sorted(KNOWN))}")
+            if name.endswith("_"):
+                advice = "write it without changing a tensor in place (torch.stack, torch.cat)"
+            raise ExportError(f"operation {name} is not supported; {advice}", operation=name)
+        with self:
+            return rule(*args, **kwargs)
+
+    def _record(self, func: Any, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        if name in STRUCTURAL:
+            self._structural(func, args, kwargs, result)
+        elif name in LINEAR:
+            self._linear(func, args, kwargs, result)
+        elif name in ("addmm", "addmv"):
+            bias, x, y = args
+            product = torch.matmul(x, y)
+            self._linear(torch.matmul, (x, y), {}, product)
+            alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
+            total = lambda b, p: g.add(g.mul(g.const(beta), b), g.mul(g.const(alpha), p))  # noqa: E731
+            self._elementwise(total, (bias, product), result)
+        elif name in ("amax", "amin"):
+            self._extreme(name[1:], args, kwargs, result)
+        else:
+            rule = ELEMENTWISE[name]
+            operands = [x for x in args if isinstance(x, Tensor)]
+
+            def build(*nodes: Node) -> Node:
+                queue = iter(nodes)
+                return rule(*(next(queue) if isinstance(x, Tensor) else x for x in args), **kwargs)
+
+            self._elementwise(build, operands, result)
+
+    def _structural(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        leaves, tree = tree_flatten((args, kwargs))
+        sources: list[Node] = []
+        rows, points = list(leaves), list(leaves)
+        width = 0
+        for i, leaf in enumerate(leaves):
+            if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                value = self.get(leaf) or self._constant(leaf)
+                rows[i], points[i] = value.numbers(width)
+                sources.append(value.full())
+                width += value.rows
+        if isinstance(kwargs.get("dtype"), torch.dtype) and kwargs["dtype"] != torch.float64:
+            raise ExportError(
+                f"turns float64 into {kwargs['dtype']}; the module must stay in float64"
+            )
+        node = g.concat(sources)
+
+        def run(moved: list[Any]) -> list[Tensor]:
+            new_args, new_kwargs = tree_unflatten(moved, tree)
+            new_kwargs.pop("dtype", None)
+            outcome = func(*new_args, **new_kwargs)
+            return [outcome] if isinstance(outcome, Tensor) else list(outcome)
+
+        outputs = [result] if isinstance(result, Tensor) else list(result)
+        for output, r, p in zip(outputs, run(rows), run(points), strict=True):
+            source, axis = _from_numbers(r, p, self.n)
+            self.put(output, Traced(g.take(node, source), tuple(output.shape), axis))
+
+    def _constant(self, tensor: Tensor) -> Traced:
+        """Turn a constant that has one equal value for each point into a traced one."""
+        for axis, size in enumerate(tensor.shape):
+            if size == self.n and bool((tensor == tensor.select(axis, 0).unsqueeze(axis)).all()):
+                value = tensor.select(axis, 0).reshape(-1)
+                return Traced(g.const(_numpy(value)), tuple(tensor.shape), axis)
+        raise ExportError(
+            f"a constant of shape {tuple(tensor.shape)} has no axis of points with equal values"
+        )
+
+    def _elementwise(self, build: Callable[..., Node], operands: Any, result: Tensor) -> None:
+        if result.dtype not in (torch.float64, torch.bool):
+            raise ExportError(f"the result is {result.dtype}; the module must stay in float64")
+        axes = set()
+        nodes = []
+        for operand in operands:
+            value = self.get(operand)
+            if value is None:
+                nodes.append(operand)
+                continue
+            rows, points = (torch.broadcast_to(x, result.shape) for x in value.numbers())
+            source, axis = _from_numbers(rows, points, self.n)
+            axes.add(axis)
+            nodes.append(value.node if value.node.width == 1 else g.take(value.node, source))
+        if len(axes) != 1:
+            raise ExportError("it combines different points")
+        (axis,) = axes
+        nodes = [x if isinstance(x, Node) else self._row(x, result, axis) for x in nodes]
+        self.put(result, Traced(build(*nodes), tuple(result.shape), axis))
+
+    def _row(self, tensor: Tensor, result: Tensor, axis: int) -> Node:
+        """Turn a constant operand into one value per row, or one if all are equal."""
+        full = torch.broadcast_to(tensor, result.shape)
+        row = full.select(axis, 0)
+        if not bool((full == row.unsqueeze(axis)).all() | full.isnan().any()):
+            raise ExportError("it uses a constant that is different at each point")
+        values = _numpy(row.reshape(-1))
+        return g.const(values[:1] if (values == values[0]).all() else values)
+
+    def _linear(self, func: Any, args: Any, kwargs: Any, result: Tensor) -> None:
+        leaves, tree = tree_flatten((args, kwargs))
+        where = [i for i, x in enumerate(leaves) if self.get(x) is not None]
+        if len(where) != 1:
+            raise ExportError("it multiplies two tensors of the inputs; write (x * y).sum(1)")
+        value = cast(Traced, self.get(leaves[where[0]]))
+        axes = [a for a, size in enumerate(result.shape) if size == self.n]
+        if len(axes) != 1:
+            raise ExportError("it combines different points; sum over features only")
+        rows, _ = value.numbers()
+
+        def probe(x: Tensor) -> Any:
+            moved = [x if i == where[0] else leaf for i, leaf in enumerate(leaves)]
+            new_args, new_kwargs = tree_unflatten(moved, tree)
+            output = func(*new_args, **new_kwargs)
+            return _numpy(output.movedim(axes[0], 0).reshape(self.n, -1)).T
+
+        weight = np.stack([probe((rows == i).double())[:, 0] for i in range(value.rows)], axis=1)
+        given = leaves[where[0]].movedim(value.axis, 0).reshape(self.n, -1)
+        expected = probe(leaves[where[0]])
+        scale = np.abs(weight) @ np.abs(_numpy(given)).T
+        if not np.all(np.abs(weight @ _numpy(given).T - expected) <= 1e-10 * scale):
+            raise ExportError("it combines different points")
+        self.put(result, Traced(g.matmul(weight, value.full()), tuple(result.shape), axes[0]))
+
+    def _extreme(self, op: str, args: Any, kwargs: Any, result: Tensor) -> None:
+        """Maximum or minimum over features, as a chain."""
+        value = cast(Traced, self.get(args[0]))
+        rows, _ = value.numbers()
+        dims = args[1] if len(args) > 1 else kwargs.get("dim", ())
+        if value.axis in [d % len(value.shape) for d in (dims or range(len(value.shape)))]:
+            raise ExportError("it combines different points")
+        kept = rows.amin(dims, keepdim=True)
+        groups = [
+            [i for i in range(value.rows) if bool(((rows == i) & (kept == k)).any())]
+            for k in sorted(set(kept.reshape(-1).tolist()))
+        ]
+        node = value.full()
+        best = []
+        for group in groups:
+            chain = g.column(node, group[0])
+            for i in group[1:]:
+                chain = g.binary(op, chain, g.column(node, i))
+            best.append(chain)
+        axis = next(a for a, size in enumerate(result.shape) if size == self.n)
+        self.put(result, Traced(g.concat(best), tuple(result.shape), axis))
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().to(torch.float64).numpy()
+
+
+def _n(x: object) -> Node:
+    """Node of an operand that may be a Python number."""
+    return x if isinstance(x, Node) else g.const(float(cast(float, x)))
+
+
+def _power(a: object, b: object) -> Node:
+    x, p = _n(a), _n(b)
+    if p.constant and p.width == 1:
+        return g.power(x, float(p.value[0, 0]))
+    if x.constant:
+        return g.unary("exp", g.mul(g.unary("log", x), p))
+    return g.unary("exp", g.mul(p, g.unary("log", x)))
+
+
+def _clamp(x: Node, low: object = None, high: object = None, **kw: object) -> Node:
+    low, high = kw.get("min", low), kw.get("max", high)
+    x = x if low is None else g.binary("max", x, _n(low))
+    return x if high is None else g.binary("min", x, _n(high))
+
+
+def _elu(x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Node:
+    if (alpha, input_scale) == (1.0, 1.0):
+        return g.mul(_n(scale), g.sub(g.unary("elu_plus_one", x), g.ONE))
+    inner = g.unary("exp", g.binary("min", g.mul(_n(input_scale), x), g.ZERO))
+    curve = g.mul(_n(alpha), g.sub(inner, g.ONE))
+    return g.mul(_n(scale), g.add(g.binary("max", x, g.ZERO), curve))
+
+
+def _softplus(x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
+    scaled = g.mul(_n(beta), x)
+    soft = g.mul(_n(1.0 / beta), g.unary("softplus", scaled))
+    return g.where(g.binary("greater", scaled, _n(threshold)), x, soft)
+
+
+def _gelu(x: Node, approximate: str = "none") -> Node:
+    if approximate != "tanh":
+        raise ExportError(f"the exact form needs erf, which is not supported; {ADVICE['gelu']}")
+    inner = g.mul(_n(sqrt(2.0 / pi)), g.add(x, g.mul(_n(0.044715), g.power(x, 3.0))))
+    return g.mul(g.mul(_n(0.5), x), g.add(g.ONE, g.unary("tanh", inner)))
+
+
+def _where(condition: Node, a: object, b: object) -> Node:
+    return g.where(condition, _n(a), _n(b))
+
+
+def _div(a: object, b: object, rounding_mode: str | None = None) -> Node:
+    if rounding_mode is not None:
+        raise ExportError("rounding is not supported")
+    return g.div(_n(a), _n(b))
+
+
+def _function(op: str) -> Callable[..., Node]:
+    return lambda x: g.unary(op, x)
+
+
+def _compare(op: str, swap: bool) -> Callable[..., Node]:
+    return lambda a, b: g.binary(op, *((_n(b), _n(a)) if swap else (_n(a), _n(b))))
+
+
+ELEMENTWISE: Mapping[str, Callable[..., Node]] = {
+    **{name: _function(name) for name in ("exp", "log", "tanh", "sigmoid", "abs", "sign")},
+    "add": lambda a, b, alpha=1: g.add(_n(a), g.mul(_n(alpha), _n(b))),
+    "sub": lambda a, b, alpha=1: g.sub(_n(a), g.mul(_n(alpha), _n(b))),
+    "rsub": lambda a, b, alpha=1: g.sub(_n(b), g.mul(_n(alpha), _n(a))),
+    "mul": lambda a, b: g.mul(_n(a), _n(b)),
+    "div": _div,
+    "neg": g.neg,
+    "reciprocal": lambda x: g.power(x, -1.0),
+    "square": lambda x: g.power(x, 2.0),
+    "sqrt": g.sqrt,
+    "rsqrt": lambda x: g.power(x, -0.5),
+    "pow": _power,
+    "expm1": lambda x: g.sub(g.unary("exp", x), g.ONE),
+    "log1p": lambda x: g.unary("log", g.add(x, g.ONE)),
+    "log2": lambda x: g.mul(_n(1.0 / log(2.0)), g.unary("log", x)),
+    "log10": lambda x: g.mul(_n(1.0 / log(10.0)), g.unary("log", x)),
+    "sgn": _function("sign"),
+    "elu": _elu,
+    "softplus": _softplus,
+    "relu": lambda x: g.binary("max", x, g.ZERO),
+    "leaky_relu": lambda x, slope=0.01: g.where(
+        g.binary("greater", x, g.ZERO), x, g.mul(_n(slope), x)
+    ),
+    "silu": lambda x: g.mul(x, g.unary("sigmoid", x)),
+    "mish": lambda x: g.mul(x, g.unary("tanh", g.unary("softplus", x))),
+    "gelu": _gelu,
+    "maximum": lambda a, b: g.binary("max", _n(a), _n(b)),
+    "minimum": lambda a, b: g.binary("min", _n(a), _n(b)),
+    "clamp": _clamp,
+    "clamp_min": _clamp,
+    "clamp_max": lambda x, high: _clamp(x, None, high),
+    "where": _where,
+    "gt": _compare("greater", False),
+    "lt": _compare("greater", True),
+    "ge": _compare("greater_equal", False),
+    "le": _compare("greater_equal", True),
+}
+STRUCTURAL = frozenset(
+    "select slice view _unsafe_view reshape permute t transpose unsqueeze squeeze expand unbind"
+    " split split_with_sizes cat stack flip roll index_select index repeat clone detach alias"
+    " _to_copy contiguous diagonal lift_fresh movedim".split()
+)
+LINEAR = frozenset("sum mean mm mv bmm dot matmul linear cumsum".split())
+KNOWN = frozenset(ELEMENTWISE) | STRUCTURAL | LINEAR | {"addmm", "addmv", "amax", "amin"}
+#: Their results do not depend on the values.
+CONSTANT = frozenset(
+    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split()
+)
+
+
+def _place(error: BaseException) -> str:
+    """Line of the module's own code where the error came up."""
+    own = ("/torch/", "xcnet/training/trace.py", "xcnet/training/graph.py")
+    frames = [f for f in traceback.extract_tb(error.__traceback__)]
+    frames = [f for f in frames if not any(part in f.filename for part in own)]
+    return (
+        f' in {frames[-1].filename}, line {frames[-1].lineno}: "{frames[-1].line}"'
+        if frames
+        else ""
+    )
+
+
+def trace(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> Node:
+    """Expression graph of the energy per particle that a module computes.
+
+    Parameters
+    ----------
+    module : callable
+        Called with the inputs as keyword arguments; returns (N,) or (N, 1).
+    inputs : mapping
+        Density variables ``(N, k)`` in float64. N must be different from all other sizes that
+        occur in the module: constants are told from points by it.
+
+    Returns
+    -------
+    Node
+        Of width 1, in the input columns ``(name, component)``.
+
+    Raises
+    ------
+    ExportError
+        An operation is not supported, leaves float64, changes a tensor in place, or mixes
+        points; or the module itself failed. The message has the line of the module.
+    """
+    n = len(next(iter(inputs.values())))
+    mode = _Mode(n)
+    # A fresh tensor for each input: the caller's may be a view of another one.
+    fresh = tree_map(lambda x: x.detach().clone(), dict(inputs))
+    for name, tensor in fresh.items():
+        columns = [g.column_input(name, i) for i in range(tensor.shape[1])]
+        mode.put(tensor, Traced(g.concat(columns), tuple(tensor.shape), 0))
+    try:
+        with torch.no_grad(), mode:
+            output = module(**fresh)
+    except ExportError as error:
+        raise ExportError(f"the module cannot be exported{_place(error)}: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ExportError(f"the module failed{_place(error)}: {reason}") from error
+    if not isinstance(output, Tensor) or tuple(output.shape) not in ((n,), (n, 1)):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ExportError(f"the module must return ({n},) or ({n}, 1) for {n} points, not {shape}")
+    value = mode.get(output)
+    return value.full() if value else mode._constant(output).full()
