@@ -1,0 +1,29 @@
+"""PySCF: every registered functional by its name in ``mf.xc``.
+
+After ``install()`` (or ``attach(mf)`` for one object) ``mf.xc`` may hold any name, alias, id or
+composite expression that the registry knows, mixed freely with PySCF's own functionals, exact
+exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"``,
+``"0.25*HF + 0.75*PBE_clone"``. ``mf.xc`` stays the string that the user wrote.
+
+How: every Kohn-Sham object of PySCF evaluates its functional through ``LibXCMixin.libxc``, the
+module ``pyscf.dft.libxc``. An object that looks like this module takes its place. Expressions
+are read by PySCF's own parser, with our names spliced in; their neural terms are evaluated by
+`xcnet.functional`, all other terms and the exact exchange by whatever was there before.
+Expressions without a neural functional are handed on unchanged.
+"""
+
+from __future__ import annotations
+
+from xcnet.errors import MissingPackageError
+
+try:
+    import pyscf as _host  # noqa: F401
+except ImportError as error:
+    raise MissingPackageError(
+        "the PySCF adapter needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
+    ) from error
+
+from xcnet.adapters.pyscf.convergence import converge
+from xcnet.adapters.pyscf.installation import attach, install, uninstall
+
+__all__ = ["attach", "converge", "install", "uninstall"]

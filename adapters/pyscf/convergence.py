@@ -1,0 +1,194 @@
+"""Help for self-consistency: a ladder of solvers that says which rung was needed.
+
+What makes open-shell systems hard is mostly not the functional but degeneracy. In an atom such as
+O (3P) or F (2P) any direction of the p hole is as good as any other, so the energy is flat along
+rotations, except for the micro-Hartrees by which the quadrature grid prefers its own axes. From
+PySCF's spherical guess the hole starts in an arbitrary direction and DIIS follows this noise for
+20 to 50 cycles, or for ever. Starting with the hole along an axis, where the grid's symmetry
+holds it, the same atoms converge in 5 to 9. The ladder therefore begins with such a guess
+wherever the frontier orbitals of the guess are degenerate (also linear molecules: OH, NO).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xcnet.errors import UnsupportedError
+
+Callback = Callable[[dict[str, Any]], None]
+
+DEGENERATE = 1e-3  # Hartree: gap of the guess below which its occupation is arbitrary
+FIELD = 0.05  # Hartree bohr^-2: quadrupole field that chooses among degenerate orbitals, once
+LEVEL_SHIFT = 0.25  # Hartree
+SHIFT_CYCLES = 50
+NEWTON_CYCLES = 50
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One attempt: its name (``DIIS``, ``level shift``, ``second order``), cycles and outcome."""
+
+    name: str
+    cycles: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Outcome of `converge`: every rung that was tried, the last one being that of the result."""
+
+    rungs: tuple[Rung, ...]
+    aligned: bool
+    note: str = ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last rung reached self-consistency."""
+        return self.rungs[-1].converged
+
+    @property
+    def rung(self) -> str:
+        """Name of the last rung."""
+        return self.rungs[-1].name
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all rungs together."""
+        return sum(rung.cycles for rung in self.rungs)
+
+
+def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Convergence:
+    """Bring a Kohn-Sham object to self-consistency, with more help only where needed.
+
+    1. ``DIIS``: the object's own settings, from a guess whose degenerate frontier orbitals are
+       aligned with the grid (unless `dm0` is given).
+    2. ``level shift``: virtual orbitals raised by 0.25 Hartree, against occupations that swap.
+    3. ``second order``: PySCF's ``newton()`` from the iterate with the smallest gradient. It keeps
+       the occupation fixed, so it also finds solutions that break the Aufbau order. It needs the
+       functional's second derivatives and is left out when they are missing.
+
+    Parameters
+    ----------
+    mf
+        RKS, UKS or ROKS object, with or without density fitting. It holds the result afterwards
+        (``e_tot``, ``mo_coeff``, ``converged`` ...); its settings are left as they were.
+    dm0 : ndarray, optional
+        Density matrix to start from.
+    callback : callable, optional
+        Called with PySCF's local variables after each cycle of each rung.
+
+    Returns
+    -------
+    Convergence
+        Look at its ``converged`` and ``rung``; failure is not an exception.
+    """
+    aligned = False
+    if dm0 is None:
+        dm0, aligned = _aligned_guess(mf)
+    best = _BestIterate(callback)
+    rungs = [_diis("DIIS", mf, dm0, best)]
+    if not mf.converged:
+        with _settings(mf, level_shift=LEVEL_SHIFT, max_cycle=SHIFT_CYCLES):
+            rungs.append(_diis("level shift", mf, best.density(mf), best))
+    note = ""
+    if not mf.converged:
+        try:
+            mf._numint.libxc.test_deriv_order(mf.xc, 2, raise_error=True)
+            rungs.append(_second_order(mf, best))
+        except (UnsupportedError, NotImplementedError) as error:
+            note = f"no second-order solver: {error}"
+    return Convergence(tuple(rungs), aligned, note)
+
+
+class _BestIterate:
+    """Remembers the orbitals with the smallest gradient, and counts cycles."""
+
+    def __init__(self, callback: Callback | None) -> None:
+        self._callback = callback
+        self._gradient = np.inf
+        self.orbitals: tuple[Any, Any] | None = None
+        self.cycles = 0
+
+    def __call__(self, state: dict[str, Any]) -> None:
+        self.cycles += 1
+        if state["norm_gorb"] < self._gradient:
+            self._gradient = state["norm_gorb"]
+            self.orbitals = state["mo_coeff"], state["mo_occ"]
+        if self._callback is not None:
+            self._callback(state)
+
+    def density(self, mf: Any) -> Any:
+        return None if self.orbitals is None else mf.make_rdm1(*self.orbitals)
+
+
+def _diis(name: str, mf: Any, dm0: Any, best: _BestIterate) -> Rung:
+    before = best.cycles
+    with _settings(mf, callback=best):
+        mf.kernel(dm0)
+    return Rung(name, best.cycles - before, bool(mf.converged))
+
+
+def _second_order(mf: Any, best: _BestIterate) -> Rung:
+    before = best.cycles + 1  # PySCF calls back once more at the end
+    solver = mf.newton()
+    solver.max_cycle, solver.callback = NEWTON_CYCLES, best
+    solver.kernel(*(best.orbitals or (mf.mo_coeff, mf.mo_occ)))
+    for result in ("converged", "e_tot", "mo_energy", "mo_coeff", "mo_occ"):
+        setattr(mf, result, getattr(solver, result))
+    return Rung("second order", best.cycles - before, bool(mf.converged))
+
+
+@contextmanager
+def _settings(mf: Any, **values: Any) -> Iterator[None]:
+    """Attributes of a mean-field object, for a while."""
+    kept = {name: getattr(mf, name) for name in values}
+    for name, value in values.items():
+        setattr(mf, name, value)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(mf, name, value)
+
+
+def _aligned_guess(mf: Any) -> tuple[Any, bool]:
+    """PySCF's initial density matrix, or an aligned one where its occupation is arbitrary.
+
+    Only open shells are looked at, and none with point-group symmetry, whose orbitals are aligned
+    already. The second value says whether the guess was aligned.
+    """
+    mol = mf.mol
+    density = mf.get_init_guess(mol, mf.init_guess)
+    if mol.spin == 0 or mol.symmetry:
+        return density, False
+    potential, core = mf.get_veff(mol, density), mf.get_hcore()
+
+    def diagonalize(h1e: Any) -> tuple[Any, Any, Any]:
+        fock = mf.get_fock(h1e=h1e, vhf=potential, dm=density)
+        energies, orbitals = mf.eig(fock, mf.get_ovlp())
+        return energies, orbitals, mf.get_occ(energies, orbitals)
+
+    energies, _, occupations = diagonalize(core)
+    if _gap(energies, occupations) > DEGENERATE:
+        return density, False
+    with mol.with_common_orig(mol.atom_coords().mean(axis=0)):
+        moments = mol.intor("int1e_rr").reshape(3, 3, mol.nao, mol.nao)
+    _, orbitals, occupations = diagonalize(core + FIELD * (moments[2, 2] + 0.5 * moments[0, 0]))
+    return mf.make_rdm1(orbitals, occupations), True
+
+
+def _gap(energies: Any, occupations: Any) -> float:
+    """Smallest gap between occupied and empty levels, Hartree, over both spins."""
+    energies, occupations = np.asarray(energies), np.asarray(occupations)
+    if occupations.ndim == 1:  # RKS, ROKS: 0, 1 or 2 electrons in a level
+        energies = np.stack([energies, energies])
+        occupations = np.stack([occupations > 0, occupations > 1])
+    return min(
+        float(level[~filled].min(initial=np.inf) - level[filled].max(initial=-np.inf))
+        for level, filled in zip(energies, occupations > 0, strict=True)
+    )

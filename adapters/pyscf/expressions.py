@@ -1,0 +1,214 @@
+"""Expressions in ``mf.xc``: PySCF's grammar, read by PySCF's parser, with our names in it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyscf.dft import libxc as pyscf_libxc
+
+from xcnet import registry, variables
+from xcnet.adapters.pyscf.layout import KINDS
+from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+
+Codes = dict[str, int | str]
+#: PySCF's decoded description: (exact exchange at short and long range, omega), (id, factor) ...
+Parsed = tuple[Sequence[float], Sequence[tuple[int, float]]]
+
+FIRST_NEURAL_ID = 100_000
+
+_parser_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an expression that holds neural functionals is evaluated.
+
+    ``rest`` is an expression of PySCF's for all that is not neural, exact exchange included
+    (empty if there is nothing); ``kind`` and ``rest_kind`` are PySCF's ``xc_type`` of the whole
+    and of the rest, which is ``HF`` where libxc has nothing to evaluate.
+    """
+
+    xc: str
+    neural: tuple[tuple[float, registry.Entry], ...]
+    rest: str
+    kind: str
+    rest_kind: str
+
+    @property
+    def names(self) -> str:
+        """Names of the neural functionals, for messages."""
+        return ", ".join(entry.name for _, entry in self.neural) or self.xc
+
+
+def as_text(xc: object) -> str:
+    """Description of a functional in any way that PySCF allows, as one upper-case string."""
+    if isinstance(xc, (tuple, list)):
+        return ",".join(as_text(part) for part in xc)
+    return re.sub(r"\s+", "", str(xc)).upper()
+
+
+def holds_neural(text: str) -> bool:
+    """Whether a neural functional is named in an expression (from `as_text`)."""
+    return _neural_names().search(text) is not None
+
+
+def make_plan(text: str, previous: Any) -> Plan:
+    """Plan of an expression (from `as_text`); `previous` evaluates what is not neural.
+
+    Raises
+    ------
+    UnknownFunctionalError
+        With near matches, for a name that neither PySCF nor the registry knows.
+    UnsupportedError
+        For a functional that cannot be evaluated point by point in PySCF.
+    ExpressionError
+        If PySCF's parser cannot read the expression.
+    """
+    hyb, terms = parse(text, previous)
+    neural = tuple((factor, registry.find(i)) for i, factor in terms if i >= FIRST_NEURAL_ID)
+    for _, entry in neural:
+        _refuse_unsupported(entry)
+    others = [(i, factor) for i, factor in terms if i < FIRST_NEURAL_ID]
+    rest = _rest(hyb, others)
+    rest_kind = previous.xc_type(rest) if others else "HF"
+    if others and previous.needs_laplacian(rest):
+        raise UnsupportedError(
+            f"{text} holds a functional that needs the Laplacian of the density, which PySCF's "
+            "Kohn-Sham matrices lack. Use functionals without it.",
+            functional=text,
+        )
+    kinds = [rest_kind, *(kind_of(entry) for _, entry in neural)]
+    return Plan(text, neural, rest, max(kinds, key=KINDS.index), rest_kind)
+
+
+def parse(text: str, previous: Any) -> Parsed:
+    """PySCF's ``parse_xc`` of an expression (from `as_text`) that may hold our names."""
+    codes: Codes = {}
+    tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), text)
+    if codes and re.search(r"-D[34]", tokens):
+        raise UnsupportedError(
+            f"{text}: no dispersion parameters are known for neural functionals. Leave out the "
+            "dispersion suffix.",
+            functional=text,
+        )
+    try:
+        try:
+            return _spliced_parse(tokens, codes, previous)
+        except KeyError:
+            tokens = _replace_unreadable(tokens, codes, previous)
+        return _spliced_parse(tokens, codes, previous)
+    except (KeyError, ValueError, IndexError, AssertionError) as error:
+        if isinstance(error, XCNetError):
+            raise
+        raise ExpressionError(
+            f"PySCF's parser cannot read {text!r}: {error}", functional=text
+        ) from error
+
+
+def kind_of(entry: registry.Entry) -> str:
+    """PySCF's ``xc_type`` of a functional."""
+    return variables.base_family(entry.family).upper()
+
+
+def _neural_names() -> re.Pattern[str]:
+    """Matches any name, alias or id of a neural functional as a whole word."""
+    names = [
+        text
+        for entry in registry.entries()
+        if entry.spec is not None
+        for text in (entry.name, *entry.aliases, str(entry.id))
+    ]
+    found = "|".join(sorted(map(_pattern, names), key=len, reverse=True)) or "(?!)"
+    return re.compile(rf"(?<![A-Z0-9_.])(?:{found})(?![A-Z0-9_.])")
+
+
+def _pattern(name: str) -> str:
+    """Regular expression for a name in all spellings that the registry forgives."""
+    letters = "[-_]?".join(re.escape(letter) for letter in registry.normalize(name).upper())
+    return f"(?:XC[-_]?)?{letters}"
+
+
+def _token(entry: registry.Entry, codes: Codes) -> str:
+    """Word that stands for a functional: free of ``-``, HF, RSH, which PySCF finds in names."""
+    name = f"XCNET{len(codes):02d}"
+    codes[name] = entry.composite or entry.id
+    return name
+
+
+def _spliced_parse(text: str, codes: Codes, previous: Any) -> Parsed:
+    with _spliced(codes):
+        result: Parsed = previous.parse_xc(text)
+    return result
+
+
+@contextmanager
+def _spliced(codes: Codes) -> Iterator[None]:
+    """Let PySCF's parser know more names; one thread at a time, since its table is global."""
+    with _parser_lock:
+        pyscf_libxc.XC_CODES.update(codes)
+        try:
+            yield
+        finally:
+            for name in codes:
+                del pyscf_libxc.XC_CODES[name]
+
+
+def _replace_unreadable(text: str, codes: Codes, previous: Any) -> str:
+    """Replace names that only the registry knows, such as libxc's in another spelling.
+
+    One that nobody knows is an error that shows the registry's near matches.
+    """
+    words = re.split(r"([+*,]|(?<=XCNET\d\d)-|-(?=XCNET\d\d))", text)
+    for i, word in enumerate(words):
+        name = word.removeprefix("-")
+        if name[:1].isalpha() and name not in codes and not _is_readable(name, previous):
+            words[i] = word.replace(name, _token(registry.find(name), codes))
+    return "".join(words)
+
+
+def _is_readable(name: str, previous: Any) -> bool:
+    for part in (name, f"{name},", f",{name}"):
+        try:
+            previous.parse_xc(part)
+        except KeyError:
+            continue
+        except (ValueError, IndexError):  # a piece of RSH(...): its trouble is not the name
+            pass
+        return True
+    return False
+
+
+def _rest(hyb: Sequence[float], terms: Sequence[tuple[int, float]]) -> str:
+    """Expression of PySCF's for exact exchange and libxc's terms, in full precision."""
+    short, long, omega = (float(x) for x in hyb)
+    parts = [f"{float(factor)!r}*{number}" for number, factor in terms]
+    if omega:
+        parts.insert(0, f"RSH({omega!r},{long!r},{short - long!r})")
+    elif short:
+        parts.insert(0, f"{short!r}*HF")
+    return "+".join(parts)
+
+
+def _refuse_unsupported(entry: registry.Entry) -> None:
+    """Stop, before any SCF is spent, what the pointwise route cannot evaluate."""
+    spec = entry.spec
+    if spec is not None and spec.is_nonlocal:
+        reason = (
+            f"is nonlocal ({', '.join(spec.descriptors)}): it needs the whole grid at once, and "
+            "the PySCF adapter evaluates point by point"
+        )
+    elif spec is not None and "lapl" in spec.inputs:
+        reason = "needs the Laplacian of the density, which PySCF's Kohn-Sham matrices lack"
+    elif entry.kind == "kinetic":
+        reason = "is a functional of the kinetic energy, not of exchange and correlation"
+    else:
+        return
+    raise UnsupportedError(
+        f"{entry.name} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
+        functional=entry.name,
+    )
