@@ -62,6 +62,13 @@ def load(path: str) -> ctypes.CDLL:
     return core
 
 
+@cache
+def major(path: str) -> int:
+    numbers = [c_int() for _ in range(3)]
+    load(path).xc_version(*(ctypes.byref(number) for number in numbers))
+    return numbers[0].value
+
+
 class Oracle:
     """One functional of libxc at ``path``; freed by :meth:`close`."""
 
@@ -76,6 +83,8 @@ class Oracle:
         self.name = self.core.xc_func_info_get_name(info).decode()
         self.family = self.core.xc_func_info_get_family(info)
         self.base = {1: "lda", 128: "lda", 2: "gga", 32: "gga", 4: "mgga", 64: "mgga"}[self.family]
+        if self.base == "mgga" and major(path) == 5:
+            self.flags |= _NEEDS_TAU  # a flag that libxc 5 does not know yet
 
     def close(self) -> None:
         self.core.xc_func_end(self.handle)

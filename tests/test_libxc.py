@@ -253,7 +253,7 @@ def test_citations() -> None:
     assert first.doi == "10.1103/PhysRevLett.77.3865"
     assert first.ref.startswith("J. P. Perdew, K. Burke, and M. Ernzerhof")
     assert first.bibtex.startswith("@article{Perdew1996_3865,")
-    assert second.key == "Perdew1997_1396"
+    assert second.doi == "10.1103/PhysRevLett.78.1396"
 
 
 @pytest.mark.parametrize(
