@@ -1,0 +1,78 @@
+"""Correlation: PW92's energy density times a factor that is 1 for the uniform gas.
+
+The factor is 1 + (1 - v) f_1 + b f_2 with network outputs f, v = 1 without a gradient and b = 0
+at the kinetic energy density of the uniform gas of the same spin densities.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from xcnet.training.baselines import (
+    F_ZETA,
+    PW92_MODIFIED,
+    TINY,
+    WIGNER_SEITZ,
+)
+from xcnet.training.features.shares import UNIFORM, gradient_share, orbital_indicator
+
+#: Scale of v: x = 2 weizsaecker / (rho_a^(2/3) + rho_b^(2/3))^2 is proportional to PBE's t^2.
+CORRELATION_SCALE = 2.0
+#: 1 for an unpolarized, 0.79 for a polarized density: 2^(-1/3) (rho_a^(2/3) + rho_b^(2/3)) / n^(2/3)
+PHI_CENTER, PHI_SCALE = 1.26, 7.0
+
+INPUTS = 5
+OUTPUTS = 2
+
+
+def columns(
+    rho_a: Tensor, rho_b: Tensor, sigma: Tensor, tau: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Parts of the energy density ``base + sum_o coefficients[o] f_o(features)``.
+
+    Parameters
+    ----------
+    rho_a, rho_b : (...)
+        Spin densities, bohr^-3.
+    sigma, tau : (...)
+        Squared gradient of the total density, total kinetic energy density, atomic units.
+
+    Returns
+    -------
+    base (...), coefficients (..., 2), features (..., 5)
+    """
+    n = rho_a + rho_b
+    root_a, root_b, root = ((x + TINY) ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
+    squares = root_a * root_a + root_b * root_b
+    root2 = root * root
+    weizsaecker = 0.125 * sigma / n
+    uniform = UNIFORM * (rho_a * (root_a * root_a) + rho_b * (root_b * root_b))
+    b = orbital_indicator(uniform, weizsaecker, tau)
+    _, v = gradient_share(squares * squares, weizsaecker, CORRELATION_SCALE)
+    _, s = gradient_share(PARAMAGNETIC * (n * root2), weizsaecker, 1.0)
+    rs_root = (WIGNER_SEITZ / root).sqrt()
+    base = n * _pw92(rho_a * root_a + rho_b * root_b, n, root, rho_a - rho_b, rs_root)
+    r = 2.0 / (1.0 + rs_root) - 1.0
+    phi = PHI_SCALE * (squares / root2 - PHI_CENTER)
+    return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([r, phi, v, s, b], -1)
+
+
+PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
+
+
+def _pw92(four_thirds: Tensor, n: Tensor, root: Tensor, spin: Tensor, rs_root: Tensor) -> Tensor:
+    """PW92 (doi:10.1103/PhysRevB.45.13244) from powers that the features need anyway."""
+    para, ferro, stiffness = (_fit(rs_root, row) for row in PW92_MODIFIED[:3])
+    stiffness = stiffness / PW92_MODIFIED.curvature
+    f = (2.0 ** (4.0 / 3.0) * F_ZETA) * four_thirds / (n * root) - 2.0 * F_ZETA
+    zeta2 = (spin / n) * (spin / n)
+    return para + f * (zeta2 * zeta2 * (ferro - para + stiffness) - stiffness)
+
+
+def _fit(x: Tensor, row: tuple[float, ...]) -> Tensor:
+    a, alpha1, beta1, beta2, beta3, beta4 = row
+    series = x * (beta1 + x * (beta2 + x * (beta3 + x * beta4)))
+    return (-2.0 * a * (1.0 + alpha1 * (x * x))) * torch.log(1.0 + 1.0 / (2.0 * a * series))

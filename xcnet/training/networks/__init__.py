@@ -1,0 +1,1 @@
+"""Networks: modules that map feature columns to output columns; one module per kind."""

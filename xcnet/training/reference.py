@@ -1,0 +1,150 @@
+"""Kohn-Sham densities of the training systems: made with PySCF, kept in a checked cache file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from xcnet.errors import InputError, MissingPackageError, XCNetError
+from xcnet.training.datasets import System
+
+Array = npt.NDArray[np.float64]
+_FIELDS = ("rho", "sigma", "tau", "weights")
+
+
+@dataclass(frozen=True)
+class DensitySettings:
+    """How the reference densities are made; part of the cache file's name.
+
+    Parameters
+    ----------
+    xc, basis : str
+        PySCF's names of the functional and the orbital basis.
+    grid_level : int
+        PySCF's grid level (0 to 9).
+    min_density : float
+        Grid points below this total density are dropped, bohr^-3.
+    """
+
+    xc: str
+    basis: str
+    grid_level: int
+    min_density: float
+
+
+@dataclass(frozen=True)
+class GridDensity:
+    """Spin density of one system on its integration grid (N points, atomic units).
+
+    ``rho`` (N, 2), ``sigma`` (N, 3) in the order aa, ab, bb, ``tau`` (N, 2) with
+    tau = 1/2 sum |grad phi|^2, ``weights`` (N,).
+    """
+
+    name: str
+    rho: Array
+    sigma: Array
+    tau: Array
+    weights: Array
+
+
+def default_folder() -> Path:
+    """The user's cache folder for training data."""
+    try:
+        import platformdirs
+    except ImportError as error:  # pragma: no cover - an extra is missing
+        raise MissingPackageError("platformdirs is missing: pip install 'xcnet[train]'") from error
+    return Path(platformdirs.user_cache_dir("xcnet")) / "training"
+
+
+def densities(
+    systems: Iterable[System], settings: DensitySettings, folder: Path | None = None
+) -> tuple[list[GridDensity], str]:
+    """Densities of all systems and the SHA-256 of the file they are kept in.
+
+    The file is made on the first call and only read afterwards. An altered file is an InputError.
+    """
+    systems = list(systems)
+    path = (folder or default_folder()) / f"densities-{_key(systems, settings)}.npz"
+    if not path.exists():
+        _write(path, [solve(system, settings) for system in tqdm(systems, desc="densities")])
+    return _read(path, [system.name for system in systems])
+
+
+def solve(system: System, settings: DensitySettings) -> GridDensity:
+    """Unrestricted Kohn-Sham ground state of one system on its grid."""
+    try:
+        from pyscf import dft, gto
+    except ImportError as error:
+        raise MissingPackageError("training densities need PySCF: pip install pyscf") from error
+    molecule = gto.M(atom=system.geometry, basis=settings.basis, spin=system.spin, verbose=0)
+    method = dft.UKS(molecule, xc=settings.xc)
+    method.grids.level = settings.grid_level
+    method.conv_tol = 1e-9
+    method.kernel()
+    if not method.converged:
+        method = method.newton().run()
+    if not method.converged:
+        raise XCNetError(f"{settings.xc}/{settings.basis} of {system.name} did not converge")
+    return _on_grid(system.name, method, settings.min_density)
+
+
+def _on_grid(name: str, method: Any, min_density: float) -> GridDensity:
+    numint, grids = method._numint, method.grids
+    spins: list[Array] = []
+    for matrix in method.make_rdm1():
+        orbitals = numint.eval_ao(method.mol, grids.coords, deriv=1)
+        spins.append(numint.eval_rho(method.mol, orbitals, matrix, xctype="MGGA", with_lapl=False))
+    a, b = (rows[1:4] for rows in spins)
+    rho = np.stack([rows[0] for rows in spins], axis=1)
+    sigma = np.stack([(x * y).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))], axis=1)
+    tau = np.stack([rows[4] for rows in spins], axis=1)
+    kept = rho.sum(axis=1) > min_density
+    return GridDensity(name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept])
+
+
+def _key(systems: list[System], settings: DensitySettings) -> str:
+    text = json.dumps([[asdict(system) for system in systems], asdict(settings)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _write(path: Path, solved: list[GridDensity]) -> None:
+    arrays = {f"{one.name}.{field}": getattr(one, field) for one in solved for field in _FIELDS}
+    write_arrays(path, arrays)
+    checksum = path.with_suffix(".sha256")
+    checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an ``.npz`` file that is either complete or not there (rename of a finished file)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read(path: Path, names: list[str]) -> tuple[list[GridDensity], str]:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    checksum = path.with_suffix(".sha256")
+    if not checksum.exists() or checksum.read_text().strip() != digest:
+        raise InputError(
+            f"the training densities {path} do not match their SHA-256 in {checksum.name}: "
+            "delete both files and run the command again to make them anew",
+            file=str(path),
+            given=digest,
+        )
+    with np.load(path, allow_pickle=False) as stored:
+        solved = [GridDensity(name, *(stored[f"{name}.{f}"] for f in _FIELDS)) for name in names]
+    return solved, digest
