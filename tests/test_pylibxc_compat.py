@@ -423,9 +423,10 @@ def test_program_gives_what_a_real_pylibxc_gives() -> None:
     for names in PROGRAMS:
         for spin in ("unpolarized", "polarized"):
             ours, theirs = program(pylibxc, names, spin), program(real, names, spin)
-            assert list(ours) == list(theirs)
-            for label, values in theirs.items():
-                np.testing.assert_allclose(ours[label], values, rtol=1e-12, atol=1e-14)
+            # pylibxc 6 still gives the empty labels of the Laplacian.
+            assert list(ours) == [label for label in theirs if "lapl" not in label]
+            for label, values in ours.items():
+                np.testing.assert_allclose(values, theirs[label], rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.skipif(CLONE is None, reason="no neural functional is there")
