@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "registry",
         "expression engine",
         "terms",
+        "facts",
         "functional",
         "check cli commands compat install job adapters training",
     )
