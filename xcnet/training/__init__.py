@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xcnet.training.export import export
+    from xcnet.training.exporter import export
 
 __all__ = ["export"]
 
@@ -14,6 +14,6 @@ def __getattr__(name: str) -> Any:
     # Lazy, so that the torch-free parts of training (data sets, records) load fast.
     if name != "export":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from xcnet.training.export import export
+    from xcnet.training.exporter import export
 
     return export

@@ -92,6 +92,12 @@ class Node:
         assert isinstance(self.data, int)
         return self.data
 
+    @property
+    def component(self) -> tuple[str, int]:
+        """Variable and component of an input."""
+        assert isinstance(self.data, tuple)
+        return self.data
+
     def __repr__(self) -> str:
         inner = ", ".join(a.op for a in self.args)
         shown = self.value.ravel()[:4] if self.op in ("const", "matmul") else self.data
@@ -537,6 +543,25 @@ def topological(outputs: Iterable[Node], leaves: Container[Node] = ()) -> Iterat
                 stack.extend((a, False) for a in reversed(node.args))
 
 
+def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
+    """Outputs with some of their nodes replaced, simplified again."""
+    known = dict(replacements)
+    for node in topological(outputs, replacements):
+        if node in known or not node.args:
+            known.setdefault(node, node)
+            continue
+        args = [known[a] for a in node.args]
+        if node.op == "matmul":
+            known[node] = matmul(node.value, args[0])
+        elif node.op == "column":
+            known[node] = column(args[0], node.index)
+        elif node.op == "concat":
+            known[node] = concat(args)
+        else:
+            known[node] = rebuild(node, args)
+    return [known[node] for node in outputs]
+
+
 def evaluate(outputs: Sequence[Node], inputs: Mapping[str, Array]) -> list[Array]:
     """Values ``(width, N)`` of the outputs at inputs ``(N, k)`` by name, in numpy."""
     n = len(next(iter(inputs.values())))
@@ -544,8 +569,8 @@ def evaluate(outputs: Sequence[Node], inputs: Mapping[str, Array]) -> list[Array
     for node in topological(outputs):
         args = [values[a] for a in node.args]
         if node.op == "input":
-            name, index = node.data  # type: ignore[misc]
-            values[node] = inputs[name][None, :, index]
+            name, index = node.component
+            values[node] = inputs[name][:, index][None, :]
         elif node.op in ELEMENTWISE:
             values[node] = ELEMENTWISE[node.op](*args)
         elif node.op == "const":

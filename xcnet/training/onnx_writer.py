@@ -29,7 +29,7 @@ WIDE = 8
 #: Every operator that the writer emits; nothing else is in a functional's graph.
 OPERATORS = frozenset(
     "Abs Add Clip Concat Div Exp Expand Gemm Greater GreaterOrEqual Log MatMul Max Min Mul Neg Pow"
-    " Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where".split()
+    " Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where".split()  # noqa: SIM905
 )
 DIRECT = {
     "add": "Add",
@@ -104,14 +104,14 @@ class _Writer:
 
     def load(self, variable: str, width: int) -> None:
         """Rows of an input as the columns of the graph, if any is used."""
-        columns = [n for n in self._order if n.op == "input" and n.data[0] == variable]  # type: ignore[index]
+        columns = [n for n in self._order if n.op == "input" and n.component[0] == variable]
         if not columns:
             return
         rows = self.emit("Transpose", [variable], perm=[1, 0])
         first = rows if width == 1 else self.emit("Split", [rows], count=width, axis=0)
         outputs = self.nodes[-1].output
         for node in columns:
-            self._names[node] = first if width == 1 else outputs[node.data[1]]  # type: ignore[index]
+            self._names[node] = first if width == 1 else outputs[node.component[1]]
 
     def write(self) -> None:
         """Emit every node that no other one absorbs."""
@@ -260,8 +260,9 @@ class _Powers:
         return self._whole(int(exact * self._unit))
 
     def _pow(self, exponent: float) -> str:
-        if exponent == 0.5:
-            return self._writer.emit("Sqrt", [self._writer.name(self._base)])
+        if exponent in (0.5, 0.25):  # a square root costs an eighth of a Pow
+            root = self._writer.emit("Sqrt", [self._writer.name(self._base)])
+            return root if exponent == 0.5 else self._writer.emit("Sqrt", [root])
         return self._writer.emit(
             "Pow", [self._writer.name(self._base), self._writer.scalar(exponent)]
         )

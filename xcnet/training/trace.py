@@ -370,20 +370,20 @@ ELEMENTWISE: Mapping[str, Callable[..., Node]] = {
 STRUCTURAL = frozenset(
     "select slice view _unsafe_view reshape permute t transpose unsqueeze squeeze expand unbind"
     " split split_with_sizes cat stack flip roll index_select index repeat clone detach alias"
-    " _to_copy contiguous diagonal lift_fresh movedim".split()
+    " _to_copy contiguous diagonal lift_fresh movedim".split()  # noqa: SIM905
 )
-LINEAR = frozenset("sum mean mm mv bmm dot matmul linear cumsum".split())
+LINEAR = frozenset("sum mean mm mv bmm dot matmul linear cumsum".split())  # noqa: SIM905
 KNOWN = frozenset(ELEMENTWISE) | STRUCTURAL | LINEAR | {"addmm", "addmv", "amax", "amin"}
 #: Their results do not depend on the values.
 CONSTANT = frozenset(
-    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split()
+    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split()  # noqa: SIM905
 )
 
 
 def _place(error: BaseException) -> str:
     """Line of the module's own code where the error came up."""
     own = ("/torch/", "xcnet/training/trace.py", "xcnet/training/graph.py")
-    frames = [f for f in traceback.extract_tb(error.__traceback__)]
+    frames = traceback.extract_tb(error.__traceback__)
     frames = [f for f in frames if not any(part in f.filename for part in own)]
     return (
         f' in {frames[-1].filename}, line {frames[-1].lineno}: "{frames[-1].line}"'
