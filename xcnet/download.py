@@ -74,7 +74,8 @@ def check(data: bytes, sha256: str, source: str) -> None:
 def _get(url: str, max_bytes: int, timeout: float) -> bytes:
     end = time.monotonic() + DEADLINE_SECONDS
     data = bytearray()
-    with urllib.request.urlopen(url, timeout=timeout) as response:
+    # An opener of its own: the shared one keeps the proxies of its first use.
+    with urllib.request.build_opener().open(url, timeout=timeout) as response:
         while block := response.read(_BLOCK):
             data += block
             if len(data) > max_bytes:

@@ -136,16 +136,17 @@ class Network(nn.Module):
         """Return (N, 1); inputs in libxc's layout, spin resolved (N, k)."""
         up, down = rho[:, 0:1], rho[:, 1:2]
         n = up + down
-        z = (up - down) / (n + TINY)
         u = (n + TINY) ** (1 / 3)
-        p = ((1 + z) ** (4 / 3) + (1 - z) ** (4 / 3)) * 0.5
+        # 1 + z and 1 - z with z = (up - down) / (n + TINY), free of cancellation at |z| = 1.
+        more, less = (2 * up + TINY) / (n + TINY), (2 * down + TINY) / (n + TINY)
+        p = (more ** (4 / 3) + less ** (4 / 3)) * 0.5
         features = [u, p]
         if sigma is not None:
             # Each of aa, 2 ab, bb brings its own 1e-7.
             norm2 = sigma[:, 0:1] + 2 * sigma[:, 1:2] + sigma[:, 2:3] + 4 * TINY
             features.append((norm2**0.5 + TINY) / u**4)
         if tau is not None:
-            d = (1 + z) ** (5 / 3) + (1 - z) ** (5 / 3)
+            d = more ** (5 / 3) + less ** (5 / 3)
             features.append((tau[:, 0:1] + tau[:, 1:2] + TINY) / (u**5 * d))
         if near_region is not None:
             features.append(torch.clamp(near_region, min=0.0) + TINY)
