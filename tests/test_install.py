@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xcnet import download, install, registry
@@ -227,6 +228,21 @@ def test_altered_folder_is_refused(functional_folder: Path, home: Path) -> None:
         install.install(str(functional_folder))
     graph.unlink()
     with pytest.raises((ModelError, InstallError), match=r"vxc\.onnx"):
+        install.install(str(functional_folder))
+    assert _contents(home) == []
+
+
+def test_wrong_values_are_refused(functional_folder: Path, home: Path) -> None:
+    """Consistent hashes, but a reference vector that the graph does not give."""
+    reference = functional_folder / "reference.npz"
+    with np.load(reference) as stored:
+        arrays = dict(stored)
+    arrays["vrho"][3, 1] *= 1 + 1e-9
+    np.savez(reference, **arrays)
+    record = json.loads((functional_folder / "model.json").read_text())
+    record["files"]["reference.npz"] = hashlib.sha256(reference.read_bytes()).hexdigest()
+    (functional_folder / "model.json").write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="vrho differs from its reference"):
         install.install(str(functional_folder))
     assert _contents(home) == []
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import xcnet
-from xcnet import engine, variables
+from xcnet import check, engine, variables
 from xcnet.errors import XCNetError
 from xcnet.spec import load_spec
 from xcnet.training import nagai2020
@@ -114,6 +114,7 @@ def test_record(published_one: Published, nagai2020_models: Path) -> None:
     spec = load_spec(nagai2020_models / published_one.name)
     assert (spec.id, spec.aliases) == (published_one.id, (published_one.alias,))
     assert list(spec.derivatives) == ["exc", "vxc", "fxc"]
+    assert check.self_test(spec) < check.TOLERANCE
     assert spec.is_nonlocal == (published_one.alias == "NN-NRA-Nagai2020")
     if spec.is_nonlocal:
         near = spec.descriptors["near_region"]

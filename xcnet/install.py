@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xcnet import registry
+from xcnet import check, registry
 from xcnet.errors import InstallError, MissingPackageError, ModelError, UnknownFunctionalError
 from xcnet.spec import RECORD, FunctionalSpec, load_spec
 
@@ -116,7 +116,9 @@ def _install_folder(source: Path, force: bool, report: Callable[[str], None]) ->
             shutil.copyfile(source / filename, copy / filename)
         report(f"{spec.name}: checking hashes and reference values")
         # The copy is what will be used, so the copy is what is verified.
-        load_spec(copy).verify()
+        copied = load_spec(copy)
+        copied.verify()
+        check.self_test(copied)
         return _place([copy], root)[0]
 
 
