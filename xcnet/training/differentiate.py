@@ -17,115 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from math import factorial, prod
 
-import numpy as np
-
-from xcnet.training.graph import (
-    ONE,
-    ZERO,
-    Node,
-    add,
-    binary,
-    column,
-    column_input,
-    concat,
-    const,
-    is_const,
-    matmul,
-    mul,
-    power,
-    sub,
-    substitute,
-    sum_rows,
-    topological,
-    total,
-    unary,
-    where,
-    widen,
-)
+from xcnet.training.algebra import add, mul, total, widen
+from xcnet.training.graph import ONE, ZERO, Node, column_input, concat, const, is_const, topological
+from xcnet.training.layers import column, matmul, substitute, sum_rows
+from xcnet.training.slopes import curvatures, partials, slopes
 
 #: A product of perturbations of nodes, sorted by key, as the index of a Taylor coefficient.
 Monomial = tuple[Node, ...]
 Polynomial = dict[Monomial, Node]
-
-
-def partials(node: Node) -> list[tuple[Node, Node]]:
-    """Arguments of an elementwise node with the derivative by each; constants left out."""
-    args = node.args
-    found: list[tuple[Node, Node]]
-    if node.op == "add":
-        found = [(a, ONE) for a in args]
-    elif node.op == "mul":
-        found = [(args[0], args[1]), (args[1], args[0])]
-    elif node.op in ("max", "min"):
-        first = (_above if node.op == "max" else _below)(*args)
-        found = [(args[0], first), (args[1], sub(ONE, first))]
-    elif node.op == "where":
-        found = [(args[1], where(args[0], ONE, ZERO)), (args[2], where(args[0], ZERO, ONE))]
-    elif node.op in ("greater", "greater_equal", "sign"):
-        found = []
-    else:
-        found = [(args[0], _slopes(node, 1)[0])] if not args[0].constant else []
-    return [(a, slope) for a, slope in found if not a.constant]
-
-
-#: Derivative of a function as a polynomial (rising powers) in its own value.
-_OWN_VALUE: Mapping[str, tuple[float, ...]] = {
-    "exp": (0.0, 1.0),
-    "tanh": (1.0, 0.0, -1.0),
-    "sigmoid": (0.0, 1.0, -1.0),
-}
-
-
-def _slopes(node: Node, order: int) -> list[Node]:
-    """Derivatives 1 to ``order`` of a function of one argument by that argument."""
-    x = node.args[0]
-    if node.op in _OWN_VALUE:
-        first = np.polynomial.Polynomial(_OWN_VALUE[node.op])
-        chain = [first]
-        while len(chain) < order:
-            chain.append(chain[-1].deriv() * first)
-        return [_polynomial(c.coef, node) for c in chain]
-    if node.op in ("pow", "log"):
-        p = node.exponent if node.op == "pow" else 0.0
-        factors = [p if node.op == "pow" else 1.0]
-        while len(factors) < order:
-            factors.append(factors[-1] * (p - len(factors)))
-        return [mul(const(f), power(x, p - n)) for n, f in enumerate(factors, 1)]
-    if node.op == "softplus":
-        sigmoid = unary("sigmoid", x)
-        return [sigmoid, *(_slopes(sigmoid, order - 1) if order > 1 else [])]
-    if node.op == "elu_plus_one":
-        decay = unary("exp", binary("min", x, ZERO))
-        below = mul(_below(x, ZERO), decay)
-        return [decay, *[below] * (order - 1)]
-    if node.op == "abs":
-        return [unary("sign", x), *[ZERO] * (order - 1)]
-    raise AssertionError(node.op)
-
-
-def _polynomial(coefficients: Iterable[float], x: Node) -> Node:
-    """Horner's scheme."""
-    result = ZERO
-    for c in reversed(list(coefficients)):
-        result = add(mul(result, x), const(float(c)))
-    return result
-
-
-def _below(x: Node, limit: Node) -> Node:
-    """Return 1 where ``x < limit``, else 0.
-
-    A column gets a mask, which moves out of products; for layers the sign is five times faster.
-    """
-    if x.width > 1 and limit.constant:
-        return unary("sign", sub(limit, binary("min", x, limit)))
-    return where(binary("greater", limit, x), ONE, ZERO)
-
-
-def _above(x: Node, limit: Node) -> Node:
-    """Return 1 where ``x > limit``, else 0."""
-    if x.width > 1 and limit.constant:
-        return unary("sign", sub(binary("max", x, limit), limit))
-    return where(binary("greater", x, limit), ONE, ZERO)
 
 
 class Tangent:
@@ -155,18 +54,6 @@ class Tangent:
         return total(mul(slope, known[a]) for a, slope in partials(node))
 
 
-def _curvatures(node: Node) -> list[tuple[Node, Node, Node]]:
-    """Second derivatives of an elementwise node: (argument, argument, value)."""
-    if node.op == "mul":
-        a, b = node.args
-        return [] if a.constant or b.constant else [(a, b, ONE)]
-    if node.op in ("add", "max", "min", "where", "greater", "greater_equal", "sign", "abs"):
-        return []
-    x = node.args[0]
-    second = _slopes(node, 2)[1]
-    return [] if is_const(second, 0.0) else [(x, x, second)]
-
-
 def _taylor(node: Node, order: int) -> Polynomial:
     """Taylor polynomial of one width-1 elementwise node in its arguments, without order 0."""
     result: Polynomial = {}
@@ -175,9 +62,38 @@ def _taylor(node: Node, order: int) -> Polynomial:
     if order >= 2 and node.op == "mul" and not any(a.constant for a in node.args):
         result[_sorted(node.args)] = ONE
     elif order >= 2 and len(node.args) == 1 and result:
-        for n, slope in enumerate(_slopes(node, order), 1):
+        for n, slope in enumerate(slopes(node, order), 1):
             result[node.args * n] = mul(const(1.0 / factorial(n)), slope)
     return {m: c for m, c in result.items() if not is_const(c, 0.0)}
+
+
+def _chokes(nodes: Iterable[Node]) -> dict[Node, Node | None]:
+    """Lowest node that each node is a function of alone, if there is one other than itself."""
+    near: dict[Node, Node | None] = {}  # the next such node below
+    depth: dict[Node | None, int] = {None: 0}
+    for node in nodes:
+        below: list[Node | None] = [a for a in dict.fromkeys(node.args) if not a.constant]
+        while len(set(below)) > 1:
+            deepest = max(below, key=lambda a: depth[a])
+            below = [near[a] if a is deepest and a is not None else a for a in below]
+        near[node] = below[0] if below else None
+        depth[node] = depth[near[node]] + 1
+    lowest: dict[Node, Node | None] = {}
+    for node, a in near.items():
+        lowest[node] = (lowest[a] or a) if a is not None else None
+    return lowest
+
+
+def _series(node: Node, x: Node, order: int) -> Polynomial:
+    """Taylor polynomial of a node that is a function of the column ``x`` alone."""
+    symbol = column_input("x", 0)
+    (value,) = substitute([node], {x: symbol})
+    along = Tangent({symbol: ONE})
+    derivatives = [along(value)]
+    while len(derivatives) < order:
+        derivatives.append(along(derivatives[-1]))
+    values = substitute(derivatives, {symbol: x})
+    return {(x,) * n: mul(const(1.0 / factorial(n)), v) for n, v in enumerate(values, 1)}
 
 
 def _sorted(nodes: Iterable[Node]) -> Monomial:
@@ -201,6 +117,7 @@ def _expanded(monomial: Monomial, node: Node, series: Polynomial, order: int) ->
 def _substitute(polynomial: Polynomial, keep: set[Node], order: int) -> Polynomial:
     """Eliminate every node but those of ``keep``, outputs first."""
     roots = {node for monomial in polynomial for node in monomial}
+    chokes = _chokes(topological(sorted(roots, key=lambda node: node.key)))
     nodes = list(topological(sorted(roots, key=lambda node: node.key)))
     users = Counter(a for node in nodes for a in set(node.args))
     ready = [node for node in nodes if not users[node] and node not in keep]
@@ -210,7 +127,8 @@ def _substitute(polynomial: Polynomial, keep: set[Node], order: int) -> Polynomi
         node = min(ready, key=lambda node: (size[node], node.key))
         ready.remove(node)
         if size[node]:
-            series = _taylor(node, order)
+            choke = chokes[node]
+            series = _series(node, choke, order) if choke else _taylor(node, order)
             terms: dict[Monomial, list[Node]] = defaultdict(list)
             for monomial, coefficient in polynomial.items():
                 if node not in monomial:
@@ -294,11 +212,13 @@ def _expansion(energy: Node, symbols: Sequence[Node], order: int) -> dict[tuple[
     """Taylor coefficients of the energy by positions of the columns."""
     leaves = set(symbols)
     adjoints = _adjoints(energy, leaves)
-    result = {(i,): adjoints[y] for i, y in enumerate(symbols) if y in adjoints}
+    result: dict[tuple[int, ...], Node] = {
+        (i,): adjoints[y] for i, y in enumerate(symbols) if y in adjoints
+    }
     if order == 1:
         return result
     tangents = [Tangent({z: ONE if z is y else ZERO for z in symbols}) for y in symbols]
-    hessian = {}
+    hessian: dict[tuple[int, ...], Node] = {}
     for i, j in combinations_with_replacement(range(len(symbols)), 2):
         hessian[i, j] = _second(energy, adjoints, tangents[i], tangents[j])
         result[i, j] = mul(const(0.5 if i == j else 1.0), hessian[i, j])
@@ -315,7 +235,7 @@ def _second(energy: Node, adjoints: Mapping[Node, Node], first: Tangent, other: 
     for node in topological([energy]):
         if not node.deep or node not in adjoints or node.op in ("matmul", "column", "concat"):
             continue
-        for a, b, curvature in _curvatures(node):
+        for a, b, curvature in curvatures(node):
             weight = mul(adjoints[node], curvature)
             # In this order, so that weight * first(a) is shared by all other directions.
             products = [mul(mul(weight, first(a)), other(b))]

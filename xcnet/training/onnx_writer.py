@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from math import lcm
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from xcnet.training.graph import ZERO, Node, binary, is_const, topological, unary
+from xcnet.training.algebra import binary, unary
+from xcnet.training.graph import ZERO, Node, is_const, topological
+from xcnet.training.powers import Powers
 
 OPSET = 17
 IR_VERSION = 8
@@ -28,8 +28,10 @@ WIDE = 8
 
 #: Every operator that the writer emits; nothing else is in a functional's graph.
 OPERATORS = frozenset(
-    "Abs Add Clip Concat Div Exp Expand Gemm Greater GreaterOrEqual Log MatMul Max Min Mul Neg Pow"
-    " Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where".split()  # noqa: SIM905
+    """
+    Abs Add Clip Concat Div Exp Expand Gemm Greater GreaterOrEqual Log MatMul Max Min Mul Neg Pow
+    Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where
+    """.split()  # noqa: SIM905 - as a list it has 27 lines
 )
 DIRECT = {
     "add": "Add",
@@ -58,7 +60,7 @@ class _Writer:
         self._order = list(topological(outputs))
         self._uses = Counter(a for node in self._order for a in node.args)
         self._uses.update(outputs)
-        self._powers: dict[Node, _Powers] = {}
+        self._powers: dict[Node, Powers] = {}
         self._rows_of: dict[Node, list[Node]] = defaultdict(list)
         self._plan()
 
@@ -72,7 +74,7 @@ class _Writer:
             if node.op == "matmul" and node.width == 1:
                 self._rows_of[node.args[0]].append(node)
         for base, needed in exponents.items():
-            self._powers[base] = _Powers(self, base, sorted(needed))
+            self._powers[base] = Powers(self, base, sorted(needed))
 
     def _divisor(self, node: Node) -> Node | None:
         """Negative power that a product uses alone, and so can divide by."""
@@ -232,68 +234,6 @@ class _Writer:
             rows = names[0] if len(names) == 1 else self.emit("Concat", names, axis=0)
             self.emit("Transpose", [rows], perm=[1, 0])
         self.nodes[-1].output[0] = label
-
-
-class _Powers:
-    """Powers of one base, by products of one root where that saves calls of Pow."""
-
-    def __init__(self, writer: _Writer, base: Node, exponents: Sequence[float]) -> None:
-        self._writer = writer
-        self._base = base
-        exact = {p: Fraction(p).limit_denominator(12) for p in exponents}
-        self._exact = {p: f for p, f in exact.items() if abs(float(f) - p) < 1e-14}
-        broken = {abs(f) for f in self._exact.values() if f.denominator > 1}
-        # A single broken power is cheapest as it is.
-        self._single = len(broken) == 1
-        self._unit = 1 if self._single else lcm(*(f.denominator for f in broken))
-        self._known: dict[int, str] = {}
-        self._broken: dict[Fraction, str] = {}
-
-    def name(self, exponent: float) -> str:
-        """Name of ``base ** exponent``."""
-        exact = self._exact.get(exponent, self._exact.get(-exponent, None))
-        if exact is None:
-            return self._pow(exponent)
-        exact = exact if exponent in self._exact else -exact
-        if exact.denominator > 1 and self._single:
-            return self._one_broken(exact)
-        return self._whole(int(exact * self._unit))
-
-    def _pow(self, exponent: float) -> str:
-        if exponent in (0.5, 0.25):  # a square root costs an eighth of a Pow
-            root = self._writer.emit("Sqrt", [self._writer.name(self._base)])
-            return root if exponent == 0.5 else self._writer.emit("Sqrt", [root])
-        return self._writer.emit(
-            "Pow", [self._writer.name(self._base), self._writer.scalar(exponent)]
-        )
-
-    def _one_broken(self, exact: Fraction) -> str:
-        if exact not in self._broken:
-            both = -exact in self._broken or -exact in self._exact.values()
-            if exact < 0 and (both or exact == Fraction(-1, 2)):
-                name = self._writer.emit("Reciprocal", [self._one_broken(-exact)])
-            else:
-                name = self._pow(float(exact))
-            self._broken[exact] = name
-        return self._broken[exact]
-
-    def _whole(self, k: int) -> str:
-        """Power ``k`` of the root ``base ** (1 / unit)``."""
-        known = self._known
-        if not known:
-            known[self._unit] = self._writer.name(self._base)
-            known.setdefault(1, known[1] if 1 in known else self._pow(1.0 / self._unit))
-        if k in known:
-            return known[k]
-        pair = next(((i, k - i) for i in sorted(known) if k - i in known), None)
-        if pair is None and k > 0:
-            big = max(i for i in known if 0 < i < k)
-            pair = (big, k - big) if big <= k - big else (k // 2, k - k // 2)
-        if pair is None:
-            known[k] = self._writer.emit("Reciprocal", [self._whole(-k)])
-        else:
-            known[k] = self._writer.emit("Mul", [self._whole(pair[0]), self._whole(pair[1])])
-        return known[k]
 
 
 def to_onnx(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log, pi, prod, sqrt
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -26,19 +26,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from xcnet.errors import ExportError
-from xcnet.training import graph as g
-from xcnet.training.graph import Node
-
-#: How to write what no float64 kernel of the runtime computes.
-ADVICE = {
-    "erf": "use tanh, or an activation made of tanh, exp and log",
-    "gelu": "use GELU(approximate='tanh')",
-    "sin": "use exp, log, tanh, sqrt and powers",
-    "cos": "use exp, log, tanh, sqrt and powers",
-    "_local_scalar_dense": "branch with torch.where: Python cannot look at values",
-    "is_nonzero": "branch with torch.where: Python cannot look at values",
-    "sort": "use maximum and minimum",
-}
+from xcnet.training.algebra import add, binary, mul, widen
+from xcnet.training.graph import Node, column_input, concat, const
+from xcnet.training.layers import column, matmul, take
+from xcnet.training.operations import ADVICE, CONSTANT, ELEMENTWISE, KNOWN, LINEAR, STRUCTURAL
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Traced:
 
     def full(self) -> Node:
         """Return the node with all its rows."""
-        return g.widen(self.node, self.rows)
+        return widen(self.node, self.rows)
 
     def numbers(self, first_row: int = 0) -> tuple[Tensor, Tensor]:
         """Row number and point number of every element."""
@@ -137,7 +128,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             product = torch.matmul(x, y)
             self._linear(torch.matmul, (x, y), {}, product)
             alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
-            total = lambda b, p: g.add(g.mul(g.const(beta), b), g.mul(g.const(alpha), p))  # noqa: E731
+            total = lambda b, p: add(mul(const(beta), b), mul(const(alpha), p))  # noqa: E731
             self._elementwise(total, (bias, product), result)
         elif name in ("amax", "amin"):
             self._extreme(name[1:], args, kwargs, result)
@@ -166,7 +157,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             raise ExportError(
                 f"turns float64 into {kwargs['dtype']}; the module must stay in float64"
             )
-        node = g.concat(sources)
+        node = concat(sources)
 
         def run(moved: list[Any]) -> list[Tensor]:
             new_args, new_kwargs = tree_unflatten(moved, tree)
@@ -177,14 +168,14 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         outputs = [result] if isinstance(result, Tensor) else list(result)
         for output, r, p in zip(outputs, run(rows), run(points), strict=True):
             source, axis = _from_numbers(r, p, self.n)
-            self.put(output, Traced(g.take(node, source), tuple(output.shape), axis))
+            self.put(output, Traced(take(node, source), tuple(output.shape), axis))
 
     def _constant(self, tensor: Tensor) -> Traced:
         """Turn a constant that has one equal value for each point into a traced one."""
         for axis, size in enumerate(tensor.shape):
             if size == self.n and bool((tensor == tensor.select(axis, 0).unsqueeze(axis)).all()):
                 value = tensor.select(axis, 0).reshape(-1)
-                return Traced(g.const(_numpy(value)), tuple(tensor.shape), axis)
+                return Traced(const(_numpy(value)), tuple(tensor.shape), axis)
         raise ExportError(
             f"a constant of shape {tuple(tensor.shape)} has no axis of points with equal values"
         )
@@ -202,7 +193,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             rows, points = (torch.broadcast_to(x, result.shape) for x in value.numbers())
             source, axis = _from_numbers(rows, points, self.n)
             axes.add(axis)
-            nodes.append(value.node if value.node.width == 1 else g.take(value.node, source))
+            nodes.append(value.node if value.node.width == 1 else take(value.node, source))
         if len(axes) != 1:
             raise ExportError("it combines different points")
         (axis,) = axes
@@ -216,7 +207,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         if not bool((full == row.unsqueeze(axis)).all() | full.isnan().any()):
             raise ExportError("it uses a constant that is different at each point")
         values = _numpy(row.reshape(-1))
-        return g.const(values[:1] if (values == values[0]).all() else values)
+        return const(values[:1] if (values == values[0]).all() else values)
 
     def _linear(self, func: Any, args: Any, kwargs: Any, result: Tensor) -> None:
         leaves, tree = tree_flatten((args, kwargs))
@@ -241,7 +232,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         scale = np.abs(weight) @ np.abs(_numpy(given)).T
         if not np.all(np.abs(weight @ _numpy(given).T - expected) <= 1e-10 * scale):
             raise ExportError("it combines different points")
-        self.put(result, Traced(g.matmul(weight, value.full()), tuple(result.shape), axes[0]))
+        self.put(result, Traced(matmul(weight, value.full()), tuple(result.shape), axes[0]))
 
     def _extreme(self, op: str, args: Any, kwargs: Any, result: Tensor) -> None:
         """Maximum or minimum over features, as a chain."""
@@ -258,133 +249,23 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         node = value.full()
         best = []
         for group in groups:
-            chain = g.column(node, group[0])
+            chain = column(node, group[0])
             for i in group[1:]:
-                chain = g.binary(op, chain, g.column(node, i))
+                chain = binary(op, chain, column(node, i))
             best.append(chain)
         axis = next(a for a, size in enumerate(result.shape) if size == self.n)
-        self.put(result, Traced(g.concat(best), tuple(result.shape), axis))
+        self.put(result, Traced(concat(best), tuple(result.shape), axis))
 
 
 def _numpy(tensor: Tensor) -> Any:
     return tensor.detach().to(torch.float64).numpy()
 
 
-def _n(x: object) -> Node:
-    """Node of an operand that may be a Python number."""
-    return x if isinstance(x, Node) else g.const(float(cast(float, x)))
-
-
-def _power(a: object, b: object) -> Node:
-    x, p = _n(a), _n(b)
-    if p.constant and p.width == 1:
-        return g.power(x, float(p.value[0, 0]))
-    if x.constant:
-        return g.unary("exp", g.mul(g.unary("log", x), p))
-    return g.unary("exp", g.mul(p, g.unary("log", x)))
-
-
-def _clamp(x: Node, low: object = None, high: object = None, **kw: object) -> Node:
-    low, high = kw.get("min", low), kw.get("max", high)
-    x = x if low is None else g.binary("max", x, _n(low))
-    return x if high is None else g.binary("min", x, _n(high))
-
-
-def _elu(x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Node:
-    if (alpha, input_scale) == (1.0, 1.0):
-        return g.mul(_n(scale), g.sub(g.unary("elu_plus_one", x), g.ONE))
-    inner = g.unary("exp", g.binary("min", g.mul(_n(input_scale), x), g.ZERO))
-    curve = g.mul(_n(alpha), g.sub(inner, g.ONE))
-    return g.mul(_n(scale), g.add(g.binary("max", x, g.ZERO), curve))
-
-
-def _softplus(x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
-    scaled = g.mul(_n(beta), x)
-    soft = g.mul(_n(1.0 / beta), g.unary("softplus", scaled))
-    return g.where(g.binary("greater", scaled, _n(threshold)), x, soft)
-
-
-def _gelu(x: Node, approximate: str = "none") -> Node:
-    if approximate != "tanh":
-        raise ExportError(f"the exact form needs erf, which is not supported; {ADVICE['gelu']}")
-    inner = g.mul(_n(sqrt(2.0 / pi)), g.add(x, g.mul(_n(0.044715), g.power(x, 3.0))))
-    return g.mul(g.mul(_n(0.5), x), g.add(g.ONE, g.unary("tanh", inner)))
-
-
-def _where(condition: Node, a: object, b: object) -> Node:
-    return g.where(condition, _n(a), _n(b))
-
-
-def _div(a: object, b: object, rounding_mode: str | None = None) -> Node:
-    if rounding_mode is not None:
-        raise ExportError("rounding is not supported")
-    return g.div(_n(a), _n(b))
-
-
-def _function(op: str) -> Callable[..., Node]:
-    return lambda x: g.unary(op, x)
-
-
-def _compare(op: str, swap: bool) -> Callable[..., Node]:
-    return lambda a, b: g.binary(op, *((_n(b), _n(a)) if swap else (_n(a), _n(b))))
-
-
-ELEMENTWISE: Mapping[str, Callable[..., Node]] = {
-    **{name: _function(name) for name in ("exp", "log", "tanh", "sigmoid", "abs", "sign")},
-    "add": lambda a, b, alpha=1: g.add(_n(a), g.mul(_n(alpha), _n(b))),
-    "sub": lambda a, b, alpha=1: g.sub(_n(a), g.mul(_n(alpha), _n(b))),
-    "rsub": lambda a, b, alpha=1: g.sub(_n(b), g.mul(_n(alpha), _n(a))),
-    "mul": lambda a, b: g.mul(_n(a), _n(b)),
-    "div": _div,
-    "neg": g.neg,
-    "reciprocal": lambda x: g.power(x, -1.0),
-    "square": lambda x: g.power(x, 2.0),
-    "sqrt": g.sqrt,
-    "rsqrt": lambda x: g.power(x, -0.5),
-    "pow": _power,
-    "expm1": lambda x: g.sub(g.unary("exp", x), g.ONE),
-    "log1p": lambda x: g.unary("log", g.add(x, g.ONE)),
-    "log2": lambda x: g.mul(_n(1.0 / log(2.0)), g.unary("log", x)),
-    "log10": lambda x: g.mul(_n(1.0 / log(10.0)), g.unary("log", x)),
-    "sgn": _function("sign"),
-    "elu": _elu,
-    "softplus": _softplus,
-    "relu": lambda x: g.binary("max", x, g.ZERO),
-    "leaky_relu": lambda x, slope=0.01: g.where(
-        g.binary("greater", x, g.ZERO), x, g.mul(_n(slope), x)
-    ),
-    "silu": lambda x: g.mul(x, g.unary("sigmoid", x)),
-    "mish": lambda x: g.mul(x, g.unary("tanh", g.unary("softplus", x))),
-    "gelu": _gelu,
-    "maximum": lambda a, b: g.binary("max", _n(a), _n(b)),
-    "minimum": lambda a, b: g.binary("min", _n(a), _n(b)),
-    "clamp": _clamp,
-    "clamp_min": _clamp,
-    "clamp_max": lambda x, high: _clamp(x, None, high),
-    "where": _where,
-    "gt": _compare("greater", False),
-    "lt": _compare("greater", True),
-    "ge": _compare("greater_equal", False),
-    "le": _compare("greater_equal", True),
-}
-STRUCTURAL = frozenset(
-    "select slice view _unsafe_view reshape permute t transpose unsqueeze squeeze expand unbind"
-    " split split_with_sizes cat stack flip roll index_select index repeat clone detach alias"
-    " _to_copy contiguous diagonal lift_fresh movedim".split()  # noqa: SIM905
-)
-LINEAR = frozenset("sum mean mm mv bmm dot matmul linear cumsum".split())  # noqa: SIM905
-KNOWN = frozenset(ELEMENTWISE) | STRUCTURAL | LINEAR | {"addmm", "addmv", "amax", "amin"}
-#: Their results do not depend on the values.
-CONSTANT = frozenset(
-    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split()  # noqa: SIM905
-)
-
-
 def _place(error: BaseException) -> str:
     """Line of the module's own code where the error came up."""
-    own = ("/torch/", "xcnet/training/trace.py", "xcnet/training/graph.py")
-    frames = traceback.extract_tb(error.__traceback__)
-    frames = [f for f in frames if not any(part in f.filename for part in own)]
+    own = ("/torch/", "xcnet/training/trace.py", "xcnet/training/operations.py")
+    stack = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in stack if not any(part in f.filename for part in own)]
     return (
         f' in {frames[-1].filename}, line {frames[-1].lineno}: "{frames[-1].line}"'
         if frames
@@ -419,8 +300,8 @@ def trace(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> Node:
     # A fresh tensor for each input: the caller's may be a view of another one.
     fresh = tree_map(lambda x: x.detach().clone(), dict(inputs))
     for name, tensor in fresh.items():
-        columns = [g.column_input(name, i) for i in range(tensor.shape[1])]
-        mode.put(tensor, Traced(g.concat(columns), tuple(tensor.shape), 0))
+        columns = [column_input(name, i) for i in range(tensor.shape[1])]
+        mode.put(tensor, Traced(concat(columns), tuple(tensor.shape), 0))
     try:
         with torch.no_grad(), mode:
             output = module(**fresh)

@@ -1,0 +1,136 @@
+"""Graphs of a functional folder against torch's automatic differentiation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations_with_replacement
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from xcnet import engine, variables
+from xcnet.errors import ExportError
+from xcnet.spec import FunctionalSpec
+from xcnet.training.sample import channels, magnitudes, sample
+
+Array = NDArray[np.float64]
+Component = tuple[str, int]
+Module = Callable[..., torch.Tensor]
+
+TOLERANCE = 1e-12
+CHECK_POINTS, CHECK_SEED = 48, 4
+
+
+def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
+    """Compare one graph with torch's automatic differentiation on fresh points.
+
+    The difference in each component may be 1e-12 of the larger of two: the component itself, and
+    the energy density times the share of the electrons in the least populated spin channel that
+    it belongs to, in the natural units of its variables. (The second is there because a derivative
+    may vanish by cancellation, where no digit of it means anything.) To this comes ten times what
+    changing the inputs by 1e-15 does to torch's own value: the module's rounding, which is large
+    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel).
+    """
+    points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
+    given = engine.run(spec, order, points)
+    expected = torch_values(module, points, order)
+    noise = _rounding(module, points, expected, order)
+    energy = np.abs(expected["zk"][:, 0] * points["rho"].sum(axis=1))
+    units, shares = magnitudes(points), channels(points)
+    for label, reference in expected.items():
+        for c, factors in enumerate(variables.components(label, variables.POLARIZED)):
+            unit = prod((units[v][:, i] for v, i in factors), start=np.ones(len(energy)))
+            share = np.min([np.ones(len(energy)), *(shares[v][:, i] for v, i in factors)], axis=0)
+            floor = energy * share / unit if factors else 0.0
+            scale = np.maximum(np.abs(reference[:, c]), floor)
+            allowed = TOLERANCE * scale + 10.0 * noise[label][:, c]
+            difference = np.abs(given[label][:, c] - reference[:, c])
+            if not np.all(difference <= allowed):
+                worst = int(np.argmax(np.nan_to_num(difference / allowed, nan=np.inf)))
+                place = {name: value[worst].tolist() for name, value in points.items()}
+                raise _mismatch(
+                    f"{spec.name}: {label}[{c}]", difference[worst] / scale[worst], place
+                )
+
+
+def _rounding(
+    module: Module, points: Mapping[str, Array], values: Mapping[str, Array], order: int
+) -> dict[str, Array]:
+    """Largest change of torch's values in four random changes of the inputs by 1e-15."""
+    rng = np.random.default_rng(0)
+    changes = []
+    for _ in range(4):
+        moved = {
+            name: value * (1.0 + 1e-15 * rng.choice([-1.0, 1.0], value.shape))
+            for name, value in points.items()
+        }
+        changes.append(torch_values(module, moved, order))
+    return {
+        label: np.max([np.abs(c[label] - value) for c in changes], axis=0)
+        for label, value in values.items()
+    }
+
+
+def _mismatch(what: str, relative: float, place: Mapping[str, Any]) -> ExportError:
+    if np.isfinite(relative):
+        message = (
+            f"{what} of the graph differs from torch by {relative:.1e} relative (allowed "
+            f"{TOLERANCE:.0e}) at {place}; the energy must be a function of the variables of one "
+            "point, without random numbers or branches of Python on values"
+        )
+    else:
+        message = (
+            f"{what} is not finite at {place}; keep logarithms, powers and quotients away from "
+            "their singularities, inside torch.where branches too"
+        )
+    return ExportError(message, point=place)
+
+
+def torch_values(module: Module, points: Mapping[str, Array], order: int) -> dict[str, Array]:
+    """Output labels up to an order by torch's automatic differentiation, ``(N, width)``."""
+    columns: dict[Component, torch.Tensor] = {
+        (name, i): torch.from_numpy(value[:, i].copy()).requires_grad_()
+        for name, value in points.items()
+        for i in range(value.shape[1])
+    }
+    stacked = {
+        name: torch.stack([columns[name, i] for i in range(value.shape[1])], dim=1)
+        for name, value in points.items()
+    }
+    exc = module(**stacked).reshape(-1)
+    found: dict[tuple[Component, ...], torch.Tensor] = {(): exc * stacked["rho"].sum(1)}
+    for n in range(order):
+        for factors in combinations_with_replacement(columns, n):
+            wanted = list(columns)[list(columns).index(factors[-1]) if factors else 0 :]
+            found |= _gradient(found[factors], factors, {c: columns[c] for c in wanted}, n < order)
+    values = {"zk": exc.detach().numpy()[:, None]}
+    for n in range(1, order + 1):
+        for label in variables.labels(tuple(points), n):
+            parts = [
+                found[tuple(sorted(factors, key=list(columns).index))].detach().numpy()
+                for factors in variables.components(label, variables.POLARIZED)
+            ]
+            values[label] = np.stack(parts, axis=1)
+    return values
+
+
+def _gradient(
+    value: torch.Tensor,
+    factors: tuple[Component, ...],
+    columns: Mapping[Component, torch.Tensor],
+    again: bool,
+) -> dict[tuple[Component, ...], torch.Tensor]:
+    if not value.requires_grad:
+        return {(*factors, c): torch.zeros_like(x) for c, x in columns.items()}
+    slopes = torch.autograd.grad(
+        value.sum(),
+        list(columns.values()),
+        create_graph=again,
+        retain_graph=True,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return {(*factors, c): slope for c, slope in zip(columns, slopes, strict=True)}
