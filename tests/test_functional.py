@@ -68,6 +68,10 @@ def inputs_of(name: str, points: int = 200, **options: float) -> dict[str, Array
     return {key: inputs[key] for key in needed}
 
 
+#: Relative first steps of the finite differences.
+STEPS = (0.01, 0.002, 0.0004)
+
+
 # -- derivatives ----------------------------------------------------------------------------------
 
 
@@ -90,14 +94,30 @@ def finite_difference_error(name: str, order: int) -> tuple[Array, Array]:
                 for column in range(variables.COMPONENTS[variable][1]):
                     value = partial(one_output, functional, inputs, variable, column, lower, k)
                     x = inputs[variable][:, column]
-                    numeric, error = ridders(value, x, 0.02 * abs(x))
                     exact = analytic_component(
                         analytic, functional._label_variables, (*lower_factors, (variable, column))
                     )
                     scale = abs(exact) + abs(value(x) / x) * 1e-3
-                    errors.append(abs(numeric - exact) / scale)
-                    own.append(error / scale)
+                    numeric, error = agreed([ridders(value, x, h * abs(x)) for h in STEPS])
+                    errors.append(relative(numeric - exact, scale))
+                    own.append(relative(error, scale))
     return np.array(errors), np.array(own)
+
+
+def agreed(results: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Best of several finite differences, and the largest disagreement among them.
+
+    A step across a kink can look converged by itself.
+    """
+    values, own = (np.array(part) for part in zip(*results, strict=True))
+    best = np.take_along_axis(values, own.argmin(axis=0)[None], axis=0)[0]
+    return best, np.maximum(own.min(axis=0), abs(values - best).max(axis=0))
+
+
+def relative(difference: Array, scale: Array) -> Array:
+    """Absolute difference over the scale; no difference from an exact zero is 0."""
+    tiny = np.finfo(float).tiny
+    return abs(difference) / np.maximum(scale, tiny)
 
 
 def one_output(
@@ -131,16 +151,16 @@ def analytic_component(
 
 def test_first_derivatives_against_ridders(name: str) -> None:
     errors, own = finite_difference_error(name, 1)
-    # Where the finite difference itself is not that good (a kink nearby) it proves nothing:
-    # these points must be rare.
-    good = own < 1e-8
-    assert good.mean() > 0.97
+    # Where the finite difference itself is not that good (a kink nearby: the published networks
+    # are smooth to first order only) it proves nothing; these points must be rare.
+    good = own < 5e-8
+    assert good.mean() > 0.95
     assert errors[good].max() < 1e-7
 
 
 def test_second_derivatives_against_ridders(name: str) -> None:
     errors, own = finite_difference_error(name, 2)
-    good = own < 1e-6
+    good = own < 2e-6
     assert good.mean() > 0.95
     assert errors[good].max() < 1e-5
 
@@ -376,8 +396,8 @@ def test_thresholds_of_a_neural_functional(clones: None) -> None:
     for method in ("set_dens_threshold", "set_zeta_threshold", "set_sigma_threshold"):
         with pytest.raises(ValueError, match="must be 0 or more"):
             getattr(functional, method)(-1.0)
-    functional.set_tau_threshold(1e3)
-    flat = functional.compute({**inputs, "tau": np.full((100, 2), 1e3)})
+    functional.set_tau_threshold(1e6)
+    flat = functional.compute({**inputs, "tau": np.full((100, 2), 1e6)})
     assert np.array_equal(functional.compute(inputs)["zk"], flat["zk"])
 
 
@@ -407,7 +427,7 @@ def test_wrong_types_of_names() -> None:
         with pytest.raises(ArgumentTypeError):
             xcnet.functional(bad)  # type: ignore[arg-type]
     with pytest.raises(UnknownFunctionalError):
-        xcnet.functional("no such functional")
+        xcnet.functional("no-such-functional")
 
 
 def test_bad_arrays_are_named(clones: None) -> None:
