@@ -27,6 +27,8 @@ from xcnet.spec import KIND_IN_NAME, RECORD, Citation, FunctionalSpec, load_spec
 
 MODEL_PATH_VARIABLE = "XCNET_MODEL_PATH"
 ENTRY_POINTS = "xcnet.models"
+#: Ids from here on are those of neural functionals.
+FIRST_NEURAL_ID = 100_000
 
 #: What users mean by the usual names: libxc's pairs, and the hybrids that libxc calls otherwise.
 COMPOSITES: Mapping[str, str] = MappingProxyType(
@@ -205,7 +207,8 @@ def _scan(model_path: str, user: Path) -> _Table:
         for key in _keys(entry):
             _claim(found, key, entry)
     for entry in _libxc_entries():
-        for key in _keys(entry):
+        # libxc 7's internal lda_k_gds08_worker has the id 100001: it is found by its name only.
+        for key in _keys(entry) - ({entry.id} if entry.id >= FIRST_NEURAL_ID else set()):
             _claim(found, key, entry)
     return _Table(found, broken_folders)
 
