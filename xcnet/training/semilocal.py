@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,15 +19,16 @@ class Semilocal(nn.Module):
     ----------
     exchange_hidden, correlation_hidden : sequence of int
         Hidden widths of the networks.
-    seed : int
+    seed : sequence of int
         Seed of the initial weights.
     """
 
     def __init__(
-        self, exchange_hidden: Sequence[int], correlation_hidden: Sequence[int], seed: int
+        self, exchange_hidden: Sequence[int], correlation_hidden: Sequence[int], seed: Sequence[int]
     ) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
+        number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        generator = torch.Generator().manual_seed(number)
         self.exchange = AlgebraicPerceptron(
             (exchange.INPUTS, *exchange_hidden, exchange.OUTPUTS), generator
         )

@@ -14,15 +14,16 @@ from torch import Tensor
 from xcnet.training.baselines import (
     F_ZETA,
     PW92_MODIFIED,
-    TINY,
     WIGNER_SEITZ,
 )
 from xcnet.training.features.shares import UNIFORM, gradient_share, orbital_indicator
 
 #: Scale of v: x = 2 weizsaecker / (rho_a^(2/3) + rho_b^(2/3))^2 is proportional to PBE's t^2.
 CORRELATION_SCALE = 2.0
-#: 1 for an unpolarized, 0.79 for a polarized density: 2^(-1/3) (rho_a^(2/3) + rho_b^(2/3)) / n^(2/3)
+#: (rho_a^(2/3) + rho_b^(2/3)) / n^(2/3) goes from 1.26 (unpolarized) to 1 (polarized).
 PHI_CENTER, PHI_SCALE = 1.26, 7.0
+#: Kinetic energy density of the unpolarized uniform gas, tau = PARAMAGNETIC n^(5/3).
+PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
 INPUTS = 5
 OUTPUTS = 2
@@ -36,7 +37,7 @@ def columns(
     Parameters
     ----------
     rho_a, rho_b : (...)
-        Spin densities, bohr^-3.
+        Spin densities, bohr^-3; both must be positive (an empty channel is clamped before).
     sigma, tau : (...)
         Squared gradient of the total density, total kinetic energy density, atomic units.
 
@@ -45,7 +46,7 @@ def columns(
     base (...), coefficients (..., 2), features (..., 5)
     """
     n = rho_a + rho_b
-    root_a, root_b, root = ((x + TINY) ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
+    root_a, root_b, root = (x ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
     squares = root_a * root_a + root_b * root_b
     root2 = root * root
     weizsaecker = 0.125 * sigma / n
@@ -58,9 +59,6 @@ def columns(
     r = 2.0 / (1.0 + rs_root) - 1.0
     phi = PHI_SCALE * (squares / root2 - PHI_CENTER)
     return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([r, phi, v, s, b], -1)
-
-
-PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
 
 def _pw92(four_thirds: Tensor, n: Tensor, root: Tensor, spin: Tensor, rs_root: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ of a functional built from it are smooth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class AlgebraicPerceptron(nn.Module):
 
     def __init__(self, widths: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.weights = nn.ParameterList(
             nn.Parameter(_normal((i, o), 1.5 / i**0.5, generator)) for i, o in pairs
         )

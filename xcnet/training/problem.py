@@ -1,0 +1,123 @@
+"""The loss of one part as a sum of squares whose residuals are linear in the network's outputs.
+
+With e = base + sum_o c_o f_o(x), each of base, c and x known functions of the density variables,
+the energy density and its derivatives are linear in f and grad f. All columns and their
+derivatives with respect to the variables are computed once; iterations only run the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from xcnet.training.networks.algebraic import AlgebraicPerceptron
+
+Columns = Callable[..., tuple[Tensor, Tensor, Tensor]]
+CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class PointResiduals:
+    """Scaled errors of e and its derivatives at points, row m of a point (P, m).
+
+    ``constant`` (P, m); ``value``, ``slope`` (P, m, o); ``inputs`` (P, i); ``tangents`` (P, m, i).
+    """
+
+    inputs: Tensor
+    tangents: Tensor
+    value: Tensor
+    slope: Tensor
+    constant: Tensor
+
+    def to(self, device: str) -> PointResiduals:
+        """Return the same residuals on a torch device."""
+        return PointResiduals(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def residuals(self, network: AlgebraicPerceptron) -> Tensor:
+        """(P m,)."""
+        out, slopes = network.evaluate(self.inputs, self.tangents)
+        linear = torch.einsum("pmo,po->pm", self.value, out) + (self.slope * slopes).sum(-1)
+        return (self.constant + linear).flatten()
+
+    def jacobian_chunks(self, network: AlgebraicPerceptron) -> Iterator[Tensor]:
+        """Jacobian (P m, p) in pieces of rows."""
+        for i in torch.arange(len(self.inputs)).split(CHUNK):
+            yield network.jacobian(self.inputs[i], self.tangents[i], self.value[i], self.slope[i])
+
+
+@dataclass(frozen=True)
+class EnergyResiduals:
+    """Scaled errors of integrated energies: sums over the points of each system."""
+
+    inputs: Tensor
+    coefficients: Tensor
+    constant: Tensor
+    system: Tensor
+    count: int
+
+    def to(self, device: str) -> EnergyResiduals:
+        """Return the same residuals on a torch device."""
+        return EnergyResiduals(
+            self.inputs.to(device),
+            self.coefficients.to(device),
+            self.constant.to(device),
+            self.system.to(device),
+            self.count,
+        )
+
+    def residuals(self, network: AlgebraicPerceptron) -> Tensor:
+        """(count,)."""
+        with torch.no_grad():
+            errors = self.constant + (self.coefficients * network(self.inputs)).sum(-1)
+        return self._summed(self.system, errors)
+
+    def jacobian_chunks(self, network: AlgebraicPerceptron) -> Iterator[Tensor]:
+        """Jacobian (count, p) in one piece."""
+        total: Tensor | None = None
+        for i in torch.arange(len(self.inputs)).split(5 * CHUNK):
+            value = self.coefficients[i][:, None]
+            tangents = self.inputs.new_zeros(len(i), 1, self.inputs.shape[1])
+            rows = network.jacobian(self.inputs[i], tangents, value, torch.zeros_like(value))
+            part = self._summed(self.system[i], rows)
+            total = part if total is None else total + part
+        if total is not None:
+            yield total
+
+    def _summed(self, system: Tensor, rows: Tensor) -> Tensor:
+        return rows.new_zeros(self.count, *rows.shape[1:]).index_add(0, system, rows)
+
+
+def point_residuals(
+    columns: Columns, variables: Tensor, targets: Tensor, scales: Tensor
+) -> PointResiduals:
+    """Residuals of e and de/dvariables (P, 1 + k) against ``targets``, times ``scales``."""
+
+    def joined(row: Tensor) -> Tensor:
+        base, coefficients, features = columns(*row.unbind())
+        return torch.cat([base[None], coefficients, features])
+
+    outputs = columns(*variables.unbind(1))[1].shape[1]
+    values = torch.func.vmap(joined)(variables)
+    slopes = torch.func.vmap(torch.func.jacfwd(joined))(variables).transpose(1, 2)
+    rows = torch.cat([values[:, None], slopes], dim=1)
+    base, coefficients, tangents = rows.split([1, outputs, rows.shape[2] - outputs - 1], dim=2)
+    slope = coefficients[:, :1] * scales[..., None]
+    slope[:, 0] = 0.0
+    tangents = tangents.clone()
+    inputs = tangents[:, 0].clone()
+    tangents[:, 0] = 0.0
+    constant = (base[..., 0] - targets) * scales
+    return PointResiduals(inputs, tangents, coefficients * scales[..., None], slope, constant)
+
+
+def energy_residuals(
+    columns: Columns, variables: Tensor, energies: Tensor, weights: Tensor, system: Tensor
+) -> EnergyResiduals:
+    """Residuals of sum_points weights (e - energies) of each system."""
+    base, coefficients, features = columns(*variables.unbind(1))
+    constant = (base - energies) * weights
+    count = int(system.max()) + 1
+    return EnergyResiduals(features, coefficients * weights[:, None], constant, system, count)

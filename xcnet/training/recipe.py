@@ -1,0 +1,169 @@
+"""Recipes: everything that can be set about a training, read from a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from xcnet.errors import InputError
+from xcnet.training.reference import DensitySettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How points are drawn from the densities.
+
+    Parameters
+    ----------
+    points, energy_points : int
+        Per system: points for energy density and potential, points for the integrated energy.
+    jittered : int
+        Per system: points moved off their place by random factors.
+    wide : int
+        Points spread over the whole space of densities, gradients and kinetic energy densities.
+    jitter : float
+        Width of the logarithms of these factors.
+    """
+
+    points: int
+    energy_points: int
+    jittered: int
+    wide: int
+    jitter: float
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the parts of the loss, relative to the energy per electron.
+
+    Parameters
+    ----------
+    potential : float
+        Derivatives times their variable, per electron.
+    energy : float
+        Integrated energy of each system, 1/Hartree.
+    jittered, wide : float
+        Factor for moved points; factor for the relative errors of the spread points.
+    core : float
+        Points of density rho count less by 1 + core rho^(1/3): cores cancel in differences.
+    """
+
+    potential: float
+    energy: float
+    jittered: float
+    wide: float
+    core: float
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """One network: the libxc functional it learns, its hidden widths and its training.
+
+    ``starts`` initial networks take ``start_iterations`` each; the best one goes on to
+    ``iterations`` in all.
+    """
+
+    target: str
+    hidden: list[int]
+    starts: int
+    start_iterations: int
+    iterations: int
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """Facts of the functional's record that the training does not decide."""
+
+    name: str
+    alias: str
+    id: int
+    description: str
+    grid_level: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of initial weights and samples.
+    sets : list of str
+        Training sets, see `xcnet.training.datasets`.
+    """
+
+    seed: int
+    sets: list[str]
+    record: RecordSettings
+    densities: DensitySettings
+    sampling: SamplingSettings
+    loss: LossSettings
+    exchange: PartSettings
+    correlation: PartSettings
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all settings that the trained weights depend on."""
+        settings = dataclasses.asdict(self)
+        del settings["record"]
+        text = json.dumps(settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find(name: str) -> Path:
+    """Path of a recipe given by its file, or by the name of a shipped one (InputError)."""
+    if (path := Path(name)).is_file():
+        return path
+    folder = Path(__file__).parent / "recipes"
+    shipped = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    if name not in shipped:
+        raise InputError(
+            f"no recipe {name!r}: neither a file nor one of {', '.join(shipped)}", given=name
+        )
+    return shipped[name]
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe; InputError says which key is unknown, missing or of a wrong type."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read the recipe {path}: {error}", file=str(path)) from error
+    return _build(Recipe, data, path, "")
+
+
+def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
+    hints = get_type_hints(kind)
+    for problem, keys in (("unknown", data.keys() - hints), ("missing", hints.keys() - data)):
+        if keys:
+            raise InputError(
+                f"{path}: {problem} key {prefix}{min(keys)}; the keys of this table are "
+                f"{', '.join(hints)}",
+                file=str(path),
+                given=sorted(keys),
+            )
+    return kind(**{key: _value(hints[key], data[key], path, f"{prefix}{key}") for key in hints})
+
+
+def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: {where} must be a table", file=str(path))
+        return _build(hint, value, path, f"{where}.")  # type: ignore[arg-type]
+    item = {list[int]: int, list[str]: str}.get(hint)
+    if item is not None and isinstance(value, list) and all(type(x) is item for x in value):
+        return value
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if item is None and type(value) is hint:
+        return value
+    expected = str(hint) if item else hint.__name__
+    raise InputError(f"{path}: {where} = {value!r} must be {expected}", file=str(path))

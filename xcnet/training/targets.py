@@ -1,0 +1,65 @@
+"""Energy densities and potentials of a libxc functional: what the networks are fitted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet.libxc import LibxcFunctional
+
+Array = npt.NDArray[np.float64]
+
+
+def exchange(name: str, variables: Array) -> Array:
+    """Exchange of single spin channels.
+
+    Parameters
+    ----------
+    name : str
+        libxc's name of an exchange functional.
+    variables : (N, 3)
+        rho_s, sigma_ss, tau_s.
+
+    Returns
+    -------
+    (N, 4): energy per volume and its derivatives with respect to the variables.
+    """
+    rho, sigma, tau = variables.T
+    # A closed shell of twice the channel: half its energy, by the exact spin scaling.
+    result = _evaluate(name, [rho] * 2, [sigma] * 3, [tau] * 2)
+    return np.stack([0.5 * result[0], result[1], result[3], result[6]], axis=1)
+
+
+def correlation(name: str, variables: Array) -> Array:
+    """Correlation that depends on the gradient and tau of the total density only.
+
+    Parameters
+    ----------
+    name : str
+        libxc's name of a correlation functional.
+    variables : (N, 4)
+        rho_a, rho_b, sigma, tau, the last two of the total density.
+
+    Returns
+    -------
+    (N, 5): energy per volume and its derivatives with respect to the variables.
+    """
+    rho_a, rho_b, sigma, tau = variables.T
+    # In proportion to the density: any other split may break sigma_ss <= 8 rho_s tau_s, to which
+    # libxc then cuts the gradient.
+    a, b = rho_a / (rho_a + rho_b), rho_b / (rho_a + rho_b)
+    result = _evaluate(
+        name, [rho_a, rho_b], [a * a * sigma, a * b * sigma, b * b * sigma], [a * tau, b * tau]
+    )
+    return np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
+
+
+def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array]) -> list[Array]:
+    """Energy per volume and first derivatives: e, rho a b, sigma aa ab bb, tau a b."""
+    columns = {"rho": rho, "sigma": sigma, "tau": tau}
+    inputs = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
+    outputs = {f"v{key}": np.zeros_like(value) for key, value in inputs.items()}
+    outputs["zk"] = np.zeros((len(rho[0]), 1))
+    LibxcFunctional(name, 2).evaluate(inputs, outputs)
+    energy = outputs["zk"][:, 0] * inputs["rho"].sum(axis=1)
+    return [energy, *outputs["vrho"].T, *outputs["vsigma"].T, *outputs["vtau"].T]

@@ -1,0 +1,181 @@
+"""Training of a recipe: one part after the other, a checkpoint after every step."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from xcnet.errors import InputError
+from xcnet.training import levenberg, parts
+from xcnet.training.levenberg import State, Terms
+from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.parts import PARTS, Part
+from xcnet.training.recipe import PartSettings, Recipe
+from xcnet.training.reference import GridDensity, write_arrays
+from xcnet.training.semilocal import Semilocal
+
+
+@dataclass
+class PartProgress:
+    """State of every initial network of a part, the loss after each of its steps, and all steps."""
+
+    states: list[State]
+    history: list[list[float]]
+    steps: int = 0
+
+    def best(self) -> int:
+        """Number of the network with the lowest loss."""
+        return min(range(len(self.states)), key=lambda i: self.states[i].loss)
+
+    def turn(self, settings: PartSettings) -> int:
+        """Number of the network that takes the next step: each at first, then the best."""
+        number = self.steps // settings.start_iterations
+        return number if number < settings.starts else self.best()
+
+
+@dataclass
+class Progress:
+    """All that the rest of a training depends on, and what it was made from."""
+
+    recipe: str
+    data: str
+    parts: dict[str, PartProgress] = field(default_factory=dict)
+
+
+def total_steps(settings: PartSettings) -> int:
+    """Steps of a part: those of all initial networks and the rest of the best one's."""
+    return settings.starts * settings.start_iterations + max(
+        0, settings.iterations - settings.start_iterations
+    )
+
+
+def build(recipe: Recipe, start: int = 0) -> Semilocal:
+    """Untrained functional number ``start`` of a recipe."""
+    return Semilocal(recipe.exchange.hidden, recipe.correlation.hidden, [recipe.seed, start])
+
+
+def trained(recipe: Recipe, progress: Progress) -> Semilocal:
+    """Functional with the best network of each part."""
+    module = build(recipe)
+    for part in PARTS:
+        found = progress.parts[part.name]
+        network(module, part).load_vector(found.states[found.best()].parameters)
+    return module.requires_grad_(False)
+
+
+def network(module: Semilocal, part: Part) -> AlgebraicPerceptron:
+    """Network of one part."""
+    found: AlgebraicPerceptron = getattr(module, part.name)
+    return found
+
+
+def train(
+    recipe: Recipe,
+    densities: Sequence[GridDensity],
+    progress: Progress,
+    checkpoint: Path,
+    device: str = "cpu",
+    after_step: Callable[[Part, float], None] = lambda part, loss: None,
+) -> None:
+    """Finish the training that ``progress`` holds, writing it to ``checkpoint`` at each step.
+
+    Every step depends only on the recipe, the densities and the progress so far, so a training
+    that was interrupted ends with the same numbers as one that was not.
+    """
+    for part in PARTS:
+        settings = parts.settings(part, recipe)
+        found = progress.parts.get(part.name)
+        left = total_steps(settings) - (found.steps if found else 0)
+        if not left:
+            continue
+        terms = [term.to(device) for term in parts.terms(part, recipe, densities)]
+        if found is None:
+            found = progress.parts[part.name] = _started(recipe, part, terms, device)
+        model = network(build(recipe), part).to(device)
+        with tqdm(total=total_steps(settings), initial=found.steps, desc=part.name) as bar:
+            for _ in range(left):
+                loss = _advance(found, settings, model, terms)
+                save(progress, checkpoint)
+                bar.update()
+                bar.set_postfix(loss=f"{loss:.3e}")
+                after_step(part, loss)
+
+
+def _started(recipe: Recipe, part: Part, terms: Terms, device: str) -> PartProgress:
+    starts = range(parts.settings(part, recipe).starts)
+    models = [network(build(recipe, i), part).to(device) for i in starts]
+    states = [levenberg.start(model, terms) for model in models]
+    return PartProgress(states, [[state.loss] for state in states])
+
+
+def _advance(
+    found: PartProgress, settings: PartSettings, model: AlgebraicPerceptron, terms: Terms
+) -> float:
+    number = found.turn(settings)
+    found.states[number] = levenberg.step(model, terms, found.states[number])
+    found.history[number].append(found.states[number].loss)
+    found.steps += 1
+    return found.states[number].loss
+
+
+def save(progress: Progress, path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
+        "recipe": np.array(progress.recipe),
+        "data": np.array(progress.data),
+    }
+    for name, part in progress.parts.items():
+        arrays[f"{name}.steps"] = np.array(part.steps)
+        for i, (state, history) in enumerate(zip(part.states, part.history, strict=True)):
+            arrays[f"{name}.{i}.parameters"] = state.parameters.cpu().numpy()
+            arrays[f"{name}.{i}.damping"] = np.array([state.damping, state.loss])
+            arrays[f"{name}.{i}.history"] = np.array(history)
+    write_arrays(path, arrays)
+
+
+def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progress:
+    """Read a checkpoint of the same recipe and data; InputError for any other."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+        progress = Progress(str(arrays["recipe"]), str(arrays["data"]))
+        if (progress.recipe, progress.data) == (recipe.sha256, data):
+            progress.parts = {
+                part.name: _read_part(arrays, part.name, parts.settings(part, recipe), device)
+                for part in PARTS
+                if f"{part.name}.steps" in arrays
+            }
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"cannot read the checkpoint {path}: {error}; train without --resume to start anew",
+            file=str(path),
+        ) from error
+    if (progress.recipe, progress.data) != (recipe.sha256, data):
+        changed = "recipe" if progress.recipe != recipe.sha256 else "training densities"
+        raise InputError(
+            f"the {changed} changed since the checkpoint {path} was written; train without "
+            "--resume to start anew",
+            file=str(path),
+        )
+    return progress
+
+
+def _read_part(
+    arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
+    name: str,
+    settings: PartSettings,
+    device: str,
+) -> PartProgress:
+    states, history = [], []
+    for i in range(settings.starts):
+        damping, loss = arrays[f"{name}.{i}.damping"].tolist()
+        parameters = torch.from_numpy(arrays[f"{name}.{i}.parameters"]).to(device)
+        states.append(State(parameters, damping, loss))
+        history.append(arrays[f"{name}.{i}.history"].tolist())
+    return PartProgress(states, history, int(arrays[f"{name}.steps"]))
