@@ -65,6 +65,20 @@ def _coefficient(node: Node) -> tuple[float, Node]:
     return 1.0, node
 
 
+def affine(node: Node) -> tuple[float, float, Node]:
+    """Factor, offset and the rest of ``factor * rest + offset``, for a node of width 1."""
+    factor, offset = 1.0, 0.0
+    while True:
+        if node.op == "add" and node.args[1].constant:
+            offset += factor * float(node.args[1].value[0, 0])
+            node = node.args[0]
+        elif node.op == "mul" and node.args[0].constant:
+            factor *= float(node.args[0].value[0, 0])
+            node = node.args[1]
+        else:
+            return factor, offset, node
+
+
 def add(a: Node, b: Node) -> Node:
     """Sum, broadcasting width 1."""
     if (folded := _fold("add", a, b)) is not None:
@@ -129,11 +143,25 @@ def _base(node: Node) -> tuple[Node, float]:
     return (node.args[0], node.exponent) if node.op == "pow" else (node, 1.0)
 
 
-def _join_powers(a: Node, b: Node) -> Node | None:
-    """Product of two powers of one base, also one level inside a product; else None."""
+def _join(a: Node, b: Node) -> Node | None:
+    """Product of two powers of one base, or x / sqrt(1 + x^2) as one function; else None."""
     (base_a, p), (base_b, q) = _base(a), _base(b)
     if base_a is base_b:
         return power(base_a, p + q)
+    for x, y in ((a, b), (b, a)):
+        # Its derivative is one power of 1 + x^2; the product rule would find a sum of two.
+        if y.op == "pow" and y.exponent == -0.5 and y.args[0] is one_plus_square(x):
+            return unary("algebraic", x)
+    return None
+
+
+def one_plus_square(x: Node) -> Node:
+    """1 + x^2."""
+    return add(power(x, 2.0), ONE)
+
+
+def _join_inside(a: Node, b: Node) -> Node | None:
+    """Product that joins powers one level inside a product; else None."""
     for x, y in ((a, b), (b, a)):
         if x.op == "mul" and x.width == 1:
             for factor, other in (x.args, x.args[::-1]):
@@ -162,16 +190,14 @@ def mul(a: Node, b: Node) -> Node:
             return where(x.args[0], mul(x.args[1], y), ZERO)
     if width > 1:
         return _wide_product(a, b)
-    for x, y in ((a, b), (b, a)):
-        if x.op == "mul" and x.args[0].constant:  # constants go first
-            return (
-                mul(mul(x.args[0], y), x.args[1])
-                if y.constant
-                else mul(x.args[0], mul(x.args[1], y))
-            )
     if a.constant:
+        if b.op == "mul" and b.args[0].constant:
+            return mul(mul(a, b.args[0]), b.args[1])
         return make("mul", (a, b))
-    if (joined := _join_powers(a, b)) is not None:
+    for x, y in ((a, b), (b, a)):
+        if x.op == "mul" and is_const(x.args[0], -1.0):  # signs go first: sums subtract them
+            return neg(mul(x.args[1], y))
+    if (joined := _join(a, b) or _join_inside(a, b)) is not None:
         return joined
     return make("mul", (a, b) if a.key < b.key else (b, a))
 
@@ -211,10 +237,7 @@ def _core_product(a: Node, b: Node) -> Node:
     for x, y in ((a, b), (b, a)):
         if x.op == "mul" and x.args[0].constant:
             return mul(x.args[0], mul(x.args[1], y))
-    (base_a, p), (base_b, q) = _base(a), _base(b)
-    if base_a is base_b:
-        return power(base_a, p + q)
-    return make("mul", (a, b) if a.key < b.key else (b, a))
+    return _join(a, b) or make("mul", (a, b) if a.key < b.key else (b, a))
 
 
 def power(a: Node, p: float) -> Node:

@@ -29,6 +29,7 @@ UNARY: Mapping[str, Callable[[Array], Array]] = {
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "softplus": _softplus,
     "elu_plus_one": lambda x: np.maximum(x, 0.0) + np.exp(np.minimum(x, 0.0)),
+    "algebraic": lambda x: x / np.sqrt(1.0 + x * x),
     "abs": np.abs,
     "sign": np.sign,
 }

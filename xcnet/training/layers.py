@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from xcnet.training.algebra import add, mul, rebuild, total, widen
+from xcnet.training.algebra import add, affine, mul, rebuild, total, widen
 from xcnet.training.graph import Array, Node, concat, const, make, topological
 
 
@@ -70,20 +70,23 @@ def _matmul_parts(weight: Array, parts: tuple[Node, ...]) -> Node:
     """Product with a concatenation: constants apart, columns together, wide parts one by one."""
     result = const(np.zeros(len(weight)))
     columns: list[Node] = []
-    used: list[int] = []
+    used: list[Array] = []
     start = 0
     for part in parts:
         rows = weight[:, start : start + part.width]
         if part.constant or part.width > 1:
             result = add(result, matmul(rows, part))
         elif rows.any():
-            columns.append(part)
-            used.append(start)
+            # The weights take in factors and offsets of the columns.
+            factor, offset, core = affine(part)
+            result = add(result, const(offset * rows))
+            columns.append(core)
+            used.append(factor * rows)
         start += part.width
     if len(columns) == 1:
-        return add(matmul(weight[:, used], columns[0]), result)
+        return add(matmul(used[0], columns[0]), result)
     if columns:
-        kept = np.ascontiguousarray(weight[:, used])
+        kept = np.ascontiguousarray(np.concatenate(used, axis=1))
         kept.setflags(write=False)
         joined = make("concat", tuple(columns), width=len(columns))
         if len(kept) == 1:

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from xcnet.training.algebra import binary, unary
+from xcnet.training.algebra import binary, one_plus_square, unary
 from xcnet.training.graph import ZERO, Node, is_const, topological
 from xcnet.training.powers import Powers
 
@@ -71,6 +71,9 @@ class _Writer:
         for node in self._order:
             if node.op == "pow":
                 exponents[node.args[0]].add(-node.exponent if node in divisors else node.exponent)
+            if node.op == "algebraic":
+                exponents[node.args[0]].add(2.0)
+                exponents[one_plus_square(node.args[0])].add(0.5)
             if node.op == "matmul" and node.width == 1:
                 self._rows_of[node.args[0]].append(node)
         for base, needed in exponents.items():
@@ -162,6 +165,9 @@ class _Writer:
         if op == "elu_plus_one":
             decay = self.name(unary("exp", binary("min", x, ZERO)))
             return self.emit("Add", [self.name(binary("max", x, ZERO)), decay])
+        if op == "algebraic":
+            root = self._powers[one_plus_square(x)].name(0.5)
+            return self.emit("Div", [self.name(x), root])
         if op == "softplus":
             decay = self.emit("Exp", [self.emit("Neg", [self.emit("Abs", [self.name(x)])])])
             tail = self.emit("Log", [self.emit("Add", [decay, one])])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from xcnet.training.algebra import add, binary, mul, power, sub, unary, where
+from xcnet.training.algebra import add, binary, mul, one_plus_square, power, sub, unary, where
 from xcnet.training.graph import ONE, ZERO, Node, const, is_const
 
 #: Derivative of a function as a polynomial (rising powers) in its own value.
@@ -52,6 +52,8 @@ def slopes(node: Node, order: int) -> list[Node]:
         while len(factors) < order:
             factors.append(factors[-1] * (p - len(factors)))
         return [mul(const(f), power(x, p - n)) for n, f in enumerate(factors, 1)]
+    if node.op == "algebraic":
+        return _algebraic_slopes(x, order)
     if node.op == "softplus":
         sigmoid = unary("sigmoid", x)
         return [sigmoid, *(slopes(sigmoid, order - 1) if order > 1 else [])]
@@ -62,6 +64,17 @@ def slopes(node: Node, order: int) -> list[Node]:
     if node.op == "abs":
         return [unary("sign", x), *[ZERO] * (order - 1)]
     raise AssertionError(node.op)
+
+
+def _algebraic_slopes(x: Node, order: int) -> list[Node]:
+    """Derivatives of x / sqrt(1 + x^2): a polynomial times (1 + x^2)^-(n + 1/2)."""
+    base, polynomial, result = one_plus_square(x), np.polynomial.Polynomial([1.0]), []
+    for n in range(1, order + 1):
+        result.append(mul(_polynomial(polynomial.coef, x), power(base, -n - 0.5)))
+        polynomial = polynomial.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0]) - (
+            2 * n + 1
+        ) * polynomial * np.polynomial.Polynomial([0.0, 1.0])
+    return result
 
 
 def _polynomial(coefficients: Iterable[float], x: Node) -> Node:
