@@ -31,7 +31,7 @@ OPERATORS = frozenset(
     """
     Abs Add Clip Concat Div Exp Expand Gemm Greater GreaterOrEqual Log MatMul Max Min Mul Neg Pow
     Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where
-    """.split()  # noqa: SIM905 - as a list it has 27 lines
+    """.split()
 )
 DIRECT = {
     "add": "Add",
