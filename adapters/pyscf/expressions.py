@@ -19,7 +19,7 @@ Codes = dict[str, int | str]
 #: PySCF's decoded description: (exact exchange at short and long range, omega), (id, factor) ...
 Parsed = tuple[Sequence[float], Sequence[tuple[int, float]]]
 
-FIRST_NEURAL_ID = 100_000
+FIRST_NEURAL_ID = 100_100
 
 _parser_lock = threading.RLock()
 
@@ -70,10 +70,10 @@ def make_plan(text: str, previous: Any) -> Plan:
         If PySCF's parser cannot read the expression.
     """
     hyb, terms = parse(text, previous)
-    neural = tuple((factor, registry.find(i)) for i, factor in terms if i >= FIRST_NEURAL_ID)
+    neural = tuple((f, registry.find(i)) for i, f in terms if i >= registry.FIRST_NEURAL_ID)
     for _, entry in neural:
         _refuse_unsupported(entry)
-    others = [(i, factor) for i, factor in terms if i < FIRST_NEURAL_ID]
+    others = [(i, factor) for i, factor in terms if i < registry.FIRST_NEURAL_ID]
     rest = _rest(hyb, others)
     rest_kind = previous.xc_type(rest) if others else "HF"
     if others and previous.needs_laplacian(rest):
@@ -90,6 +90,8 @@ def parse(text: str, previous: Any) -> Parsed:
     """PySCF's ``parse_xc`` of an expression (from `as_text`) that may hold our names."""
     codes: Codes = {}
     tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), text)
+    # PySCF takes every E- for a number's exponent; after a name it is a minus.
+    tokens = re.sub(r"(?<![\d.])E-", "E+-", tokens)
     if codes and re.search(r"-D[34]", tokens):
         raise UnsupportedError(
             f"{text}: no dispersion parameters are known for neural functionals. Leave out the "
@@ -164,23 +166,27 @@ def _replace_unreadable(text: str, codes: Codes, previous: Any) -> str:
     One that nobody knows is an error that shows the registry's near matches.
     """
     words = re.split(r"([+*,]|(?<=XCNET\d\d)-|-(?=XCNET\d\d))", text)
+    form = "{}," if "," in re.sub(r"\(.*?\)", "", text) else "{}"
     for i, word in enumerate(words):
+        form = ",{}" if word == "," else form
         name = word.removeprefix("-")
-        if name[:1].isalpha() and name not in codes and not _is_readable(name, previous):
+        if (
+            name[:1].isalpha()
+            and name not in codes
+            and not _is_readable(form.format(name), previous)
+        ):
             words[i] = word.replace(name, _token(registry.find(name), codes))
     return "".join(words)
 
 
-def _is_readable(name: str, previous: Any) -> bool:
-    for part in (name, f"{name},", f",{name}"):
-        try:
-            previous.parse_xc(part)
-        except KeyError:
-            continue
-        except (ValueError, IndexError):  # a piece of RSH(...): its trouble is not the name
-            pass
-        return True
-    return False
+def _is_readable(text: str, previous: Any) -> bool:
+    try:
+        previous.parse_xc(text)
+    except KeyError:
+        return False
+    except (ValueError, IndexError):  # a piece of RSH(...): its trouble is not the name
+        pass
+    return True
 
 
 def _rest(hyb: Sequence[float], terms: Sequence[tuple[int, float]]) -> str:

@@ -73,7 +73,7 @@ class Libxc:
     def _new_plan(self, xc_code: object, text: str) -> Plan | None:
         if not expressions.holds_neural(text):
             try:
-                self.previous.xc_type(xc_code)
+                self.previous.xc_type(text if isinstance(xc_code, (list, tuple)) else xc_code)
             except KeyError:  # libxc's name in another spelling, or nobody's
                 return expressions.make_plan(text, self.previous)
             return None
@@ -154,11 +154,6 @@ class Libxc:
         return own + (self.previous.xc_reference(plan.rest) if plan.rest_kind != "HF" else [])
 
     @_ours
-    def define_xc_(self, plan: Plan, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: a functional redefined by PySCF loses its variables and derivatives."""
-        raise UnsupportedError(f"set mf.xc = {plan.xc!r} instead of using define_xc_")
-
-    @_ours
     def eval_xc1(
         self, plan: Plan, rho: Any, spin: int = 0, deriv: int = 1, omega: float | None = None
     ) -> layout.Array:
@@ -187,12 +182,19 @@ class Libxc:
         rows = len(layout.derivatives(plan.kind, spin, deriv))
         result = np.zeros((rows, rho.shape[-1]))
         for weight, entry in plan.neural:
-            _add_neural(result, weight, entry, plan.kind, rho, deriv)
+            target = layout.embed(expressions.kind_of(entry), plan.kind, spin, deriv)
+            result[target] += weight * _neural_flat(entry, rho, deriv)
         if plan.rest_kind != "HF":
             part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
             rest = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
             result[layout.embed(plan.rest_kind, plan.kind, spin, deriv)] += rest
         return result
+
+    def define_xc_(self, ni: Any, description: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse our names: a functional redefined by PySCF loses its variables."""
+        if isinstance(description, str) and self.plan(description) is not None:
+            raise UnsupportedError(f"set mf.xc = {description!r} instead of using define_xc_")
+        return self.previous.define_xc_(ni, description, *args, **kwargs)
 
     def eval_xc(
         self,
@@ -241,21 +243,21 @@ def _functional(name: str, spin: int) -> LibXCFunctional:
     return LibXCFunctional(name, "polarized" if spin else "unpolarized")
 
 
-def _add_neural(
-    result: layout.Array,
-    weight: float,
-    entry: registry.Entry,
-    kind: str,
-    rho: layout.Array,
-    deriv: int,
-) -> None:
-    """Add one neural functional to the flat array of an expression of type `kind`."""
-    spin, own = len(rho) - 1, expressions.kind_of(entry)
+def _neural_flat(entry: registry.Entry, rho: layout.Array, deriv: int) -> layout.Array:
+    """Flat array of one neural functional, in the rows of its own type."""
+    spin, kind = len(rho) - 1, expressions.kind_of(entry)
     wanted = {f"do_{name}": order <= deriv for order, name in enumerate(variables.ORDERS[:4])}
-    values = _functional(entry.name, spin).compute(layout.libxc_inputs(rho, own), **wanted)
-    target = layout.embed(own, kind, spin, deriv)
-    for label, rows in layout.label_rows(own, spin, deriv).items():
-        result[target[rows]] += weight * values[label].T
+    values = _functional(entry.name, spin).compute(layout.libxc_inputs(rho, kind), **wanted)
+    flat = np.empty((len(layout.derivatives(kind, spin, deriv)), rho.shape[-1]))
+    for label, rows in layout.label_rows(kind, spin, deriv).items():
+        flat[rows] = values[label].T
+    if spin and entry.kind != "correlation" and entry.spec is not None:
+        # Below its floor the energy does not change with a spin density: in exchange as in libxc,
+        # where correlation keeps the derivatives of the floor. Powers of an empty channel's density
+        # would be huge, and random density matrices have negative ones.
+        for density, rows in zip(rho[:, 0], layout.channel_rows(kind, deriv), strict=True):
+            flat[np.ix_(rows, density <= entry.spec.thresholds.density)] = 0.0
+    return flat
 
 
 def _highest_order(plan: Plan, previous: Any) -> int:
