@@ -140,6 +140,14 @@ def test_functional_without_torch_or_hosts() -> None:
     assert not {"torch", "onnx", "pyscf", "ase", "matplotlib"} & set(_run(code).split())
 
 
+def test_functional_is_the_function_also_after_its_module_was_imported() -> None:
+    code = (
+        "import xcnet; from xcnet.functional import LibXCFunctional; import xcnet.functional;"
+        "from xcnet import functional; print(functional('PBE').get_name())"
+    )
+    assert "PBE" in _run(code)
+
+
 def test_import_is_quick() -> None:
     code = (
         "import time; start = time.perf_counter(); import xcnet;print(time.perf_counter() - start)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from xcnet.errors import XCNetError
@@ -28,6 +30,18 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(_HOMES[name]), name)
-    # `xcnet.functional` is the function, also after the module of the same name was imported.
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """The package: its attribute ``functional`` is the function, never the module of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Importing xcnet.functional, anywhere, binds the module to the package's attribute.
+        if name == "functional" and isinstance(value, ModuleType):
+            value = value.functional
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
