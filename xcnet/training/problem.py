@@ -94,15 +94,16 @@ def point_residuals(
     columns: Columns, variables: Tensor, targets: Tensor, scales: Tensor
 ) -> PointResiduals:
     """Residuals of e and de/dvariables (P, 1 + k) against ``targets``, times ``scales``."""
-
-    def joined(row: Tensor) -> Tensor:
-        base, coefficients, features = columns(*row.unbind())
-        return torch.cat([base[None], coefficients, features])
-
-    outputs = columns(*variables.unbind(1))[1].shape[1]
-    values = torch.func.vmap(joined)(variables)
-    slopes = torch.func.vmap(torch.func.jacfwd(joined))(variables).transpose(1, 2)
-    rows = torch.cat([values[:, None], slopes], dim=1)
+    variables = variables.detach().requires_grad_()
+    base, coefficients, features = columns(*variables.unbind(1))
+    outputs = coefficients.shape[1]
+    values = torch.cat([base[:, None], coefficients, features], dim=1)
+    # Points do not mix, so the gradient of a sum over points holds each point's own.
+    slopes = [
+        torch.autograd.grad(column.sum(), variables, retain_graph=True)[0]
+        for column in values.unbind(1)
+    ]
+    rows = torch.cat([values.detach()[:, None], torch.stack(slopes, dim=2)], dim=1)
     base, coefficients, tangents = rows.split([1, outputs, rows.shape[2] - outputs - 1], dim=2)
     slope = coefficients[:, :1] * scales[..., None]
     slope[:, 0] = 0.0

@@ -1,0 +1,297 @@
+"""Training of a tiny recipe, whole and interrupted, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xcnet import cli, engine
+from xcnet.errors import InputError, XCNetError
+from xcnet.functional import LibXCFunctional
+from xcnet.spec import load_spec
+from xcnet.training import (
+    datasets,
+    levenberg,
+    parts,
+    problem,
+    publication,
+    recipe,
+    reference,
+    sampling,
+    targets,
+    trainer,
+)
+from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
+from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.reference import GridDensity
+from xcnet.training.sample import sample
+
+RECIPE = """
+seed = 3
+sets = ["atoms_h_ne"]
+[record]
+name = "mgga_xc_nn_tiny"
+alias = "NN-tiny"
+id = 190901
+description = "a test"
+grid_level = 1
+[densities]
+xc = "pbe"
+basis = "sto-3g"
+grid_level = 0
+min_density = 1e-9
+[sampling]
+points = 40
+energy_points = 60
+jittered = 20
+wide = 50
+jitter = 0.3
+[loss]
+potential = 0.3
+energy = 1.0
+jittered = 0.3
+wide = 1e-3
+core = 0.3
+[exchange]
+target = "mgga_x_r2scan"
+hidden = [4, 4]
+starts = 2
+start_iterations = 2
+iterations = 5
+[correlation]
+target = "mgga_c_r2scan"
+hidden = [4]
+starts = 2
+start_iterations = 2
+iterations = 4
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("training")
+    (path / "tiny.toml").write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path) -> recipe.Recipe:
+    return recipe.load(folder / "tiny.toml")
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path, tiny: recipe.Recipe) -> tuple[list[GridDensity], str]:
+    return reference.densities(datasets.load("atoms_h_ne"), tiny.densities, folder)
+
+
+def train(folder: Path, *more: str) -> int:
+    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    return cli.main([*words, *more])
+
+
+def test_from_recipe_to_functional(
+    folder: Path, prepared: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(folder, "--output", str(folder / "models")) == 0
+    made = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in made] == [
+        "report.json",
+        "report.png",
+        "weights.npz",
+        "mgga_xc_nn_tiny",
+    ]
+    spec = load_spec(made[-1])
+    module = publication.load_weights(made[-2])
+    inputs = sample(spec.variables, 30, seed=1)
+    exc = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+    found = engine.run(spec, 1, inputs)["zk"][:, 0]
+    np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
+    assert spec.training["metrics"]["exchange_energy_mae_hartree"] < 0.1
+    # The folder is there now: no training before saying so.
+    assert train(folder, "--output", str(folder / "models")) == cli.EXIT_ERROR
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_interrupted_training_ends_with_the_same_weights(
+    folder: Path, tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str], tmp_path: Path
+) -> None:
+    densities, digest = prepared
+    whole = trainer.Progress(tiny.sha256, digest)
+    trainer.train(tiny, densities, whole, tmp_path / "whole.npz")
+    path = tmp_path / "parts.npz"
+    for stop in (3, 2, 4):
+        steps = iter(range(stop, 0, -1))
+
+        def interrupt(part: parts.Part, loss: float, steps: Iterator[int] = steps) -> None:
+            if next(steps) == 1:
+                raise KeyboardInterrupt
+
+        progress = trainer.Progress(tiny.sha256, digest)
+        if path.exists():
+            progress = trainer.resume(path, tiny, digest)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(tiny, densities, progress, path, after_step=interrupt)
+    progress = trainer.resume(path, tiny, digest)
+    trainer.train(tiny, densities, progress, path)
+    for part in parts.PARTS:
+        one, two = whole.parts[part.name], progress.parts[part.name]
+        assert one.history == two.history
+        for left, right in zip(one.states, two.states, strict=True):
+            assert torch.equal(left.parameters, right.parameters)
+
+
+def test_checkpoint_of_another_recipe_or_data_is_refused(
+    tiny: recipe.Recipe, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.npz"
+    trainer.save(trainer.Progress(tiny.sha256, "data"), path)
+    assert trainer.resume(path, tiny, "data").parts == {}
+    with pytest.raises(InputError, match="recipe changed"):
+        trainer.resume(path, replace(tiny, seed=4), "data")
+    with pytest.raises(InputError, match="densities changed"):
+        trainer.resume(path, tiny, "other")
+    path.write_bytes(b"junk")
+    with pytest.raises(InputError, match="cannot read the checkpoint"):
+        trainer.resume(path, tiny, "data")
+    with pytest.raises(InputError, match="cannot read the checkpoint"):
+        trainer.resume(tmp_path / "none.npz", tiny, "data")
+
+
+def test_altered_densities_are_refused(
+    folder: Path, tiny: recipe.Recipe, prepared: object, tmp_path: Path
+) -> None:
+    for source in folder.glob("densities-*"):
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    stored = next(tmp_path.glob("*.npz"))
+    data = bytearray(stored.read_bytes())
+    data[len(data) // 2] ^= 1
+    stored.write_bytes(data)
+    with pytest.raises(InputError, match="do not match their SHA-256"):
+        reference.densities(datasets.load("atoms_h_ne"), tiny.densities, tmp_path)
+
+
+def test_nan_in_the_loss_is_an_error(
+    tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str], tmp_path: Path
+) -> None:
+    densities = [replace(one, tau=np.full_like(one.tau, np.nan)) for one in prepared[0][:2]]
+    progress = trainer.Progress(tiny.sha256, "data")
+    with pytest.raises(XCNetError, match="not a finite number"):
+        trainer.train(tiny, densities, progress, tmp_path / "checkpoint.npz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("jitter = 0.3", "jiter = 0.3", "unknown key sampling.jiter"),
+        ("seed = 3", "", "missing key seed"),
+        ("points = 40", "points = 40.5", "sampling.points = 40.5 must be int"),
+        ("hidden = [4, 4]", 'hidden = ["4"]', r"exchange.hidden = \['4'\] must be list"),
+        ("seed = 3", "seed = ", "cannot read the recipe"),
+        ('sets = ["atoms_h_ne"]', 'sets = ["atoms_h_ne"]\nother = 1', "unknown key other"),
+    ],
+)
+def test_wrong_recipes(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(RECIPE.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        recipe.load(path)
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(InputError, match="nn_r2scan"):
+        recipe.find("nn_scan")
+    with pytest.raises(InputError, match="atoms_h_ne"):
+        datasets.load("atoms")
+
+
+def test_network_jacobian_is_the_derivative() -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = AlgebraicPerceptron((3, 5, 4, 2), generator)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    inputs, tangents, value, slope = normal(6, 3), normal(6, 4, 3), normal(6, 4, 2), normal(6, 4, 2)
+    rows = network.jacobian(inputs, tangents, value, slope)
+
+    def functional(vector: torch.Tensor) -> torch.Tensor:
+        network.load_vector(vector)
+        out, slopes = network.evaluate(inputs, tangents)
+        return (torch.einsum("pmo,po->pm", value, out) + (slope * slopes).sum(-1)).flatten()
+
+    start = network.vector()
+    step = 1e-6
+    for k in range(0, len(start), 7):
+        unit = torch.zeros_like(start)
+        unit[k] = step
+        numerical = (functional(start + unit) - functional(start - unit)) / (2 * step)
+        torch.testing.assert_close(rows[:, k], numerical, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("part", parts.PARTS, ids=lambda part: part.name)
+def test_residuals_are_those_of_the_functional(part: parts.Part) -> None:
+    channels = 1 if part.name == "exchange" else 2
+    rows = torch.from_numpy(sampling.wide(40, channels, np.random.default_rng(0)))
+    columns = part.columns(*rows.unbind(1))
+    widths = (columns[2].shape[1], 6, columns[1].shape[1])
+    network = AlgebraicPerceptron(widths, torch.Generator().manual_seed(1))
+    zeros = torch.zeros(len(rows), rows.shape[1] + 1, dtype=torch.float64)
+    terms = problem.point_residuals(part.columns, rows, zeros, zeros + 1.0)
+    found = terms.residuals(network).view_as(zeros)
+    rows.requires_grad_()
+    base, coefficients, features = part.columns(*rows.unbind(1))
+    energy = base + (coefficients * network(features)).sum(-1)
+    (slopes,) = torch.autograd.grad(energy.sum(), rows)
+    torch.testing.assert_close(found[:, 0], energy.detach(), rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(found[:, 1:], slopes, rtol=1e-9, atol=1e-12)
+
+
+def test_targets_add_up_to_the_functional() -> None:
+    """Exchange by channel plus correlation is r2SCAN of the whole density."""
+    inputs = sample(("rho", "sigma", "tau"), 200, seed=5)
+    density = GridDensity("", **inputs, weights=np.ones(200))
+    wanted = sum(
+        np.asarray(LibXCFunctional(f"mgga_{k}_r2scan", "polarized").compute(inputs)["zk"][:, 0])
+        for k in "xc"
+    ) * inputs["rho"].sum(axis=1)
+    rows, _ = sampling.correlation_variables(density)
+    found = targets.correlation("mgga_c_r2scan", rows)[:, 0]
+    for s in range(2):
+        channel = np.stack([inputs["rho"][:, s], inputs["sigma"][:, 2 * s], inputs["tau"][:, s]], 1)
+        found += targets.exchange("mgga_x_r2scan", channel)[:, 0]
+    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+
+
+def test_uniform_gas_is_exact() -> None:
+    module = trainer.build(recipe.load(recipe.find("nn_r2scan")))
+    rho = torch.tensor([[0.3, 0.3], [0.2, 0.05]], dtype=torch.float64)
+    tau = 0.3 * (6.0 * np.pi**2) ** (2.0 / 3.0) * rho ** (5.0 / 3.0)
+    exc = module(rho=rho, sigma=torch.zeros(2, 3, dtype=torch.float64), tau=tau)
+    wanted = slater(rho) + pw92(rho, PW92_MODIFIED)
+    torch.testing.assert_close(exc.detach(), wanted, rtol=1e-12, atol=0.0)
+
+
+def test_steps_never_raise_the_loss(
+    tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str]
+) -> None:
+    part = parts.PARTS[0]
+    terms = parts.terms(part, tiny, prepared[0])
+    network = trainer.network(trainer.build(tiny), part)
+    state = levenberg.start(network, terms)
+    for _ in range(6):
+        after = levenberg.step(network, terms, state)
+        assert after.loss <= state.loss
+        state = after
