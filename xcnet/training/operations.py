@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import log, pi, sqrt
 from typing import cast
+
+from torch import Tensor
 
 from xcnet.errors import ExportError
 from xcnet.training import algebra as g
@@ -129,6 +131,27 @@ STRUCTURAL = _words(
     "_to_copy contiguous diagonal lift_fresh movedim",
 )
 LINEAR = _words("sum mean mm mv bmm dot matmul linear cumsum")
-KNOWN = STRUCTURAL | LINEAR | {"addmm", "addmv", "amax", "amin", *ELEMENTWISE}
+#: Reductions of nonlinear operations.
+CHAINS: Mapping[str, Callable[[Node, Node], Node]] = {
+    "amax": lambda a, b: g.binary("max", a, b),
+    "amin": lambda a, b: g.binary("min", a, b),
+    "prod": g.mul,
+}
+KNOWN = STRUCTURAL | LINEAR | {"addmm", "addmv", *CHAINS, *ELEMENTWISE}
 #: Their results do not depend on the values.
 CONSTANT = _words("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty")
+
+
+def _layer_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    dims = tuple(range(-len(shape), 0))
+    mean = x.mean(dims, keepdim=True)
+    scale = ((x - mean) * (x - mean)).mean(dims, keepdim=True).add(eps).rsqrt()
+    result = (x - mean) * scale
+    result = result if weight is None else result * weight
+    return result if bias is None else result + bias, mean, scale
+
+
+#: Operations written with known ones, where torch's own way uses others.
+REWRITTEN: Mapping[str, Callable[..., object]] = {"native_layer_norm": _layer_norm}

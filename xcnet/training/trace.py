@@ -16,6 +16,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import Any, cast
 
@@ -26,10 +27,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from xcnet.errors import ExportError
-from xcnet.training.algebra import add, binary, mul, widen
+from xcnet.training.algebra import add, mul, widen
 from xcnet.training.graph import Node, column_input, concat, const
 from xcnet.training.layers import column, matmul, take
-from xcnet.training.operations import ADVICE, CONSTANT, ELEMENTWISE, KNOWN, LINEAR, STRUCTURAL
+from xcnet.training.operations import (
+    ADVICE,
+    CHAINS,
+    CONSTANT,
+    ELEMENTWISE,
+    KNOWN,
+    LINEAR,
+    STRUCTURAL,
+)
 
 
 @dataclass(frozen=True)
@@ -109,14 +118,19 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         return result
 
     def _decomposed(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-        rule = torch._decomp.decomposition_table.get(func)
-        if rule is None or name in ADVICE:
-            advice = ADVICE.get(name, f"operations that are known: {', '.join(sorted(KNOWN))}")
-            if name.endswith("_"):
-                advice = "write it without changing a tensor in place (torch.stack, torch.cat)"
-            raise ExportError(f"operation {name} is not supported; {advice}", operation=name)
-        with self:
-            return rule(*args, **kwargs)
+        """Run an unknown operation as the known ones that it is made of."""
+        rule = REWRITTEN.get(name) or torch._decomp.decomposition_table.get(func)
+        if name not in ADVICE:
+            with self:
+                result = func.decompose(*args, **kwargs)
+                if result is not NotImplemented:
+                    return result
+                if rule is not None:
+                    return rule(*args, **kwargs)
+        advice = ADVICE.get(name, f"operations that are known: {', '.join(sorted(KNOWN))}")
+        if name.endswith("_"):
+            advice = "write it without changing a tensor in place (torch.stack, torch.cat)"
+        raise ExportError(f"operation {name} is not supported; {advice}", operation=name)
 
     def _record(self, func: Any, name: str, args: Any, kwargs: Any, result: Any) -> None:
         if name in STRUCTURAL:
@@ -130,8 +144,8 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
             total = lambda b, p: add(mul(const(beta), b), mul(const(alpha), p))  # noqa: E731
             self._elementwise(total, (bias, product), result)
-        elif name in ("amax", "amin"):
-            self._extreme(name[1:], args, kwargs, result)
+        elif name in CHAINS:
+            self._chain(CHAINS[name], args, kwargs, result)
         else:
             rule = ELEMENTWISE[name]
             operands = [x for x in args if isinstance(x, Tensor)]
@@ -234,25 +248,22 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             raise ExportError("it combines different points")
         self.put(result, Traced(matmul(weight, value.full()), tuple(result.shape), axes[0]))
 
-    def _extreme(self, op: str, args: Any, kwargs: Any, result: Tensor) -> None:
-        """Maximum or minimum over features, as a chain."""
+    def _chain(
+        self, build: Callable[[Node, Node], Node], args: Any, kwargs: Any, result: Any
+    ) -> None:
+        """Combine values over features, one after the other."""
         value = cast(Traced, self.get(args[0]))
         rows, _ = value.numbers()
-        dims = args[1] if len(args) > 1 else kwargs.get("dim", ())
-        if value.axis in [d % len(value.shape) for d in (dims or range(len(value.shape)))]:
-            raise ExportError("it combines different points")
-        kept = rows.amin(dims, keepdim=True)
-        groups = [
-            [i for i in range(value.rows) if bool(((rows == i) & (kept == k)).any())]
-            for k in sorted(set(kept.reshape(-1).tolist()))
-        ]
+        dims = args[1] if len(args) > 1 else kwargs.get("dim")
+        dims = [dims] if isinstance(dims, int) else dims or range(len(value.shape))
+        if value.axis in [d % len(value.shape) for d in dims]:
+            raise ExportError("it combines different points; reduce over features only")
+        kept = rows.amin(tuple(dims), keepdim=True)
         node = value.full()
         best = []
-        for group in groups:
-            chain = column(node, group[0])
-            for i in group[1:]:
-                chain = binary(op, chain, column(node, i))
-            best.append(chain)
+        for first in sorted(set(kept.reshape(-1).tolist())):
+            group = [i for i in range(value.rows) if bool(((rows == i) & (kept == first)).any())]
+            best.append(reduce(build, (column(node, i) for i in group)))
         axis = next(a for a, size in enumerate(result.shape) if size == self.n)
         self.put(result, Traced(concat(best), tuple(result.shape), axis))
 

@@ -106,11 +106,11 @@ def torch_values(module: Module, points: Mapping[str, Array], order: int) -> dic
         for factors in combinations_with_replacement(columns, n):
             wanted = list(columns)[list(columns).index(factors[-1]) if factors else 0 :]
             found |= _gradient(found[factors], factors, {c: columns[c] for c in wanted}, n < order)
-    values = {"zk": exc.detach().numpy()[:, None]}
+    values = {"zk": exc.numpy(force=True)[:, None]}
     for n in range(1, order + 1):
         for label in variables.labels(tuple(points), n):
             parts = [
-                found[tuple(sorted(factors, key=list(columns).index))].detach().numpy()
+                found[tuple(sorted(factors, key=list(columns).index))].numpy(force=True)
                 for factors in variables.components(label, variables.POLARIZED)
             ]
             values[label] = np.stack(parts, axis=1)
