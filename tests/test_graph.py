@@ -49,7 +49,8 @@ def through_onnx(node: Node) -> np.ndarray:
     data = to_onnx({"zk": columns}, {"rho": 2, "sigma": 3}, {"xcnet.name": "test"})
     assert {n.op_type for n in onnx.load_from_string(data).graph.node} <= OPERATORS
     session = onnxruntime.InferenceSession(data)
-    return session.run(None, POINTS)[0].T
+    result: np.ndarray = session.run(None, POINTS)[0].T
+    return result
 
 
 def test_equal_expressions_are_one_object() -> None:
@@ -167,7 +168,7 @@ def derivatives_by_torch(
     function: Callable[..., torch.Tensor], order: int
 ) -> dict[tuple[int, ...], np.ndarray]:
     columns = [torch.tensor(v, requires_grad=True) for v in VALUES]
-    found = {(): function(*columns)}
+    found: dict[tuple[int, ...], torch.Tensor] = {(): function(*columns)}
     for n in range(order):
         for key in combinations_with_replacement(range(len(columns)), n):
             if not found[key].requires_grad:

@@ -37,6 +37,7 @@ from xcnet.training.operations import (
     ELEMENTWISE,
     KNOWN,
     LINEAR,
+    REWRITTEN,
     STRUCTURAL,
 )
 
