@@ -68,6 +68,13 @@ def test_fold_weights_are_the_chain_rule() -> None:
             assert total == pytest.approx(expected, rel=1e-15)
 
 
+def test_channel_columns() -> None:
+    assert variables.channel_columns("zk", 0) == ()
+    assert variables.channel_columns("vsigma", 0) == (0, 1)
+    assert variables.channel_columns("v2rhosigma", 1) == (1, 2, 3, 4, 5)
+    assert variables.channel_columns("vnear_region", 1) == ()
+
+
 def test_descriptor_labels() -> None:
     assert variables.labels(("rho", "near_region"), 2) == (
         "v2rho2",

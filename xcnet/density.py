@@ -137,7 +137,7 @@ def fold(label: str, values: Array) -> Array:
 
 def clamp(
     inputs: Mapping[str, Array], thresholds: Thresholds, enforce_fhc: bool
-) -> tuple[dict[str, Array], npt.NDArray[np.bool_]]:
+) -> tuple[dict[str, Array], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Clamp spin-resolved variables as libxc does.
 
     Returns
@@ -147,14 +147,17 @@ def clamp(
         sigma_bb)/2, tau_s >= tau_threshold, and with ``enforce_fhc`` sigma_ss <= 8 rho_s tau_s.
     empty : (N,) bool
         Points whose total density is below the threshold: every output there is exactly zero.
+    absent : (N, 2) bool
+        Spin channels that were lifted to the floor.
     """
     rho = inputs["rho"]
     total = rho[:, 0] + rho[:, 1]
     empty = ~((total >= thresholds.density) & (total > 0.0))
     floor = max(thresholds.density, SMALLEST_DENSITY)
-    floors = np.maximum(0.5 * thresholds.zeta * total, floor)
+    floors = np.maximum(0.5 * thresholds.zeta * total, floor)[:, None]
+    absent = rho <= floors
     clamped = dict(inputs)
-    rho = clamped["rho"] = np.maximum(rho, floors[:, None])
+    rho = clamped["rho"] = np.maximum(rho, floors)
     if "tau" in inputs:
         clamped["tau"] = np.maximum(inputs["tau"], thresholds.tau)
     if "sigma" in inputs:
@@ -163,7 +166,7 @@ def clamp(
     if "near_region" in inputs:
         # The published definition clips the quadrature's rounding noise.
         clamped["near_region"] = np.maximum(inputs["near_region"], 0.0)
-    return clamped, empty
+    return clamped, empty, absent
 
 
 def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> Array:

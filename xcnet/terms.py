@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xcnet import density, engine, libxc, variables
 from xcnet.density import Array
@@ -85,7 +86,7 @@ class NeuralTerm:
         """
         unpolarized = self._spin == variables.UNPOLARIZED
         inputs = density.spin_resolved(chunk) if unpolarized else chunk
-        inputs, empty = density.clamp(inputs, self._thresholds, self._enforce_fhc)
+        inputs, empty, absent = density.clamp(inputs, self._thresholds, self._enforce_fhc)
         order = max(
             order
             for order in range(self.spec.highest_order + 1)
@@ -93,11 +94,14 @@ class NeuralTerm:
         )
         values = engine.run(self.spec, order, inputs)
         any_empty = bool(empty.any())
+        any_absent = self.spec.kind != "correlation" and bool(absent.any())
         result = {}
         for label in values.keys() & set(labels):
             value = values[label]
             if any_empty:
                 value[empty] = 0.0
+            if any_absent:
+                _silence(label, value, absent)
             if not np.isfinite(value).all():
                 raise self._not_finite(label, value, chunk)
             result[label] = density.fold(label, value) if unpolarized else value
@@ -129,6 +133,18 @@ class NeuralTerm:
     def set_fhc_enforcement(self, on: bool) -> None:
         """Clamp sigma_ss <= 8 rho_s tau_s, or not."""
         self._enforce_fhc = on
+
+
+def _silence(label: str, value: Array, absent: NDArray[np.bool_]) -> None:
+    """Zero the derivatives by the variables of a spin channel that is not there.
+
+    Below its floor a spin density does not change the energy. Libxc does this in exchange, where
+    powers of an empty channel's density would be huge; its correlation, and ours, keeps the
+    derivatives of the floor.
+    """
+    for spin in (0, 1):
+        for column in variables.channel_columns(label, spin):
+            value[absent[:, spin], column] = 0.0
 
 
 class LibxcTerm:

@@ -53,6 +53,10 @@ COMPONENTS: Mapping[str, tuple[int, int]] = MappingProxyType(
 CLOSED_SHELL_SHARE: Mapping[str, float] = MappingProxyType(
     {"rho": 0.5, "sigma": 0.25, "lapl": 0.5, "tau": 0.5, "near_region": 1.0}
 )
+#: Spin channels that a component belongs to, by the number of components of its variable.
+CHANNELS: Mapping[int, tuple[tuple[int, ...], ...]] = MappingProxyType(
+    {1: ((),), 2: ((0,), (1,)), 3: ((0,), (0, 1), (1,))}
+)
 DESCRIPTORS = ("near_region",)
 FAMILY_VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"lda": ("rho",), "gga": ("rho", "sigma"), "mgga": ("rho", "sigma", "tau")}
@@ -143,6 +147,19 @@ def fold_weights(label: str) -> tuple[float, ...]:
             permutations *= factorial(power) // prod(factorial(c) for c in counts.values())
         result.append(permutations * prod(CLOSED_SHELL_SHARE[name] for name, _ in factors))
     return tuple(result)
+
+
+@cache
+def channel_columns(label: str, spin: int) -> tuple[int, ...]:
+    """Columns of a polarized output that are derivatives by variables of one spin channel (0, 1).
+
+    sigma_ab belongs to both channels; energies and descriptors of the total density to none.
+    """
+    return tuple(
+        column
+        for column, factors in enumerate(components(label, POLARIZED))
+        if any(spin in CHANNELS[COMPONENTS[name][1]][i] for name, i in factors)
+    )
 
 
 def requested_labels(variables: tuple[str, ...], flags: Sequence[bool]) -> Iterator[str]:

@@ -251,12 +251,6 @@ def _neural_flat(entry: registry.Entry, rho: layout.Array, deriv: int) -> layout
     flat = np.empty((len(layout.derivatives(kind, spin, deriv)), rho.shape[-1]))
     for label, rows in layout.label_rows(kind, spin, deriv).items():
         flat[rows] = values[label].T
-    if spin and entry.kind != "correlation" and entry.spec is not None:
-        # Below its floor the energy does not change with a spin density: in exchange as in libxc,
-        # where correlation keeps the derivatives of the floor. Powers of an empty channel's density
-        # would be huge, and random density matrices have negative ones.
-        for density, rows in zip(rho[:, 0], layout.channel_rows(kind, deriv), strict=True):
-            flat[np.ix_(rows, density <= entry.spec.thresholds.density)] = 0.0
     return flat
 
 

@@ -69,22 +69,6 @@ def label_rows(kind: str, spin: int, deriv: int) -> dict[str, NDArray[np.intp]]:
     }
 
 
-@cache
-def channel_rows(kind: str, deriv: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the spin-resolved flat array that are derivatives by spin a's, by spin b's density.
-
-    sigma_ab (component 1 of sigma) belongs to both.
-    """
-    spins = {("sigma", 1): (0, 1), ("sigma", 2): (1,)}
-
-    def touches(row: Derivative, spin: int) -> bool:
-        return any(spin in spins.get(variable, (variable[1],)) for variable in row)
-
-    rows = derivatives(kind, 1, deriv)
-    a, b = ([i for i, row in enumerate(rows) if touches(row, spin)] for spin in (0, 1))
-    return np.array(a, dtype=np.intp), np.array(b, dtype=np.intp)
-
-
 def density_rows(rho: Any, kind: str, spin: int) -> Array:
     """PySCF's density as (spins, rows, N), without the Laplacian that older callers give."""
     rho = np.asarray(rho, dtype=np.float64)
