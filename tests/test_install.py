@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -194,6 +195,21 @@ def test_interrupt_between_the_moves_changes_nothing(
         patch.setattr(Path, "rename", interrupted)
         with pytest.raises(KeyboardInterrupt):
             install.install("nagai2020")
+    assert _contents(home) == []
+
+
+def test_ctrl_c_leaves_nothing(nagai2020_weights: Path, home: Path) -> None:
+    words = ["models", "install", "nagai2020", "--from", str(nagai2020_weights)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "xcnet.cli", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "exporting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.endswith("xcnet: interrupted\n")
+    assert "Traceback" not in rest
     assert _contents(home) == []
 
 
