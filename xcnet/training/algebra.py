@@ -255,7 +255,8 @@ def power(a: Node, p: float) -> Node:
     if (distributed := _distribute(lambda x: power(x, p), a)) is not None:
         return distributed
     whole = p.is_integer()
-    if a.op == "pow" and (whole or not a.exponent.is_integer()):
+    # Not for even inner powers, which forget a sign: sqrt(x^2) is |x|.
+    if a.op == "pow" and (whole or a.exponent % 2.0 != 0.0):
         return power(a.args[0], a.exponent * p)
     if a.op == "mul" and a.args[0].constant and (whole or np.all(a.args[0].value > 0.0)):
         return mul(power(a.args[0], p), power(a.args[1], p))

@@ -233,7 +233,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         axes = [a for a, size in enumerate(result.shape) if size == self.n]
         if len(axes) != 1:
             raise ExportError("it combines different points; sum over features only")
-        rows, _ = value.numbers()
+        rows, points = value.numbers()
 
         def probe(x: Tensor) -> Any:
             moved = [x if i == where[0] else leaf for i, leaf in enumerate(leaves)]
@@ -241,7 +241,9 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             output = func(*new_args, **new_kwargs)
             return _numpy(output.movedim(axes[0], 0).reshape(self.n, -1)).T
 
-        weight = np.stack([probe((rows == i).double())[:, 0] for i in range(value.rows)], axis=1)
+        # Unit vector i sits at point i: one run gives as many columns as there are points.
+        blocks = [probe((rows == points + i).double()) for i in range(0, value.rows, self.n)]
+        weight = np.concatenate(blocks, axis=1)[:, : value.rows]
         given = leaves[where[0]].movedim(value.axis, 0).reshape(self.n, -1)
         expected = probe(leaves[where[0]])
         scale = np.abs(weight) @ np.abs(_numpy(given)).T
