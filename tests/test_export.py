@@ -195,6 +195,13 @@ class Mutating(nn.Module):
         return rho.sum(1)
 
 
+class Filling(nn.Module):
+    def forward(self, rho: Tensor) -> Tensor:
+        result = torch.zeros(len(rho), dtype=rho.dtype)
+        result[:] = rho[:, 0]
+        return result
+
+
 class Failing(nn.Module):
     def forward(self, rho: Tensor) -> Tensor:
         raise RuntimeError("out of ideas")
@@ -226,6 +233,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "fft": (lambda: Module(lambda rho: torch.fft.rfft(rho).real[:, 0]), r"fft.*not supported"),
     "in place": (Mutating, r"without changing a tensor in place"),
+    "in place of a constant": (Filling, r"without changing a tensor in place"),
     "branch on values": (Branching, r"torch\.where"),
     "exception": (Failing, r"test_export.py, line \d+.*RuntimeError: out of ideas"),
     "wrong argument": (lambda: Module(lambda density: density.sum(1)), r"TypeError"),

@@ -121,7 +121,8 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
     def _decomposed(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run an unknown operation as the known ones that it is made of."""
         rule = REWRITTEN.get(name) or torch._decomp.decomposition_table.get(func)
-        if name not in ADVICE:
+        in_place = name.endswith("_") and not name.endswith("__")
+        if name not in ADVICE and not in_place:
             with self:
                 result = func.decompose(*args, **kwargs)
                 if result is not NotImplemented:
@@ -129,7 +130,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
                 if rule is not None:
                     return rule(*args, **kwargs)
         advice = ADVICE.get(name, f"operations that are known: {', '.join(sorted(KNOWN))}")
-        if name.endswith("_"):
+        if in_place:
             advice = "write it without changing a tensor in place (torch.stack, torch.cat)"
         raise ExportError(f"operation {name} is not supported; {advice}", operation=name)
 
