@@ -163,7 +163,6 @@ class _Writer:
     def _activation(self, node: Node) -> str:
         """Functions that have no float64 kernel, or a slow one."""
         op, x = node.op, node.args[0]
-        one = self.scalar(1.0)
         if op == "elu_plus_one":
             decay = self.name(unary("exp", binary("min", x, ZERO)))
             return self.emit("Add", [self.name(binary("max", x, ZERO)), decay])
@@ -171,12 +170,12 @@ class _Writer:
             return self.emit("Div", [self.name(x), self.name(_algebraic_root(node))])
         if op == "softplus":
             decay = self.emit("Exp", [self.emit("Neg", [self.emit("Abs", [self.name(x)])])])
-            tail = self.emit("Log", [self.emit("Add", [decay, one])])
+            tail = self.emit("Log", [self.emit("Add", [decay, self.scalar(1.0)])])
             return self.emit("Add", [self.name(binary("max", x, ZERO)), tail])
         if op == "sigmoid" and x.width < WIDE:
             return self.emit("Sigmoid", [self.name(x)])
         decay = self.emit("Exp", [self.emit("Neg", [self.name(x)])])
-        return self.emit("Reciprocal", [self.emit("Add", [decay, one])])
+        return self.emit("Reciprocal", [self.emit("Add", [decay, self.scalar(1.0)])])
 
     def _sum(self, a: Node, b: Node) -> str:
         if a.op == "matmul" and b.constant and a.width == b.width and self._uses[a] == 1:
