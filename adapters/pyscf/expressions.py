@@ -77,7 +77,7 @@ def make_plan(text: str, previous: Any) -> Plan:
     others = [(i, factor) for i, factor in terms if i < registry.FIRST_NEURAL_ID]
     rest = _rest(hyb, others)
     rest_kind = previous.xc_type(rest) if others else "HF"
-    # One by one: before 2.9, PySCF answers this for ids only.
+    # One by one: PySCF 2.8 answers this for ids only.
     if any(previous.needs_laplacian(int(i)) for i, _ in others):
         raise UnsupportedError(
             f"{text} holds a functional that needs the Laplacian of the density, which PySCF's "
