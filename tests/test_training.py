@@ -126,6 +126,12 @@ def test_from_recipe_to_functional(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_device_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = str(folder / "elsewhere")
+    assert train(folder, "--output", output, "--device", "abacus") == cli.EXIT_ERROR
+    assert "device 'abacus'" in capsys.readouterr().err
+
+
 def test_interrupted_training_ends_with_the_same_weights(
     folder: Path, tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str], tmp_path: Path
 ) -> None:
