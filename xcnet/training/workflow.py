@@ -77,7 +77,6 @@ def _prepare_torch(device: str, threads: int | None) -> None:
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"torch cannot compute in float64 on device {device!r} with {'all' if threads is None else threads} "
-            f"threads: {reason}",
+            f"torch cannot compute in float64 on device {device!r} (threads: {threads}): {reason}",
             given=device,
         ) from error
