@@ -100,8 +100,8 @@ def cases(weights: Path | None, folder: Path) -> dict[str, Case]:
 
 def measure(
     chosen: Mapping[str, Case], inputs: Mapping[str, Array], rounds: int
-) -> dict[str, float]:
-    """Best time of each case in seconds; the cases take turns."""
+) -> dict[str, Array]:
+    """Times of each case in seconds, (rounds,); the cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, case in chosen.items():
@@ -109,21 +109,21 @@ def measure(
             case(inputs)
             times[name].append(time.perf_counter() - start)
     # The first round starts sessions and fills caches.
-    return {name: min(values[1:]) for name, values in times.items()}
+    return {name: np.array(values[1:]) for name, values in times.items()}
 
 
-def table(many: Mapping[str, float], one: Mapping[str, float], points: int) -> str:
-    """Markdown table of both measurements."""
+def table(many: Mapping[str, Array], one: Mapping[str, Array], points: int) -> str:
+    """Markdown table of both measurements; ratios are of times taken in the same round."""
     reference = many["xcnet M06-L"]
     lines = [
         f"| exc + vxc, polarized | µs per point, N = {points:,} | relative to xcnet M06-L "
         "| µs per call, N = 1 |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for name, seconds in many.items():
+    for name, times in many.items():
         lines.append(
-            f"| {name} | {seconds / points * 1e6:.2f} | {seconds / reference:.2f} "
-            f"| {one[name] * 1e6:.0f} |"
+            f"| {name} | {np.median(times) / points * 1e6:.2f} "
+            f"| {np.median(times / reference):.2f} | {np.median(one[name]) * 1e6:.0f} |"
         )
     return "\n".join(lines)
 
@@ -153,7 +153,7 @@ def main() -> int:
     """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--points", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--weights", type=Path, default=default_weights())
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
@@ -166,7 +166,8 @@ def main() -> int:
     text = (
         f"# Cost of compute\n\n{table(many, one, arguments.points)}\n\n"
         "torch is the same network evaluated and differentiated by autograd in float64; "
-        f"best of {arguments.rounds} rounds (500 for one point) in which the cases take turns."
+        f"medians of {arguments.rounds} rounds (500 for one point) in which the cases take turns, "
+        "the ratios taken within each round."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
