@@ -40,7 +40,6 @@ alias = "NN-tiny"
 id = 190901
 description = "a test"
 grid_level = 1
-validation = ""
 [densities]
 xc = "pbe"
 basis = "sto-3g"

@@ -65,7 +65,7 @@ def train(
     publication.save_weights(module, work / WEIGHTS)
     numbers = report.metrics(settings, module, densities)
     written = report.write(work, settings, module, progress, densities, numbers)
-    publication.publish(settings, module, numbers, digest, target)
+    publication.publish(settings, work / WEIGHTS, numbers, digest, target)
     return [*written, work / WEIGHTS, target]
 
 
