@@ -222,6 +222,14 @@ class Counting(nn.Module):
         return -rho.sum(1) * rho.shape[0]
 
 
+class Remembering(nn.Module):
+    calls = 0
+
+    def forward(self, rho: Tensor) -> Tensor:
+        self.calls += 1
+        return -(rho ** (1 / 3)).sum(1) * self.calls
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "float32 parameters": (
         lambda: nn.Sequential(nn.Linear(2, 1)),
@@ -259,6 +267,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Module(lambda rho: nn.functional.dropout(rho, 0.5, True).sum(1)),
         r"operation \w+ is not supported|different at each point",
     ),
+    "one random number": (
+        lambda: Module(lambda rho: -rho.sum(1) * torch.rand(1, dtype=rho.dtype)),
+        r"not a function of its inputs.*random numbers",
+    ),
+    "state": (Remembering, r"not a function of its inputs.*state"),
     "wrong shape": (lambda: Module(lambda rho: rho), r"must return \(101,\) or \(101, 1\)"),
     "no tensor": (lambda: Module(lambda rho: 0.0), r"not float"),
     "not finite": (
