@@ -33,8 +33,8 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     it belongs to, in the natural units of its variables. (The second is there because a derivative
     may vanish by cancellation, where no digit of it means anything.) To this comes ten times what
     changing the inputs by 1e-14 does to torch's own value: the module's rounding, which is large
-    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to 1e-6. A module
-    that gives other values when called again with the same points is refused.
+    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to 1e-6. A
+    module that gives other values when called again with the same points is refused.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
     given = engine.run(spec, order, points)
