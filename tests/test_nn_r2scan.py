@@ -114,6 +114,7 @@ def test_results_of_other_weights_never_reach_a_card(spec: FunctionalSpec, tmp_p
 def test_record_says_what_it_was_made_from(spec: FunctionalSpec) -> None:
     training: dict[str, Any] = dict(spec.training)
     assert training["recipe_sha256"] == RECIPE.sha256
+    assert training["weights_sha256"] == WEIGHTS
     systems = [system.name for name in RECIPE.sets for system in datasets.load(name)]
     assert list(training["data"]) == systems
     errors = training["metrics"]["energy_errors_hartree"]
