@@ -1,0 +1,219 @@
+"""Compiled inner loops of the continuum. Imported only where numba is known to be there.
+
+Real spherical harmonics are ordered by l; within l: m = 0, cosines m = 1..l, sines m = 1..l.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from xcnet.near_region.points import Array
+
+FAST = {"contract", "reassoc", "nnan", "ninf", "nsz", "arcp"}
+
+
+def recursion(order: int) -> Array:
+    """Coefficients (2, order + 1, order + 1) of the normalised Legendre functions' recursion.
+
+    Q_lm = a_lm (z Q_(l-1)m - b_lm Q_(l-2)m); a_mm is the starting value Q_mm.
+    """
+    a, b = np.zeros((2, order + 1, order + 1))
+    a[0, 0] = 0.5 / math.sqrt(math.pi)
+    for m in range(1, order + 1):
+        a[m, m] = a[m - 1, m - 1] * math.sqrt((2 * m + 1) / (2 * m) * (2 if m == 1 else 1))
+    for degree in range(1, order + 1):
+        m = np.arange(degree)
+        a[degree, :degree] = np.sqrt((4 * degree**2 - 1) / (degree**2 - m**2))
+        b[degree, :degree] = np.sqrt(
+            np.maximum((degree - 1) ** 2 - m**2, 0) / (4 * (degree - 1) ** 2 - 1)
+        )
+    return np.stack([a, b])
+
+
+@numba.njit(nogil=True, fastmath=FAST)
+def _harmonics(x: float, y: float, z: float, ab: Array, work: Array, result: Array) -> None:
+    """Harmonics ((order + 1)^2,) of a unit vector; work (5, order + 1)."""
+    order = ab.shape[1] - 1
+    cosine, sine = work[3], work[4]
+    cosine[0], sine[0] = 1.0, 0.0
+    for m in range(1, order + 1):
+        cosine[m] = x * cosine[m - 1] - y * sine[m - 1]
+        sine[m] = x * sine[m - 1] + y * cosine[m - 1]
+    for degree in range(order + 1):
+        now = work[degree % 3]
+        one = work[(degree + 2) % 3]
+        two = work[(degree + 1) % 3]
+        a, b = ab[0, degree], ab[1, degree]
+        for m in range(degree):
+            now[m] = a[m] * (z * one[m] - b[m] * two[m])
+        now[degree] = a[degree]
+        one[degree] = 0.0
+        # What the next degree reads as Q_(l-2) of its highest m.
+        if degree > 0:
+            one[degree] = 0.0
+        base = degree * degree
+        for m in range(degree + 1):
+            result[base + m] = now[m] * cosine[m]
+        for m in range(1, degree + 1):
+            result[base + degree + m] = now[m] * sine[m]
+
+
+@numba.njit(nogil=True, fastmath=FAST)
+def _hermite(radii: Array, r: float) -> Any:
+    """Interval k of r and the weights of value k, k + 1 and slope k, k + 1."""
+    k = min(max(np.searchsorted(radii, r) - 1, 0), len(radii) - 2)
+    h = radii[k + 1] - radii[k]
+    t = (r - radii[k]) / h
+    s = 1.0 - t
+    return k, s * s * (1 + 2 * t), t * t * (3 - 2 * t), h * t * s * s, -h * t * t * s
+
+
+@numba.njit(nogil=True, fastmath=FAST, cache=True)
+def analyse(
+    vectors: Array, shell: Array, values: Array, ab: Array, first: int, end: int, result: Array
+) -> None:
+    """Add values (P,) times harmonics of points first..end to their shells' row of (K, lm)."""
+    order = ab.shape[1] - 1
+    work = np.zeros((5, order + 1))
+    y = np.empty((order + 1) ** 2)
+    for i in range(first, end):
+        _direction(vectors, i, ab, work, y)
+        row = result[shell[i]]
+        value = values[i]
+        for j in range(len(y)):
+            row[j] += value * y[j]
+
+
+@numba.njit(nogil=True, fastmath=FAST, cache=True)
+def synthesise(
+    vectors: Array, shell: Array, table: Array, ab: Array, first: int, end: int, result: Array
+) -> None:
+    """Transpose of `analyse`: result (P,) of the table (K, lm)."""
+    order = ab.shape[1] - 1
+    work = np.zeros((5, order + 1))
+    y = np.empty((order + 1) ** 2)
+    for i in range(first, end):
+        _direction(vectors, i, ab, work, y)
+        row = table[shell[i]]
+        total = 0.0
+        for j in range(len(y)):
+            total += row[j] * y[j]
+        result[i] += total
+
+
+@numba.njit(nogil=True, fastmath=FAST)
+def _direction(vectors: Array, i: int, ab: Array, work: Array, y: Array) -> None:
+    x0, x1, x2 = vectors[i, 0], vectors[i, 1], vectors[i, 2]
+    r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
+    if r > 0.0:
+        _harmonics(x0 / r, x1 / r, x2 / r, ab, work, y)
+    else:
+        _harmonics(0.0, 0.0, 1.0, ab, work, y)
+
+
+@numba.njit(nogil=True, fastmath=FAST, cache=True)
+def gather(
+    coords: Array,
+    parent: Array,
+    radius: Array,
+    centres: Array,
+    neighbours: Array,
+    distances: Array,
+    shell_start: Array,
+    radii: Array,
+    reach: float,
+    table: Array,
+    ab: Array,
+    first: int,
+    end: int,
+    result: Array,
+) -> None:
+    """Add to points first..end the fields of all other atoms within reach.
+
+    table (K, 2, lm): values and slopes on each shell; result (P,).
+    """
+    order = ab.shape[1] - 1
+    work = np.zeros((5, order + 1))
+    y = np.empty((order + 1) ** 2)
+    for i in range(first, end):
+        own = parent[i]
+        total = 0.0
+        for which in range(len(centres)):
+            if distances[own, which] >= reach + radius[i]:
+                break
+            atom = neighbours[own, which]
+            begin, stop = shell_start[atom], shell_start[atom + 1]
+            if atom == own or stop - begin < 2:
+                continue
+            x0 = coords[i, 0] - centres[atom, 0]
+            x1 = coords[i, 1] - centres[atom, 1]
+            x2 = coords[i, 2] - centres[atom, 2]
+            r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
+            if r >= min(reach, radii[stop - 1]):
+                continue
+            scale = 1.0 / max(r, 1e-300)
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, work, y)
+            k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
+            low, high = table[begin + k], table[begin + k + 1]
+            for j in range(len(y)):
+                total += y[j] * (
+                    v0 * low[0, j] + v1 * high[0, j] + d0 * low[1, j] + d1 * high[1, j]
+                )
+        result[i] += total
+
+
+@numba.njit(nogil=True, fastmath=FAST, cache=True)
+def scatter(
+    coords: Array,
+    radius: Array,
+    point_start: Array,
+    centres: Array,
+    neighbours: Array,
+    distances: Array,
+    shell_start: Array,
+    radii: Array,
+    reach: float,
+    values: Array,
+    ab: Array,
+    atom: int,
+    table: Array,
+) -> None:
+    """Transpose of `gather` for the table of one atom."""
+    order = ab.shape[1] - 1
+    work = np.zeros((5, order + 1))
+    y = np.empty((order + 1) ** 2)
+    begin, stop = shell_start[atom], shell_start[atom + 1]
+    if stop - begin < 2:
+        return
+    limit = min(reach, radii[stop - 1])
+    for which in range(len(centres)):
+        other = neighbours[atom, which]
+        if other == atom:
+            continue
+        distance = distances[atom, which]
+        for i in range(point_start[other], point_start[other + 1]):
+            if distance >= reach + radius[i]:
+                continue
+            x0 = coords[i, 0] - centres[atom, 0]
+            x1 = coords[i, 1] - centres[atom, 1]
+            x2 = coords[i, 2] - centres[atom, 2]
+            r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
+            if r >= limit:
+                continue
+            scale = 1.0 / max(r, 1e-300)
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, work, y)
+            k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
+            low, high = table[begin + k], table[begin + k + 1]
+            v0 *= values[i]
+            v1 *= values[i]
+            d0 *= values[i]
+            d1 *= values[i]
+            for j in range(len(y)):
+                low[0, j] += v0 * y[j]
+                high[0, j] += v1 * y[j]
+                low[1, j] += d0 * y[j]
+                high[1, j] += d1 * y[j]
