@@ -10,6 +10,8 @@ whose transpose is coded beside it.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from xcnet import engine
@@ -45,14 +47,10 @@ class Continuum:
     def __init__(self, points: Points, sigma: float, order: int = ORDER) -> None:
         self._loops = compiled.multipole_loops()
         self._shells = shells = find_shells(points)
-        atoms = points.atoms
-        assert atoms is not None
-        self._centres = atoms.centres
         self._coords = np.ascontiguousarray(points.coords[shells.order])
-        self._parent = atoms.parents[shells.order]
-        self._vectors = self._coords - atoms.centres[self._parent]
+        self._vectors = self._coords - shells.centres[shells.parent]
         self._radius = np.linalg.norm(self._vectors, axis=1)
-        between = np.linalg.norm(atoms.centres[:, None] - atoms.centres, axis=2)
+        between = np.linalg.norm(shells.centres[:, None] - shells.centres, axis=2)
         self._neighbours = np.argsort(between, axis=1, kind="stable")
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
@@ -84,9 +82,9 @@ class Continuum:
             self._synthesise(own, points, sums)
             self._loops.gather(
                 self._coords,
-                self._parent,
+                self._shells.parent,
                 self._radius,
-                self._centres,
+                self._shells.centres,
                 self._neighbours,
                 self._distances,
                 self._shells.shell_start,
@@ -114,7 +112,7 @@ class Continuum:
                 self._coords,
                 self._radius,
                 self._shells.point_start,
-                self._centres,
+                self._shells.centres,
                 self._neighbours,
                 self._distances,
                 self._shells.shell_start,
@@ -126,7 +124,7 @@ class Continuum:
                 table,
             )
 
-        engine.for_each_chunk(len(self._centres), 1, work)
+        engine.for_each_chunk(len(self._shells.centres), 1, work)
         table[:, 0] += own
         moments = np.empty_like(self._resolved)
         for part, matrices in zip(self._parts(), self._tables, strict=True):
@@ -142,7 +140,7 @@ class Continuum:
         """Charges of the shells (K, lm): sum of charge times harmonic over the points."""
         moments = np.zeros_like(self._resolved)
         engine.for_each_chunk(
-            len(self._centres), 1, lambda atom: self._analyse(charges, atom.start, moments)
+            len(self._shells.centres), 1, lambda atom: self._analyse(charges, atom.start, moments)
         )
         moments *= self._resolved
         return moments
@@ -173,7 +171,7 @@ class Continuum:
     def _parts(self) -> list[slice]:
         """Shells of each atom."""
         start = self._shells.shell_start
-        return [slice(int(a), int(b)) for a, b in zip(start[:-1], start[1:], strict=True)]
+        return [slice(int(a), int(b)) for a, b in pairwise(start)]
 
     def _columns(self) -> list[slice]:
         """Columns of each angular momentum."""

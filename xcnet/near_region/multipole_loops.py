@@ -26,11 +26,10 @@ def recursion(order: int) -> Array:
     for m in range(1, order + 1):
         a[m, m] = a[m - 1, m - 1] * math.sqrt((2 * m + 1) / (2 * m) * (2 if m == 1 else 1))
     for degree in range(1, order + 1):
-        m = np.arange(degree)
-        a[degree, :degree] = np.sqrt((4 * degree**2 - 1) / (degree**2 - m**2))
-        b[degree, :degree] = np.sqrt(
-            np.maximum((degree - 1) ** 2 - m**2, 0) / (4 * (degree - 1) ** 2 - 1)
-        )
+        squares = np.arange(degree) ** 2
+        last = (degree - 1) ** 2
+        a[degree, :degree] = np.sqrt((4 * degree**2 - 1) / (degree**2 - squares))
+        b[degree, :degree] = np.sqrt((last - squares) / (4 * last - 1))
     return np.stack([a, b])
 
 
@@ -51,10 +50,7 @@ def _harmonics(x: float, y: float, z: float, ab: Array, work: Array, result: Arr
         for m in range(degree):
             now[m] = a[m] * (z * one[m] - b[m] * two[m])
         now[degree] = a[degree]
-        one[degree] = 0.0
-        # What the next degree reads as Q_(l-2) of its highest m.
-        if degree > 0:
-            one[degree] = 0.0
+        one[degree] = 0.0  # read by the next degree as Q_(l-2), which has no such m
         base = degree * degree
         for m in range(degree + 1):
             result[base + m] = now[m] * cosine[m]
@@ -65,7 +61,7 @@ def _harmonics(x: float, y: float, z: float, ab: Array, work: Array, result: Arr
 @numba.njit(nogil=True, fastmath=FAST)
 def _hermite(radii: Array, r: float) -> Any:
     """Interval k of r and the weights of value k, k + 1 and slope k, k + 1."""
-    k = min(max(np.searchsorted(radii, r) - 1, 0), len(radii) - 2)
+    k = max(int(np.searchsorted(radii[:-1], r)) - 1, 0)
     h = radii[k + 1] - radii[k]
     t = (r - radii[k]) / h
     s = 1.0 - t

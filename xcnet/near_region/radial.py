@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from xcnet.near_region.points import Array
 
 #: Shells that the interpolation of n_lm between two of them rests on.
-STENCIL = 6
+STENCIL = 8
 #: Gauss points per piece of the radial integral, and longest piece in units of sigma.
 PIECE_POINTS, PIECE_LENGTH = 6, 1.0
 #: Gauss points of the integral over d, and its length beyond the shortest in units of sigma.
@@ -70,7 +71,7 @@ def _mesh(nodes: Array, sigma: float) -> tuple[Array, Array, Array]:
     edges = np.concatenate([[0.0], nodes])
     x, w = _gauss(PIECE_POINTS)
     radii, weights, rows = [], [], []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         pieces = max(1, math.ceil((right - left) / (PIECE_LENGTH * sigma)))
         step = (right - left) / pieces
         r = (left + step * (np.arange(pieces)[:, None] + x)).ravel()
@@ -95,6 +96,7 @@ def _interpolation(nodes: Array, left: float, r: Array) -> Array:
 
 
 def _variable(r: Array) -> Array:
+    # Evens out the shells' distances, and densities stay smooth in it at the nucleus.
     return np.sqrt(r)
 
 

@@ -20,6 +20,9 @@ DEGREES = {
     **{1454: 65, 1730: 71, 2030: 77, 2354: 83, 2702: 89, 3074: 95, 3470: 101, 3890: 107},
     **{4334: 113, 4802: 119, 5294: 125, 5810: 131},
 }
+#: Highest harmonic taken from a shell, relative to its degree. Half of it would be exact for a
+#: density of like l; the density's own harmonics fall off, so that a few more pay (measured).
+RESOLVED = 0.6
 #: Two points are on one shell if their radii differ less, relative and in bohr.
 SAME_RADIUS = (1e-6, 1e-10)
 #: Digits of the radii that are kept, so that equal atoms share one table.
@@ -32,6 +35,10 @@ class Shells:
 
     Attributes
     ----------
+    centres : (A, 3) float64
+        Atoms, bohr.
+    parent : (P,) int
+        Atom of each sorted point.
     order : (P,) int
         Grid points of some parent, in the sorted order.
     point_start : (A + 1,) int
@@ -43,9 +50,11 @@ class Shells:
     radii, volumes : (K,) float64
         Radius (bohr) and 4 pi r^2 dr (bohr^3) of each shell.
     highest : (K,) int
-        Highest l whose products with a density of like l the shell integrates exactly.
+        Highest l that the shell's points can tell from others.
     """
 
+    centres: Array
+    parent: Indices
     order: Indices
     point_start: Indices
     shell: Indices
@@ -86,13 +95,15 @@ def find_shells(points: Points) -> Shells:
     centre_range = np.arange(len(atoms.centres) + 1)
     _check_complete(points, atoms.centres, order, first, counts, parent)
     return Shells(
+        atoms.centres,
+        parent,
         order,
         np.searchsorted(parent, centre_range),
         shell,
         np.searchsorted(parent[first], centre_range),
         _rounded(radius[first]),
         _rounded(np.add.reduceat(atoms.volumes[order], first) if len(first) else np.zeros(0)),
-        np.array([DEGREES[int(count)] // 2 for count in counts], dtype=np.int64),
+        np.array([int(RESOLVED * DEGREES[int(count)]) for count in counts], dtype=np.int64),
     )
 
 
