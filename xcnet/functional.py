@@ -129,7 +129,7 @@ class LibXCFunctional(Facts):
         lapl: npt.ArrayLike | None = None,
         coords: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
-        grid: Grid | None = None,
+        grid: Any = None,
     ) -> dict[str, Array]:
         """Evaluate the functional.
 
@@ -240,7 +240,7 @@ class LibXCFunctional(Facts):
                 )
 
     def _whole_grid(
-        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Grid | None
+        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Any
     ) -> Grid | None:
         """The grid that the descriptors are computed on; None if there are none to compute."""
         missing = [
@@ -250,8 +250,14 @@ class LibXCFunctional(Facts):
         ]
         if not missing:
             return None
-        if grid is not None:
+        if isinstance(grid, Grid):
             return grid
+        if grid is not None:
+            raise ArgumentTypeError(
+                f"{self._xc_func_name}: grid must be an xcnet.grid.Grid, not {type(grid).__name__}",
+                functional=self._xc_func_name,
+                argument="grid",
+            )
         if coords is None or weights is None:
             raise MissingInputError(
                 f"{self._xc_func_name} is nonlocal: its descriptor {missing[0]!r} at a point is "

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 from xcnet.errors import MissingPackageError
 
 
-def grid_sum_loops() -> ModuleType:
-    """Compiled loops of the grid sum."""
-    _require_numba()
-    from xcnet.near_region import grid_sum_loops
-
-    return grid_sum_loops
-
-
-def multipole_loops() -> ModuleType:
-    """Compiled loops of the continuum."""
-    _require_numba()
-    from xcnet.near_region import multipole_loops
-
-    return multipole_loops
-
-
-def _require_numba() -> None:
+def loops(name: str) -> ModuleType:
+    """One of this package's modules of compiled loops."""
     try:
         import numba  # noqa: F401
     except ImportError as error:
@@ -32,3 +18,4 @@ def _require_numba() -> None:
             "or pip install numba",
             package="numba",
         ) from error
+    return import_module(f"xcnet.near_region.{name}")

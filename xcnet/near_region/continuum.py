@@ -20,9 +20,13 @@ from xcnet.near_region.points import Array, Points
 from xcnet.near_region.shells import find_shells
 
 #: Highest angular momentum: the default, and the one for reference values.
-ORDER, HIGH_ORDER = 10, 16
+ORDER, HIGH_ORDER = 12, 20
+#: Harmonics of a shell are damped from the first to the second of these, relative to the degree L
+#: that its points integrate exactly. A density with harmonics up to l is exact up to L - l; those
+#: of real densities fall off, so that some beyond L/2 pay (measured).
+DAMPED = (0.45, 0.7)
 #: Bohr from an atom beyond which its part of R is left out at other atoms' points.
-REACH = 10.0
+REACH = 8.0
 CHUNK = 2048
 
 
@@ -45,7 +49,7 @@ class Continuum:
     """
 
     def __init__(self, points: Points, sigma: float, order: int = ORDER) -> None:
-        self._loops = compiled.multipole_loops()
+        self._loops = compiled.loops("multipole_loops")
         self._shells = shells = find_shells(points)
         self._coords = np.ascontiguousarray(points.coords[shells.order])
         self._vectors = self._coords - shells.centres[shells.parent]
@@ -55,8 +59,10 @@ class Continuum:
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
         degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
-        #: A shell with few points cannot tell high harmonics from low ones.
-        self._resolved = (degree <= shells.highest[:, None]).astype(float)
+        begin, end = DAMPED
+        # A shell with few points cannot tell high harmonics from low ones.
+        relative = degree / shells.degree[:, None]
+        self._resolved = np.clip((end - relative) / (end - begin), 0.0, 1.0)
         self._tables = [
             radial.tables(
                 shells.radii[part].tobytes(), shells.volumes[part].tobytes(), sigma, order

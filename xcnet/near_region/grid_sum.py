@@ -40,16 +40,16 @@ class GridSum:
     """
 
     def __init__(self, coords: Array, sigma: float, cutoff: float) -> None:
-        self._longest = -math.log(cutoff)
-        if not 0.0 < self._longest <= LONGEST:
+        if not math.exp(-LONGEST) <= cutoff < 1.0:
             raise InputError(
                 f"near_region: the cut-off must lie between {math.exp(-LONGEST):.0e} and 1, "
                 f"not {cutoff}",
                 argument="cutoff",
                 given=cutoff,
             )
+        self._longest = -math.log(cutoff)
         self._sigma = sigma
-        self._loops = compiled.grid_sum_loops()
+        self._loops = compiled.loops("grid_sum_loops")
         self._order, self._start = _order(coords)
         self._sorted = np.ascontiguousarray(_padded(coords[self._order]).T)
         self._low, self._high = _boxes(self._sorted, self._start)
