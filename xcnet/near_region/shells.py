@@ -22,8 +22,8 @@ DEGREES = {
 }
 #: Two points are on one shell if their radii differ less, relative and in bohr.
 SAME_RADIUS = (1e-6, 1e-10)
-#: Digits of the radii that are kept, so that equal atoms share one table.
-DIGITS = 10
+#: Radii are rounded to this (bohr) and volumes to these digits: equal atoms share one table.
+ROUNDED_RADIUS, DIGITS = 1e-9, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def find_shells(points: Points) -> Shells:
         np.searchsorted(parent, centre_range),
         shell,
         np.searchsorted(parent[first], centre_range),
-        _rounded(radius[first]),
+        np.maximum(np.round(radius[first] / ROUNDED_RADIUS), 1.0) * ROUNDED_RADIUS,
         _rounded(np.add.reduceat(atoms.volumes[order], first) if len(first) else np.zeros(0)),
         np.array([DEGREES[int(count)] for count in counts], dtype=np.int64),
     )
