@@ -8,10 +8,12 @@ one of 59, both definitions. ``python -m benchmarks.near_region`` writes
 from __future__ import annotations
 
 import argparse
+import platform
 import resource
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from pyscf import dft, gto
 
-from benchmarks.compute import machine
 from xcnet import engine
 from xcnet.grid import Grid
 from xcnet.spec import NearRegion
@@ -58,6 +59,17 @@ def grid_of(atoms: str, level: int) -> Grid:
         centres=molecule.atom_coords(),
         parents=grids.atm_idx,
         volumes=grids.quadrature_weights,
+    )
+
+
+def machine() -> str:
+    """One line: what ran where."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{models[0] if models else platform.machine()}, Python {platform.python_version()}, "
+        f"numpy {np.__version__}, numba {version('numba')}, xcnet {version('xcnet')}"
     )
 
 
@@ -148,7 +160,7 @@ def main() -> int:
         + "\n\n"
         + "\n\n".join(facts)
         + f"\n\nPySCF grid level {arguments.level}, {engine.num_threads()} threads, best of "
-        f"{arguments.rounds}; {machine().replace('one thread, ', '')}\n\n"
+        f"{arguments.rounds}; {machine()}\n\n"
         "Made by `python -m benchmarks.near_region`.\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

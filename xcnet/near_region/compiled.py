@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from importlib import import_module
 from types import ModuleType
 
@@ -11,11 +12,17 @@ from xcnet.errors import MissingPackageError
 def loops(name: str) -> ModuleType:
     """One of this package's modules of compiled loops."""
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError as error:
         raise MissingPackageError(
             "nonlocal functionals need the package numba: pip install 'xcnet[pyscf]', "
             "or pip install numba",
             package="numba",
         ) from error
-    return import_module(f"xcnet.near_region.{name}")
+    module = f"xcnet.near_region.{name}"
+    try:
+        return import_module(module)
+    except RuntimeError:
+        # Numba finds no folder to keep compiled code in: neither the package's nor the user's.
+        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="xcnet-numba-")
+        return import_module(module)
