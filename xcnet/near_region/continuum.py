@@ -25,9 +25,11 @@ ORDER, HIGH_ORDER = 12, 20
 #: that its points integrate exactly. A density with harmonics up to l is exact up to L - l; those
 #: of real densities fall off, so that some beyond L/2 pay (measured).
 DAMPED = (0.45, 0.7)
-#: Bohr from an atom beyond which its part of R is left out at other atoms' points: keeps the cost
-#: linear. Densities of atoms have fallen below 1e-6 there (benzene's energy changes by 1e-9 Ha).
-REACH = 8.0
+#: At other atoms' points the part of an atom is left out beyond its reach, and beyond ``FAR`` it
+#: is taken up to two thirds of the order: that keeps the cost linear. What is left out is below
+#: the error of the high order, also for lithium and sodium, whose densities reach furthest; half
+#: of it is enough without them (measured). Bohr, and widths sigma on top.
+REACH, FAR, WIDTHS = 8.0, 4.0, 10.0
 CHUNK = 2048
 
 
@@ -71,6 +73,8 @@ class Continuum:
             for part in self._parts()
         ]
         self._points = len(points.weights)
+        self._reach = REACH + WIDTHS * sigma
+        self._far = np.array([FAR + WIDTHS * sigma, 2 * order // 3])
 
     def apply(self, charges: Array) -> Array:
         """R (N,) of the charges w n (N,), in electrons."""
@@ -96,7 +100,8 @@ class Continuum:
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                REACH,
+                self._reach,
+                self._far,
                 table,
                 self._coefficients,
                 points.start,
@@ -124,7 +129,8 @@ class Continuum:
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                REACH,
+                self._reach,
+                self._far,
                 values,
                 self._coefficients,
                 atom.start,

@@ -34,9 +34,8 @@ def recursion(order: int) -> Array:
 
 
 @numba.njit(nogil=True, fastmath=FAST)
-def _harmonics(x: float, y: float, z: float, ab: Array, result: Array) -> None:
-    """Harmonics ((order + 1)^2,) of a unit vector."""
-    order = ab.shape[1] - 1
+def _harmonics(x: float, y: float, z: float, ab: Array, order: int, result: Array) -> None:
+    """Harmonics of a unit vector up to l = order."""
     cosine, sine = 1.0, 0.0  # of m phi, times sin(theta)^m
     for m in range(order + 1):
         last, q = 0.0, ab[0, m, m]
@@ -96,9 +95,9 @@ def _direction(vectors: Array, i: int, ab: Array, y: Array) -> None:
     x0, x1, x2 = vectors[i, 0], vectors[i, 1], vectors[i, 2]
     r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
     if r > 0.0:
-        _harmonics(x0 / r, x1 / r, x2 / r, ab, y)
+        _harmonics(x0 / r, x1 / r, x2 / r, ab, ab.shape[1] - 1, y)
     else:
-        _harmonics(0.0, 0.0, 1.0, ab, y)
+        _harmonics(0.0, 0.0, 1.0, ab, ab.shape[1] - 1, y)
 
 
 @numba.njit(nogil=True, fastmath=FAST, cache=True)
@@ -112,6 +111,7 @@ def gather(
     shell_start: Array,
     radii: Array,
     reach: float,
+    far: Array,
     table: Array,
     ab: Array,
     first: int,
@@ -120,7 +120,8 @@ def gather(
 ) -> None:
     """Add to points first..end the fields of all other atoms within reach.
 
-    table (K, 2, lm): values and slopes on each shell; result (P,).
+    far (2,): a distance and the highest l beyond it; table (K, 2, lm): values and slopes on each
+    shell; result (P,).
     """
     order = ab.shape[1] - 1
     y = np.empty((order + 1) ** 2)
@@ -141,11 +142,13 @@ def gather(
             if r >= min(reach, radii[stop - 1]):
                 continue
             scale = 1.0 / max(r, 1e-300)
-            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, y)
+            used = order if r < far[0] else min(order, int(far[1]))
+            size = (used + 1) ** 2
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
             value0, slope0 = table[begin + k, 0], table[begin + k, 1]
             value1, slope1 = table[begin + k + 1, 0], table[begin + k + 1, 1]
-            for j in range(len(y)):
+            for j in range(size):
                 total += y[j] * (v0 * value0[j] + v1 * value1[j] + d0 * slope0[j] + d1 * slope1[j])
         result[i] += total
 
@@ -161,6 +164,7 @@ def scatter(
     shell_start: Array,
     radii: Array,
     reach: float,
+    far: Array,
     values: Array,
     ab: Array,
     atom: int,
@@ -188,12 +192,14 @@ def scatter(
             if r >= limit:
                 continue
             scale = 1.0 / max(r, 1e-300)
-            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, y)
+            used = order if r < far[0] else min(order, int(far[1]))
+            size = (used + 1) ** 2
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
-            _add_scaled(table[begin + k, 0], v0 * values[i], y)
-            _add_scaled(table[begin + k, 1], d0 * values[i], y)
-            _add_scaled(table[begin + k + 1, 0], v1 * values[i], y)
-            _add_scaled(table[begin + k + 1, 1], d1 * values[i], y)
+            _add_scaled(table[begin + k, 0], v0 * values[i], y[:size])
+            _add_scaled(table[begin + k, 1], d0 * values[i], y[:size])
+            _add_scaled(table[begin + k + 1, 0], v1 * values[i], y[:size])
+            _add_scaled(table[begin + k + 1, 1], d1 * values[i], y[:size])
 
 
 @numba.njit(nogil=True, fastmath=FAST)
