@@ -29,7 +29,7 @@ DAMPED = (0.45, 0.7)
 #: taken up to two thirds of the order: that keeps the cost linear. The reach grows with the
 #: largest radius of an atom's middle shell, since grids put shells where the density is: 0.8 bohr
 #: for H, 1.1 for C, 1.9 for Li. What is left out is below the error of the high order (measured).
-REACH, FAR = 5.0, 4.0  # middle radii; bohr
+REACH, FAR = 7.0, 6.0  # middle radii; bohr
 WIDTHS = 10.0  # on top, in widths sigma
 CHUNK = 2048
 
