@@ -89,8 +89,7 @@ def table(names: Iterable[str], basis: str, level: int) -> Iterator[dict[str, An
         row: dict[str, Any] = {"system": name, **found[name]}
         if name in names:
             energies = [
-                KCAL
-                * (sum(found[s][xc]["energy"] for s in symbols(name)) - found[name][xc]["energy"])
+                KCAL * (sum(found[s][xc]["energy"] for s in symbols(name)) - found[name][xc]["energy"])
                 for xc in FUNCTIONALS
             ]
             row["atomization_kcal"] = dict(zip(FUNCTIONALS, np.round(energies, 4), strict=True))
