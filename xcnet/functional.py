@@ -21,6 +21,7 @@ from xcnet.errors import (
     SpinError,
 )
 from xcnet.facts import SPINS, Facts
+from xcnet.grid import Grid, add_terms
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
@@ -125,11 +126,15 @@ class LibXCFunctional(Facts):
         do_lxc: bool = False,
         *,
         lapl: npt.ArrayLike | None = None,
+        coords: npt.ArrayLike | None = None,
+        weights: npt.ArrayLike | None = None,
+        grid: Any = None,
     ) -> dict[str, Array]:
         """Evaluate the functional.
 
         Called as pylibxc's ``compute(inp, output, do_exc, ...)`` or as
-        ``compute(rho, sigma, tau, lapl=..., do_fxc=...)``.
+        ``compute(rho, sigma, tau, lapl=..., do_fxc=...)``. A nonlocal functional also needs the
+        whole grid: ``compute(rho, sigma, tau, coords=..., weights=...)``.
 
         Parameters
         ----------
@@ -137,10 +142,19 @@ class LibXCFunctional(Facts):
             ``rho``, ``sigma``, ``lapl``, ``tau`` (those the family needs), or rho alone. Any
             shape; N points of 1 (unpolarized) or 2, 3, 2, 2 (polarized) components, point-major,
             sigma in order (aa, ab, bb), tau = 1/2 sum |grad phi|^2; Hartree atomic units.
+            A mapping may hold ``near_region`` (N, 1): then a nonlocal functional gives its
+            pointwise partial derivatives, also with respect to it.
         output : mapping, optional
             float64 arrays to fill in place, by label. In the second form: sigma.
         do_exc, do_vxc, do_fxc, do_kxc, do_lxc : bool
             Derivative orders wanted. In the second form the third argument is tau.
+        coords, weights : (N, 3) and (N,) array, optional
+            All points of the grid (bohr) and their weights (bohr^3), in the density's order:
+            ``vrho`` of a nonlocal functional is then the effective potential, whose sum with
+            w_i dn_i is the exact change of sum_i w_i n_i zk_i. Local functionals ignore them.
+        grid : xcnet.grid.Grid, optional
+            The same, prepared once for many calls and with what other definitions of a
+            descriptor need.
 
         Returns
         -------
@@ -159,15 +173,23 @@ class LibXCFunctional(Facts):
         given, output, do_exc = _arguments(inp, output, do_exc, lapl)
         flags = [bool(f) for f in (do_exc, do_vxc, do_fxc, do_kxc, do_lxc)]
         self._check_orders(flags)
-        self._check_descriptors(given)
-        inputs = density.read_inputs(given, self._inputs, self._spin, self._xc_func_name)
+        whole = self._whole_grid(given, coords, weights, grid)
+        computed = variables.DESCRIPTORS if whole is not None else ()
+        names = [n for n in self._inputs if n not in computed]
+        inputs = density.read_inputs(given, names, self._spin, self._xc_func_name)
         points = len(inputs["rho"])
-        labels = tuple(variables.requested_labels(self._label_variables, flags))
+
+        own = tuple(n for n in self._label_variables if n not in computed)
+        labels = tuple(variables.requested_labels(own, flags))
         result = {label: self._buffer(output, label, points) for label in labels}
         widths = {label: variables.width(label, self._spin) for label in labels}
         views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
         if points and labels:
-            engine.for_each_chunk(points, engine.CHUNK, lambda p: self._add(inputs, views, p))
+            if whole is None:
+                engine.for_each_chunk(points, engine.CHUNK, lambda p: self._add(inputs, views, p))
+            else:
+                self._check_whole_grid(whole, points, flags)
+                add_terms(whole, self._terms, inputs, views)
         return result
 
     def _add(self, inputs: Mapping[str, Array], views: Mapping[str, Array], part: slice) -> None:
@@ -188,16 +210,46 @@ class LibXCFunctional(Facts):
                     given=order,
                 )
 
-    def _check_descriptors(self, given: Mapping[str, Any]) -> None:
-        for label in self._inputs:
-            if label in variables.DESCRIPTORS and given.get(label) is None:
-                raise MissingInputError(
-                    f"{self._xc_func_name} is nonlocal: it needs {label!r}, a descriptor of the "
-                    "density on the whole grid, which this version does not compute yet. With the "
-                    "descriptor in the input, the pointwise derivatives are available.",
-                    functional=self._xc_func_name,
-                    argument=label,
-                )
+    def _whole_grid(
+        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Any
+    ) -> Grid | None:
+        """The grid that the descriptors are computed on; None if there are none to compute."""
+        missing = [
+            label
+            for label in self._inputs
+            if label in variables.DESCRIPTORS and given.get(label) is None
+        ]
+        if not missing:
+            return None
+        if isinstance(grid, Grid):
+            return grid
+        if grid is not None:
+            raise ArgumentTypeError(
+                f"{self._xc_func_name}: grid must be an xcnet.grid.Grid, not {type(grid).__name__}",
+                functional=self._xc_func_name,
+                argument="grid",
+            )
+        if coords is None or weights is None:
+            raise MissingInputError(
+                f"{self._xc_func_name} is nonlocal: its descriptor {missing[0]!r} at a point is "
+                "an integral of the density over the whole grid. Give coords=(N, 3) in bohr and "
+                f"weights=(N,) of all points together; or, with {missing[0]!r} in the input, get "
+                "the pointwise partial derivatives.",
+                functional=self._xc_func_name,
+                argument="coords" if coords is None else "weights",
+            )
+        return Grid(coords, weights)
+
+    def _check_whole_grid(self, grid: Grid, points: int, flags: Sequence[bool]) -> None:
+        grid.check_size(points, self._xc_func_name)
+        if any(flags[2:]):
+            raise DerivativeError(
+                f"{self._xc_func_name} is nonlocal: its second derivatives couple all points of "
+                "the grid and are no array of values per point. Give 'near_region' in the input "
+                "to get the pointwise ones.",
+                functional=self._xc_func_name,
+                expected=["exc", "vxc"],
+            )
 
     def _buffer(self, output: MutableMapping[str, Any] | None, label: str, points: int) -> Array:
         """Zeroed output array: the caller's own if there is one."""

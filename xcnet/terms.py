@@ -16,7 +16,7 @@ from xcnet import density, engine, libxc, variables
 from xcnet.density import Array
 from xcnet.errors import EngineError, InputError
 from xcnet.registry import Entry
-from xcnet.spec import FunctionalSpec
+from xcnet.spec import FunctionalSpec, NearRegion
 
 
 class TermFunctional(Protocol):
@@ -29,6 +29,10 @@ class TermFunctional(Protocol):
     @property
     def flags(self) -> int:
         """libxc's flag bits."""
+
+    @property
+    def near_region(self) -> NearRegion | None:
+        """Nonlocal descriptor that it reads, if any."""
 
     def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
         """Outputs (N, width) of those labels that this functional has; zk is per particle."""
@@ -60,6 +64,11 @@ class NeuralTerm:
     def variables(self) -> tuple[str, ...]:
         """Density variables and descriptors of the graphs."""
         return self.spec.variables
+
+    @property
+    def near_region(self) -> NearRegion | None:
+        """Nonlocal descriptor of the graphs, if any."""
+        return self.spec.descriptors.get("near_region")
 
     @property
     def flags(self) -> int:
@@ -158,6 +167,11 @@ class LibxcTerm:
     def variables(self) -> tuple[str, ...]:
         """Density variables that libxc reads."""
         return self.libxc.family_variables
+
+    @property
+    def near_region(self) -> None:
+        """Libxc has no descriptors."""
+        return None
 
     @property
     def flags(self) -> int:

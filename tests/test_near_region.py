@@ -1,0 +1,307 @@
+"""The near-region descriptor: both definitions against direct evaluation, and their adjoints."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+pytest.importorskip("numba")
+
+from tests.grids import Case, benchmark_molecule, molecular_grid
+from xcnet import engine
+from xcnet.errors import (
+    ArgumentTypeError,
+    InputError,
+    MissingInputError,
+    MissingPackageError,
+    ModelError,
+)
+from xcnet.near_region import operator
+from xcnet.near_region.continuum import HIGH_ORDER, ORDER, Continuum
+from xcnet.near_region.grid_sum import BLOCK, GridSum
+from xcnet.near_region.points import read_points
+from xcnet.near_region.radial import kernel
+from xcnet.spec import NearRegion
+
+Array = npt.NDArray[np.float64]
+
+SIGMA, CUTOFF = 0.2, 1e-3
+PUBLISHED = NearRegion("grid-sum", SIGMA, CUTOFF)
+CONTINUUM = NearRegion("continuum", SIGMA)
+
+
+def direct_sum(coords: Array, charges: Array, sigma: float, cutoff: float) -> Array:
+    """The published formula, one pair after the other."""
+    result = np.zeros(len(coords))
+    for i, r in enumerate(coords):
+        for s, charge in zip(coords, charges, strict=True):
+            d = math.dist(r, s) / sigma
+            if d < -math.log(cutoff):
+                result[i] += math.exp(-d) * charge
+    return result
+
+
+def clouds(points: int, seed: int = 0) -> Array:
+    """Points as around nuclei: dense at a few places, some coinciding, some far away."""
+    rng = np.random.default_rng(seed)
+    centres = np.array([[0.0, 0.0, 0.0], [1.5, 0.3, 0.0], [40.0, -7.0, 3.0]])
+    radii = 10.0 ** rng.uniform(-4, 0.6, (points, 1))
+    directions = rng.normal(size=(points, 3))
+    coords = centres[rng.integers(0, 3, points)] + radii * directions
+    coords[: points // 10] = coords[points // 2 : points // 2 + points // 10]
+    return coords
+
+
+# -- grid sum ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5, 700])
+@pytest.mark.parametrize(("sigma", "cutoff"), [(0.2, 1e-3), (0.5, 1e-3), (0.2, 1e-14)])
+def test_grid_sum_is_the_direct_sum(points: int, sigma: float, cutoff: float) -> None:
+    coords = clouds(points)
+    charges = np.random.default_rng(1).normal(size=points)
+    expected = direct_sum(coords, charges, sigma, cutoff)
+    scale = direct_sum(coords, np.abs(charges), sigma, cutoff)
+    given = GridSum(coords, sigma, cutoff).apply(charges)
+    assert (np.abs(given - expected) / scale).max() < 1e-12
+
+
+def test_grid_sum_of_nothing() -> None:
+    assert GridSum(np.zeros((0, 3)), SIGMA, CUTOFF).apply(np.zeros(0)).shape == (0,)
+    assert not GridSum(clouds(50), SIGMA, CUTOFF).apply(np.zeros(50)).any()
+
+
+def test_grid_sum_of_points_that_coincide() -> None:
+    coords, charges = np.ones((100, 3)), np.arange(100.0)
+    given = GridSum(coords, SIGMA, CUTOFF).apply(charges)
+    np.testing.assert_allclose(given, charges.sum(), rtol=1e-13)
+
+
+def test_grid_sum_does_not_depend_on_order_or_threads() -> None:
+    coords, charges = clouds(3000), np.random.default_rng(2).uniform(size=3000)
+    first = GridSum(coords, SIGMA, CUTOFF).apply(charges)
+    engine.set_num_threads(1)
+    try:
+        np.testing.assert_array_equal(GridSum(coords, SIGMA, CUTOFF).apply(charges), first)
+    finally:
+        engine.set_num_threads(None)
+    order = np.random.default_rng(3).permutation(3000)
+    shuffled = GridSum(coords[order], SIGMA, CUTOFF).apply(charges[order])
+    np.testing.assert_allclose(shuffled, first[order], rtol=1e-13)
+
+
+def test_grid_sum_on_a_molecule_with_a_ghost_and_a_far_atom() -> None:
+    case = molecular_grid("O 0 0 0; H 0 0 1; ghost-H 0 1 0; He 0 0 30", level=0)
+    some = np.random.default_rng(0).choice(len(case.density), 40, replace=False)
+    charges = case.points.weights * case.density
+    given = GridSum(case.points.coords, SIGMA, CUTOFF).apply(charges)
+    d = np.linalg.norm(case.points.coords[some, None] - case.points.coords, axis=2) / SIGMA
+    expected = (np.exp(-d) * (d < -math.log(CUTOFF))) @ charges
+    np.testing.assert_allclose(given[some], expected, rtol=1e-12)
+
+
+# -- adjoint, invariance, resources ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def water() -> Case:
+    return molecular_grid("O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587", level=1)
+
+
+@pytest.mark.parametrize("descriptor", [PUBLISHED, CONTINUUM], ids=lambda d: d.definition)
+def test_adjoint(water: Case, descriptor: NearRegion) -> None:
+    rng = np.random.default_rng(0)
+    matrix = operator(descriptor, water.points)
+    for _ in range(3):
+        u, v = rng.normal(size=(2, len(water.density)))
+        forward, backward = matrix.apply(u), matrix.transpose(v)
+        scale = np.linalg.norm(v) * np.linalg.norm(forward)
+        assert abs(v @ forward - backward @ u) < 1e-13 * scale
+
+
+@pytest.mark.parametrize("descriptor", [PUBLISHED, CONTINUUM], ids=lambda d: d.definition)
+def test_linear(water: Case, descriptor: NearRegion) -> None:
+    u, v = np.random.default_rng(1).normal(size=(2, len(water.density)))
+    matrix = operator(descriptor, water.points)
+    together = matrix.apply(2 * u - v)
+    apart = 2 * matrix.apply(u) - matrix.apply(v)
+    np.testing.assert_allclose(together, apart, atol=1e-13 * np.abs(apart).max())
+
+
+def test_continuum_does_not_depend_on_the_order_of_points(water: Case) -> None:
+    order = np.random.default_rng(3).permutation(len(water.density))
+    charges = water.points.weights * water.density
+    first = Continuum(water.points, SIGMA).apply(charges)
+    shuffled = Continuum(water.reordered(order).points, SIGMA).apply(charges[order])
+    np.testing.assert_allclose(shuffled, first[order], atol=1e-12)
+
+
+def test_memory_is_linear() -> None:
+    coords = np.random.default_rng(0).normal(size=(200_000, 3)) * 6.0
+    charges = np.ones(len(coords))
+    GridSum(coords[:100], SIGMA, CUTOFF).apply(charges[:100])
+    tracemalloc.start()
+    GridSum(coords, SIGMA, CUTOFF).apply(charges)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * len(coords)  # bytes
+
+
+def _sum_in_child(queue: multiprocessing.queues.Queue[Array]) -> None:
+    queue.put(GridSum(clouds(200), SIGMA, CUTOFF).apply(np.ones(200)))
+
+
+def test_works_after_fork() -> None:
+    expected = GridSum(clouds(200), SIGMA, CUTOFF).apply(np.ones(200))
+    code = (
+        "import multiprocessing, numpy as np, tests.test_near_region as t\n"
+        "t.GridSum(t.clouds(200), t.SIGMA, t.CUTOFF).apply(np.ones(200))\n"
+        "context = multiprocessing.get_context('fork')\n"
+        "queue = context.Queue()\n"
+        "child = context.Process(target=t._sum_in_child, args=(queue,))\n"
+        "child.start()\n"
+        "print(repr(float(queue.get(timeout=60).sum())))\n"
+        "child.join()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(result.stdout) == pytest.approx(float(expected.sum()), rel=1e-14)
+
+
+# -- continuum ---------------------------------------------------------------------------------
+
+
+def test_radial_kernel_is_the_closed_form_for_l_0_and_1() -> None:
+    """g_0 and g_1 from i_l(a r<) k_l(a r>) by a derivative with respect to a = 1/sigma."""
+
+    def product(a: float, low: Array, high: Array, degree: int) -> Array:
+        x, y = a * low, a * high
+        if degree == 0:
+            return a * np.sinh(x) / x * np.exp(-y) / y
+        growing = np.cosh(x) / x - np.sinh(x) / x**2
+        return a * growing * np.exp(-y) * (1 / y + 1 / y**2)
+
+    mesh = np.array([1e-3, 0.05, 0.3, 0.69, 0.71, 1.2, 2.5])
+    values, slopes = kernel(0.7, mesh, SIGMA, 1)
+    low, high = np.minimum(mesh, 0.7), np.maximum(mesh, 0.7)
+    a, h = 1 / SIGMA, 1e-4
+    for degree in (0, 1):
+        # exp(-a d)/d is a sum of products; exp(-a d) is its negative derivative.
+        change = [
+            product(a + s * h, low, high, degree) - product(a - s * h, low, high, degree)
+            for s in (1, 2)
+        ]
+        expected = -4 * math.pi * (8 * change[0] - change[1]) / (12 * h)
+        np.testing.assert_allclose(values[degree], expected, rtol=1e-8, atol=1e-10)
+    step = 1e-5
+    for degree in range(2):
+        numerical = (kernel(0.7 + step, mesh, SIGMA, 1)[0] - kernel(0.7 - step, mesh, SIGMA, 1)[0])[
+            degree
+        ] / (2 * step)
+        np.testing.assert_allclose(slopes[degree], numerical, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "level", "high_limit"),
+    [
+        ("H2", 3, 1e-4),
+        ("LiH", 4, 1e-4),
+        ("H2O", 2, 1e-4),
+        ("HF", 5, 1e-4),
+        ("CO", 2, 1e-4),
+        ("Cl2", 2, 1e-4),
+        # On coarse grids the shells around hydrogen do not resolve its heavy neighbour.
+        ("SiH4", 2, 6e-4),
+    ],
+)
+def test_continuum_is_the_integral(atoms: str, level: int, high_limit: float) -> None:
+    """Against the expansion of the kernel in Gaussians, analytic with PySCF's integrals."""
+    case = benchmark_molecule(atoms, level)
+    charges = case.points.weights * case.density
+    points = case.sample(150)
+    exact = case.analytic_near_region(points, SIGMA)
+    for order, limit in ((ORDER, 1e-3), (HIGH_ORDER, high_limit)):
+        given = Continuum(case.points, SIGMA, order).apply(charges)
+        assert math.sqrt(((given[points] / exact - 1) ** 2).mean()) < limit
+
+
+def test_continuum_of_one_atom_and_of_a_ghost() -> None:
+    atom = molecular_grid("He 0 0 0", level=2)
+    ghost = molecular_grid("He 0 0 0; ghost-H 0 0 1.2", level=2)
+    for case in (atom, ghost):
+        points = case.sample(100)
+        given = Continuum(case.points, SIGMA).apply(case.points.weights * case.density)
+        exact = case.analytic_near_region(points, SIGMA)
+        assert math.sqrt(((given[points] / exact - 1) ** 2).mean()) < 1e-3
+
+
+# -- bad input ---------------------------------------------------------------------------------
+
+
+def test_incomplete_shells_are_refused(water: Case) -> None:
+    keep = np.ones(len(water.density), bool)
+    keep[5] = False
+    with pytest.raises(InputError, match="complete Lebedev"):
+        Continuum(water.reordered(np.flatnonzero(keep)).points, SIGMA)
+
+
+def test_continuum_needs_atoms() -> None:
+    with pytest.raises(MissingInputError, match="centres, parents and volumes"):
+        operator(CONTINUUM, read_points(np.zeros((3, 3)), np.ones(3)))
+
+
+@pytest.mark.parametrize(
+    "descriptor", [NearRegion("fourier", SIGMA), NearRegion("grid-sum", SIGMA)]
+)
+def test_unknown_definitions_are_refused(descriptor: NearRegion) -> None:
+    with pytest.raises(ModelError, match="definition"):
+        operator(descriptor, read_points(np.zeros((3, 3)), np.ones(3)))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"weights": np.ones(4)}, InputError, r"weights has the shape \(4,\)"),
+        ({"coords": np.ones((3, 2))}, InputError, "coords has the shape"),
+        ({"coords": np.full((3, 3), np.nan)}, InputError, "coords has 9 values that are NaN"),
+        ({"weights": np.array([1.0, np.inf, 1.0])}, InputError, "at point 1"),
+        ({"coords": [["a"] * 3] * 3}, ArgumentTypeError, "coords"),
+        ({"centres": np.zeros((1, 3))}, InputError, "belong together"),
+        (
+            {"centres": np.zeros((1, 3)), "parents": [0, 1, 0], "volumes": np.ones(3)},
+            InputError,
+            "numbered from 0 to 0",
+        ),
+        (
+            {"centres": np.zeros((1, 3)), "parents": [0, -1, 0], "volumes": np.ones(3)},
+            InputError,
+            "of no centre",
+        ),
+    ],
+)
+def test_bad_points_are_refused(
+    change: dict[str, object], error: type[Exception], match: str
+) -> None:
+    arguments: dict[str, object] = {"coords": np.zeros((3, 3)), "weights": np.ones(3)}
+    with pytest.raises(error, match=match):
+        read_points(**{**arguments, **change})
+
+
+def test_without_numba_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(MissingPackageError, match="pip install numba"):
+        GridSum(np.zeros((3, 3)), SIGMA, CUTOFF)
+
+
+@pytest.mark.parametrize("cutoff", [0.0, 1.0, 1e-40])
+def test_impossible_cutoffs_are_refused(cutoff: float) -> None:
+    with pytest.raises(InputError, match="cut-off"):
+        GridSum(np.zeros((3, 3)), SIGMA, cutoff)
