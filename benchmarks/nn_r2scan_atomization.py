@@ -2,9 +2,9 @@
 
 Small first-row molecules of G2 (geometries of ``ase.data.g2``), none of them but H2O, NH3 and NO
 seen in training, and some of the second row, whose atoms were not trained on at all. Both
-functionals start from PySCF's default guess with the same settings, each with plain DIIS;
-a system that does not converge gets the second-order solver and says so. Writes one JSON line
-per system and a summary to ``benchmarks/results/nn_r2scan_atomization.jsonl``.
+functionals take the adapter's ladder of solvers with the same settings, and each line says which
+rung was needed. Writes ``benchmarks/results/nn_r2scan_atomization.jsonl``: a line of settings and
+summaries, then one per system.
 """
 
 from __future__ import annotations
@@ -62,18 +62,12 @@ def solve(name: str, xc: str, basis: str, level: int) -> dict[str, Any]:
     molecule = gto.M(atom=atoms, spin=spin, basis=basis, verbose=0)
     method = (dft.UKS if spin else dft.RKS)(molecule, xc=xc).density_fit()
     method.grids.level = level
-    method.max_cycle = 60
-    cycles = [0]
-    method.callback = lambda values: cycles.__setitem__(0, values["cycle"] + 1)
     start = time.perf_counter()
-    method.kernel()
-    plain = bool(method.converged)
-    if not plain:
-        method = method.newton().run()
+    outcome = adapter.converge(method)
     return {
         "energy": float(method.e_tot),
-        "cycles": cycles[0],
-        "plain_diis": plain,
+        "cycles": outcome.cycles,
+        "solver": outcome.rung,
         "converged": bool(method.converged),
         "seconds": round(time.perf_counter() - start, 1),
     }
@@ -89,7 +83,8 @@ def table(names: Iterable[str], basis: str, level: int) -> Iterator[dict[str, An
         row: dict[str, Any] = {"system": name, **found[name]}
         if name in names:
             energies = [
-                KCAL * (sum(found[s][xc]["energy"] for s in symbols(name)) - found[name][xc]["energy"])
+                KCAL
+                * (sum(found[s][xc]["energy"] for s in symbols(name)) - found[name][xc]["energy"])
                 for xc in FUNCTIONALS
             ]
             row["atomization_kcal"] = dict(zip(FUNCTIONALS, np.round(energies, 4), strict=True))

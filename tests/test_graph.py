@@ -72,6 +72,7 @@ def test_equal_expressions_are_one_object() -> None:
         (a.add(X, X), a.mul(const(2.0), X)),
         (a.mul(X, a.mul(X, X)), a.power(X, 3.0)),
         (a.power(a.power(X, 1.0 / 3.0), 4.0), a.power(X, 4.0 / 3.0)),
+        (a.sqrt(a.power(X, -1.0)), a.power(X, -0.5)),
         (a.unary("log", a.power(X, 0.5)), a.mul(const(0.5), a.unary("log", X))),
         (column(concat([X, Y]), 1), Y),
         (take(concat([X, Y, *Z]), [3, 0]), concat([Z[1], X])),
@@ -90,6 +91,15 @@ def test_simplification(node: Node, expected: Node) -> None:
 def test_even_power_is_not_undone_by_a_root() -> None:
     node = a.sqrt(a.power(a.sub(X, Y), 2.0))
     np.testing.assert_allclose(value(node)[0], np.abs(VALUES[0] - VALUES[1]), rtol=1e-14)
+
+
+def test_whole_powers_of_negative_numbers_do_not_use_the_root() -> None:
+    inner = a.sub(X, Y)
+    positive = a.binary("greater", inner, ZERO)
+    node = a.where(positive, a.mul(a.power(inner, 0.5), a.power(inner, 1.5)), a.power(inner, 3.0))
+    difference = VALUES[0] - VALUES[1]
+    expected = np.where(difference > 0.0, difference**2, difference**3)
+    np.testing.assert_allclose(through_onnx(node)[0], expected, rtol=1e-14)
 
 
 Pair = tuple[Node, np.ndarray]

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_unreachable_names_the_offline_way(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         base = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(InstallError, match=r"cannot be downloaded(.|\n)*--from FOLDER"):
+        with pytest.raises(InstallError, match=r"cannot be downloaded.*--from FOLDER"):
             nagai2020.convert(None, tmp_path, base_url=base)
     assert _contents(tmp_path) == []
 
@@ -194,6 +195,21 @@ def test_interrupt_between_the_moves_changes_nothing(
         patch.setattr(Path, "rename", interrupted)
         with pytest.raises(KeyboardInterrupt):
             install.install("nagai2020")
+    assert _contents(home) == []
+
+
+def test_ctrl_c_leaves_nothing(nagai2020_weights: Path, home: Path) -> None:
+    words = ["models", "install", "nagai2020", "--from", str(nagai2020_weights)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "xcnet.cli", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "exporting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.endswith("xcnet: interrupted\n")
+    assert "Traceback" not in rest
     assert _contents(home) == []
 
 

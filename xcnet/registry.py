@@ -298,12 +298,19 @@ def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
     reserved = {normalize(key): key for key in RESERVED}
     if isinstance(name, str) and normalize(name) in reserved:
         key = reserved[normalize(name)]
-        published = RESERVED[key]
         return UnknownFunctionalError(
-            f"{key} is not trained here yet. The published functional is {published}: "
+            f"{key} is not trained here yet. The published functional is {RESERVED[key]}: "
             f"install it with `xcnet models install nagai2020`.",
             functional=name,
-            near=[published],
+            near=[RESERVED[key]],
+        )
+    published = {normalize(value): value for value in RESERVED.values()}
+    if isinstance(name, str) and normalize(name) in published:
+        value = published[normalize(name)]
+        return UnknownFunctionalError(
+            f"{value} is not installed: run `xcnet models install nagai2020`.",
+            functional=name,
+            near=[value],
         )
     if not isinstance(name, str):
         return UnknownFunctionalError(

@@ -27,6 +27,7 @@ FIELD = 0.05  # Hartree bohr^-2: quadrupole field that chooses among degenerate 
 LEVEL_SHIFT = 0.25  # Hartree
 SHIFT_CYCLES = 50
 NEWTON_CYCLES = 50
+PATIENCE = 15  # cycles without a new smallest gradient after which a rung is given up
 
 
 @dataclass(frozen=True)
@@ -90,57 +91,81 @@ def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Conv
     aligned = False
     if dm0 is None:
         dm0, aligned = _aligned_guess(mf)
-    best = _BestIterate(callback)
-    rungs = [_diis("DIIS", mf, dm0, best)]
+    watch = _Watch(callback)
+    rungs = [_diis("DIIS", mf, dm0, watch)]
     if not mf.converged:
+        best = mf.make_rdm1(*watch.orbitals) if watch.orbitals else dm0
         with _settings(mf, level_shift=LEVEL_SHIFT, max_cycle=SHIFT_CYCLES):
-            rungs.append(_diis("level shift", mf, best.density(mf), best))
+            rungs.append(_diis("level shift", mf, best, watch))
     note = ""
     if not mf.converged:
         try:
             mf._numint.libxc.test_deriv_order(mf.xc, 2, raise_error=True)
-            rungs.append(_second_order(mf, best))
+            rungs.append(_second_order(mf, watch))
         except (UnsupportedError, NotImplementedError) as error:
             note = f"no second-order solver: {error}"
     return Convergence(tuple(rungs), aligned, note)
 
 
-class _BestIterate:
-    """Remembers the orbitals with the smallest gradient, and counts cycles."""
+class _Stalled(Exception):
+    """Raised out of PySCF's loop, with its variables, when a rung makes no progress."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        super().__init__("no progress")
+        self.state = state
+
+
+class _Watch:
+    """Counts cycles, remembers the orbitals with the smallest gradient, notices a stall."""
 
     def __init__(self, callback: Callback | None) -> None:
         self._callback = callback
         self._gradient = np.inf
-        self.orbitals: tuple[Any, Any] | None = None
+        self._best_cycle = 0
+        self.patience: float = PATIENCE
         self.cycles = 0
+        self.orbitals: tuple[Any, Any] | None = None
 
     def __call__(self, state: dict[str, Any]) -> None:
         self.cycles += 1
         if state["norm_gorb"] < self._gradient:
-            self._gradient = state["norm_gorb"]
+            self._gradient, self._best_cycle = state["norm_gorb"], self.cycles
             self.orbitals = state["mo_coeff"], state["mo_occ"]
         if self._callback is not None:
             self._callback(state)
+        if self.cycles - self._best_cycle >= self.patience and not state["scf_conv"]:
+            raise _Stalled(state)
 
-    def density(self, mf: Any) -> Any:
-        return None if self.orbitals is None else mf.make_rdm1(*self.orbitals)
-
-
-def _diis(name: str, mf: Any, dm0: Any, best: _BestIterate) -> Rung:
-    before = best.cycles
-    with _settings(mf, callback=best):
-        mf.kernel(dm0)
-    return Rung(name, best.cycles - before, bool(mf.converged))
+    def start(self, patience: float) -> int:
+        """Begin a rung; returns the cycles so far."""
+        self.patience, self._best_cycle = patience, self.cycles
+        return self.cycles
 
 
-def _second_order(mf: Any, best: _BestIterate) -> Rung:
-    before = best.cycles + 1  # PySCF calls back once more at the end
+def _diis(name: str, mf: Any, dm0: Any, watch: _Watch) -> Rung:
+    before = watch.start(PATIENCE)
+    with _settings(mf, callback=watch):
+        try:
+            mf.kernel(dm0)
+        except _Stalled as stalled:
+            mf.converged = False
+            _keep(mf, stalled.state)
+    return Rung(name, watch.cycles - before, bool(mf.converged))
+
+
+def _second_order(mf: Any, watch: _Watch) -> Rung:
+    before = watch.start(np.inf) + 1  # PySCF calls back once more at the end
     solver = mf.newton()
-    solver.max_cycle, solver.callback = NEWTON_CYCLES, best
-    solver.kernel(*(best.orbitals or (mf.mo_coeff, mf.mo_occ)))
-    for result in ("converged", "e_tot", "mo_energy", "mo_coeff", "mo_occ"):
-        setattr(mf, result, getattr(solver, result))
-    return Rung("second order", best.cycles - before, bool(mf.converged))
+    solver.max_cycle, solver.callback = NEWTON_CYCLES, watch
+    solver.kernel(*(watch.orbitals or (None, None)))
+    mf.converged = solver.converged
+    _keep(mf, vars(solver))
+    return Rung("second order", watch.cycles - before, bool(mf.converged))
+
+
+def _keep(mf: Any, results: dict[str, Any]) -> None:
+    for name in ("e_tot", "mo_energy", "mo_coeff", "mo_occ"):
+        setattr(mf, name, results[name])
 
 
 @contextmanager

@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-9",
         help="PySCF's grid level, for all functionals (default: the finest that one of them needs)",
     )
+    add(
+        "--tolerance",
+        type=float,
+        default=1e-9,
+        metavar="HARTREE",
+        help="change of the energy at which a calculation is converged (default: %(default)s)",
+    )
     add("--df", action="store_true", help="density fitting")
     add("--atomization", action="store_true", help="atomization energies too")
     add("--json", type=Path, metavar="FILE", help="write all results there, as they come")
@@ -87,7 +94,7 @@ def _prepare(
 
     described = [calculation.check_functional(xc) for xc in functionals]
     level = calculation.grid_level(described) if arguments.grid is None else arguments.grid
-    settings = calculation.Settings(arguments.basis, level, arguments.df)
+    settings = calculation.Settings(arguments.basis, level, arguments.df, arguments.tolerance)
     for molecule in tasks:
         calculation.build(molecule, settings.basis)
     return settings, {

@@ -39,6 +39,7 @@ class Settings:
     basis: str
     grid_level: int
     density_fit: bool
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
     if settings.density_fit:
         mf = mf.density_fit()
-    mf.grids.level = settings.grid_level
+    mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
     count = 0
 
     def callback(state: dict[str, Any]) -> None:

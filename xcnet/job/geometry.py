@@ -184,10 +184,21 @@ def _g2(name: str) -> tuple[Molecule, int]:
     symbols = _symbols(data["symbols"])
     positions = tuple((float(x), float(y), float(z)) for x, y, z in data["positions"])
     spin = round(sum(data["magmoms"] or [0]))
-    if len(symbols) == 1:
-        return Molecule(key, symbols, positions), spin
-    experiment = round(float(g2.get_atomization_energy(key)), 2)
+    experiment = _experiment(data, [g2.data.get(symbol) for symbol in symbols])
     return Molecule(key, symbols, positions, experiment=experiment), spin
+
+
+def _experiment(molecule: Any, atoms: list[Any]) -> float | None:
+    """Electronic atomization energy, kcal/mol, from G2/97's experimental enthalpies.
+
+    Heats of formation at 298 K go to 0 K with thermal corrections, and the zero-point energy is
+    added. Source: L. A. Curtiss et al., J. Chem. Phys. 106, 1063 (1997), doi:10.1063/1.473182.
+    """
+    if len(atoms) == 1 or any(atom is None for atom in atoms):
+        return None
+    whole = molecule["ZPE"] + molecule["thermal correction"] - molecule["enthalpy"]
+    parts = sum(atom["enthalpy"] - atom["thermal correction"] for atom in atoms)
+    return round(float(whole + parts), 2)
 
 
 def _symbols(formula: str) -> tuple[str, ...]:

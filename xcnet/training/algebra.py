@@ -12,6 +12,7 @@ Three forms make differentiation and evaluation cheap:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -117,22 +118,29 @@ def neg(a: Node) -> Node:
 
 
 def total(terms: Iterable[Node]) -> Node:
-    """Sum of many terms, sharing factors that neighbours have in common."""
-    result: dict[Node, Node] = {}
-    plain = ZERO
+    """Sum of many terms: x*y + x*z, which costs one product less as x*(y + z), with shared x."""
+    groups: dict[Node, list[tuple[Node, Node]]] = {}
+    result = ZERO
     for term in terms:
-        c, rest = _coefficient(term)
-        if rest.op == "mul" and not rest.args[0].constant:
-            # x*y + x*z costs one product less as x*(y + z)
-            shared = next((f for f in rest.args if f in result), rest.args[0])
-            other = rest.args[1] if shared is rest.args[0] else rest.args[0]
-            cofactor = mul(const(c), other)
-            result[shared] = add(result[shared], cofactor) if shared in result else cofactor
-        else:
-            plain = add(plain, term)
-    for shared, cofactor in result.items():
-        plain = add(plain, mul(shared, cofactor))
-    return plain
+        c, product = _coefficient(term)
+        if product.op != "mul":
+            result = add(result, term)
+            continue
+        cores = [
+            (*_coefficient(f), other)
+            for f, other in zip(product.args, product.args[::-1], strict=True)
+        ]
+        factor, core, other = next((x for x in cores if x[1] in groups), cores[0])
+        groups.setdefault(core, []).append((term, mul(const(c * factor), other)))
+    for core, members in groups.items():
+        alone = len(members) == 1
+        rest = members[0][0] if alone else mul(core, _sum(cofactor for _, cofactor in members))
+        result = add(result, rest)
+    return result
+
+
+def _sum(terms: Iterable[Node]) -> Node:
+    return reduce(add, terms, ZERO)
 
 
 def _is_mask(node: Node) -> bool:
@@ -255,7 +263,8 @@ def power(a: Node, p: float) -> Node:
     if (distributed := _distribute(lambda x: power(x, p), a)) is not None:
         return distributed
     whole = p.is_integer()
-    if a.op == "pow" and (whole or not a.exponent.is_integer()):
+    # Not for even inner powers, which forget a sign: sqrt(x^2) is |x|.
+    if a.op == "pow" and (whole or a.exponent % 2.0 != 0.0):
         return power(a.args[0], a.exponent * p)
     if a.op == "mul" and a.args[0].constant and (whole or np.all(a.args[0].value > 0.0)):
         return mul(power(a.args[0], p), power(a.args[1], p))

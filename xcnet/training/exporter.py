@@ -15,7 +15,15 @@ import torch
 
 from xcnet import engine, variables
 from xcnet.errors import ExportError
-from xcnet.spec import CARD, REFERENCE, FunctionalSpec, flatten, load_spec, write_record
+from xcnet.spec import (
+    CARD,
+    REFERENCE,
+    FunctionalSpec,
+    flatten,
+    load_spec,
+    spec_from_record,
+    write_record,
+)
 from xcnet.training import algebra, graph
 from xcnet.training.differentiate import derivatives
 from xcnet.training.onnx_writer import OPERATORS, to_onnx
@@ -97,8 +105,10 @@ def _write(
     card: str | None,
 ) -> None:
     """Fill the folder and check what is in it."""
-    names = (*record["inputs"], *record["descriptors"])
     full = _complete(record, orders)
+    files = (*full["derivatives"].values(), REFERENCE, CARD)
+    draft = spec_from_record({**full, "files": dict.fromkeys(files, "0" * 64)}, folder)
+    names = draft.variables
     outputs = expressions(module, names, len(orders) - 1)
     widths = {name: variables.width(name, variables.POLARIZED) for name in names}
     for level, order in enumerate(orders):
@@ -120,12 +130,13 @@ def _write(
 
 def _complete(record: Mapping[str, Any], orders: Sequence[str]) -> dict[str, Any]:
     """Record with the derivatives, where readers expect them."""
+    graphs = {order: f"{order}.onnx" for order in orders}
     full: dict[str, Any] = {}
     for key, value in record.items():
         full[key] = value
         if key == "descriptors":
-            full["derivatives"] = {order: f"{order}.onnx" for order in orders}
-    return full
+            full["derivatives"] = graphs
+    return {**full, "derivatives": graphs}
 
 
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:

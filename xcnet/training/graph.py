@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from threading import Lock
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -98,6 +99,7 @@ class Node:
 
 
 _NODES: WeakValueDictionary[bytes, Node] = WeakValueDictionary()
+_LOCK = Lock()
 
 
 def make(op: str, args: tuple[Node, ...] = (), data: object = None, width: int = 0) -> Node:
@@ -112,10 +114,11 @@ def make(op: str, args: tuple[Node, ...] = (), data: object = None, width: int =
     for a in args:
         key.update(a.key)
     digest = key.digest()
-    found = _NODES.get(digest)
-    if found is None:
-        found = _NODES[digest] = Node(op, args, data, width, digest)
-    return found
+    with _LOCK:
+        found = _NODES.get(digest)
+        if found is None:
+            found = _NODES[digest] = Node(op, args, data, width, digest)
+        return found
 
 
 def column_input(name: str, index: int) -> Node:

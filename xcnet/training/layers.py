@@ -22,7 +22,7 @@ def column(a: Node, index: int) -> Node:
             if index < part.width:
                 return column(part, index)
             index -= part.width
-    if a.op == "matmul":
+    if a.op == "matmul" or (a.op == "add" and a.args[0].op == "matmul" and a.args[1].constant):
         return make("column", (a,), index, width=1)
     return rebuild(a, [column(x, index) for x in a.args])
 

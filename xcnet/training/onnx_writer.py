@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from xcnet.training.algebra import binary, one_plus_square, unary
+from xcnet.training.algebra import binary, one_plus_square, sqrt, unary
 from xcnet.training.graph import ZERO, Node, is_const, topological
 from xcnet.training.powers import Powers
 
@@ -72,8 +72,9 @@ class _Writer:
             if node.op == "pow":
                 exponents[node.args[0]].add(-node.exponent if node in divisors else node.exponent)
             if node.op == "algebraic":
-                exponents[node.args[0]].add(2.0)
-                exponents[one_plus_square(node.args[0])].add(0.5)
+                for inner in topological([_algebraic_root(node)], node.args):
+                    if inner.op == "pow" and inner not in node.args:
+                        exponents[inner.args[0]].add(inner.exponent)
             if node.op == "matmul" and node.width == 1:
                 self._rows_of[node.args[0]].append(node)
         for base, needed in exponents.items():
@@ -157,25 +158,24 @@ class _Writer:
             return self.emit("Clip", [self.name(args[0]), *limits])
         if node.op in DIRECT:
             return self.emit(DIRECT[node.op], [self.name(a) for a in args])
-        return self._activation(node.op, args[0])
+        return self._activation(node)
 
-    def _activation(self, op: str, x: Node) -> str:
+    def _activation(self, node: Node) -> str:
         """Functions that have no float64 kernel, or a slow one."""
-        one = self.scalar(1.0)
+        op, x = node.op, node.args[0]
         if op == "elu_plus_one":
             decay = self.name(unary("exp", binary("min", x, ZERO)))
             return self.emit("Add", [self.name(binary("max", x, ZERO)), decay])
         if op == "algebraic":
-            root = self._powers[one_plus_square(x)].name(0.5)
-            return self.emit("Div", [self.name(x), root])
+            return self.emit("Div", [self.name(x), self.name(_algebraic_root(node))])
         if op == "softplus":
             decay = self.emit("Exp", [self.emit("Neg", [self.emit("Abs", [self.name(x)])])])
-            tail = self.emit("Log", [self.emit("Add", [decay, one])])
+            tail = self.emit("Log", [self.emit("Add", [decay, self.scalar(1.0)])])
             return self.emit("Add", [self.name(binary("max", x, ZERO)), tail])
         if op == "sigmoid" and x.width < WIDE:
             return self.emit("Sigmoid", [self.name(x)])
         decay = self.emit("Exp", [self.emit("Neg", [self.name(x)])])
-        return self.emit("Reciprocal", [self.emit("Add", [decay, one])])
+        return self.emit("Reciprocal", [self.emit("Add", [decay, self.scalar(1.0)])])
 
     def _sum(self, a: Node, b: Node) -> str:
         if a.op == "matmul" and b.constant and a.width == b.width and self._uses[a] == 1:
@@ -240,6 +240,10 @@ class _Writer:
             rows = names[0] if len(names) == 1 else self.emit("Concat", names, axis=0)
             self.emit("Transpose", [rows], perm=[1, 0])
         self.nodes[-1].output[0] = label
+
+
+def _algebraic_root(node: Node) -> Node:
+    return sqrt(one_plus_square(node.args[0]))
 
 
 def to_onnx(

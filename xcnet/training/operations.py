@@ -20,6 +20,8 @@ ADVICE = {
     "cos": "use exp, log, tanh, sqrt and powers",
     "_local_scalar_dense": "branch with torch.where: Python cannot look at values",
     "is_nonzero": "branch with torch.where: Python cannot look at values",
+    "all": "branch with torch.where: Python cannot look at values",
+    "any": "branch with torch.where: Python cannot look at values",
     "sort": "use maximum and minimum",
 }
 

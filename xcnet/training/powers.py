@@ -74,9 +74,11 @@ class Powers:
             known.setdefault(1, known[1] if 1 in known else self._pow(1.0 / self._unit))
         if k in known:
             return known[k]
-        pair = next(((i, k - i) for i in sorted(known) if k - i in known), None)
+        # A whole power of the base never goes through the root: the base may be negative.
+        usable = [i for i in sorted(known) if k % self._unit or i % self._unit == 0]
+        pair = next(((i, k - i) for i in usable if k - i in usable), None)
         if pair is None and k > 0:
-            big = max(i for i in known if 0 < i < k)
+            big = max(i for i in usable if 0 < i < k)
             pair = (big, k - big) if big <= k - big else (k // 2, k - k // 2)
         if pair is None:
             known[k] = self._writer.emit("Reciprocal", [self._whole(-k)])

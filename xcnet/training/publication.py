@@ -152,6 +152,11 @@ points alone. Needs the same care with grids as r2SCAN.
 """
 
 
+def shipped_weights(recipe: Recipe) -> Path:
+    """Path of the weights that the shipped functional of a recipe was exported from."""
+    return Path(__file__).parent / "checkpoints" / f"{recipe.record.name}.npz"
+
+
 def save_weights(module: Semilocal, path: Path) -> None:
     """Write the weights to a small ``.npz`` file that `load_weights` reads."""
     write_arrays(path, {name: value.numpy() for name, value in module.state_dict().items()})

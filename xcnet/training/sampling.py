@@ -83,12 +83,20 @@ def draw(
 
 
 def jittered(points: Points, width: float, rng: np.random.Generator) -> Points:
-    """Points with all variables, and tau's excess over its bound, times random factors."""
+    """Points with all variables, and tau's excess over its bound, times random factors.
+
+    Every other point of a spin density also gets any polarization: few molecules in training have
+    unpaired electrons, and none of them in every kind of bond.
+    """
     rows = points.variables
     widths = width * np.array([1.0] * (rows.shape[1] - 2) + [2.0, 2.0])
     factors = np.exp(widths * rng.standard_normal(rows.shape))
     excess = rows[:, -1] - rows[:, -2] / (8.0 * electrons(rows))
     moved = rows * factors
+    if rows.shape[1] == 4:
+        share = rng.random(len(rows[::2]))
+        total = electrons(moved)[::2]
+        moved[::2, :2] = np.stack([share * total, (1.0 - share) * total], axis=1)
     moved[:, -1] = moved[:, -2] / (8.0 * electrons(moved)) + excess * factors[:, -1]
     return Points(moved, points.weights, points.system)
 

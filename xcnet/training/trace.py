@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from xcnet.errors import ExportError
-from xcnet.training.algebra import add, mul, widen
+from xcnet.training.algebra import add, mul
 from xcnet.training.graph import Node, column_input, concat, const
 from xcnet.training.layers import column, matmul, take
 from xcnet.training.operations import (
@@ -40,48 +38,7 @@ from xcnet.training.operations import (
     REWRITTEN,
     STRUCTURAL,
 )
-
-
-@dataclass(frozen=True)
-class Traced:
-    """What a tensor holds: rows of a node (in row-major order) and which axis counts points."""
-
-    node: Node
-    shape: tuple[int, ...]
-    axis: int
-
-    @property
-    def rows(self) -> int:
-        """Number of values per point."""
-        return prod(self.shape) // self.shape[self.axis]
-
-    def full(self) -> Node:
-        """Return the node with all its rows."""
-        return widen(self.node, self.rows)
-
-    def numbers(self, first_row: int = 0) -> tuple[Tensor, Tensor]:
-        """Row number and point number of every element."""
-        n = self.shape[self.axis]
-        features = [*self.shape[: self.axis], *self.shape[self.axis + 1 :]]
-        rows = torch.arange(first_row, first_row + self.rows).reshape(features)
-        points = torch.arange(n).reshape(
-            [n if a == self.axis else 1 for a in range(len(self.shape))]
-        )
-        return rows.unsqueeze(self.axis).expand(self.shape).clone(), points.expand(
-            self.shape
-        ).clone()
-
-
-def _from_numbers(rows: Tensor, points: Tensor, n: int) -> tuple[list[int], int]:
-    """Source row of each row, and the axis that counts points; ExportError if points mix."""
-    for axis, size in enumerate(points.shape):
-        if size != n:
-            continue
-        order = torch.arange(n).reshape([n if a == axis else 1 for a in range(points.dim())])
-        first = rows.select(axis, 0)
-        if bool((points == order).all()) and bool((rows == first.unsqueeze(axis)).all()):
-            return first.reshape(-1).tolist(), axis
-    raise ExportError("it moves values from one point to another; a point must depend on itself")
+from xcnet.training.traced import Traced, sources
 
 
 class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
@@ -103,7 +60,6 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         self, func: Any, types: object, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = None
         leaves, _ = tree_flatten((args, kwargs))
         traced = [x for x in leaves if self.get(x) is not None]
         name = func.overloadpacket.__name__
@@ -121,7 +77,8 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
     def _decomposed(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Run an unknown operation as the known ones that it is made of."""
         rule = REWRITTEN.get(name) or torch._decomp.decomposition_table.get(func)
-        if name not in ADVICE:
+        in_place = name.endswith("_") and not name.endswith("__")
+        if name not in ADVICE and not in_place:
             with self:
                 result = func.decompose(*args, **kwargs)
                 if result is not NotImplemented:
@@ -129,7 +86,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
                 if rule is not None:
                     return rule(*args, **kwargs)
         advice = ADVICE.get(name, f"operations that are known: {', '.join(sorted(KNOWN))}")
-        if name.endswith("_"):
+        if in_place:
             advice = "write it without changing a tensor in place (torch.stack, torch.cat)"
         raise ExportError(f"operation {name} is not supported; {advice}", operation=name)
 
@@ -143,8 +100,11 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             product = torch.matmul(x, y)
             self._linear(torch.matmul, (x, y), {}, product)
             alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
-            total = lambda b, p: add(mul(const(beta), b), mul(const(alpha), p))  # noqa: E731
-            self._elementwise(total, (bias, product), result)
+
+            def affine(b: Node, p: Node) -> Node:
+                return add(mul(const(beta), b), mul(const(alpha), p))
+
+            self._elementwise(affine, (bias, product), result)
         elif name in CHAINS:
             self._chain(CHAINS[name], args, kwargs, result)
         else:
@@ -159,20 +119,20 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
 
     def _structural(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         leaves, tree = tree_flatten((args, kwargs))
-        sources: list[Node] = []
+        given: list[Node] = []
         rows, points = list(leaves), list(leaves)
         width = 0
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
                 value = self.get(leaf) or self._constant(leaf)
                 rows[i], points[i] = value.numbers(width)
-                sources.append(value.full())
+                given.append(value.full())
                 width += value.rows
         if isinstance(kwargs.get("dtype"), torch.dtype) and kwargs["dtype"] != torch.float64:
             raise ExportError(
                 f"turns float64 into {kwargs['dtype']}; the module must stay in float64"
             )
-        node = concat(sources)
+        node = concat(given)
 
         def run(moved: list[Any]) -> list[Tensor]:
             new_args, new_kwargs = tree_unflatten(moved, tree)
@@ -182,7 +142,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
 
         outputs = [result] if isinstance(result, Tensor) else list(result)
         for output, r, p in zip(outputs, run(rows), run(points), strict=True):
-            source, axis = _from_numbers(r, p, self.n)
+            source, axis = sources(r, p, self.n)
             self.put(output, Traced(take(node, source), tuple(output.shape), axis))
 
     def _constant(self, tensor: Tensor) -> Traced:
@@ -206,7 +166,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
                 nodes.append(operand)
                 continue
             rows, points = (torch.broadcast_to(x, result.shape) for x in value.numbers())
-            source, axis = _from_numbers(rows, points, self.n)
+            source, axis = sources(rows, points, self.n)
             axes.add(axis)
             nodes.append(value.node if value.node.width == 1 else take(value.node, source))
         if len(axes) != 1:
@@ -233,7 +193,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         axes = [a for a, size in enumerate(result.shape) if size == self.n]
         if len(axes) != 1:
             raise ExportError("it combines different points; sum over features only")
-        rows, _ = value.numbers()
+        rows, points = value.numbers()
 
         def probe(x: Tensor) -> Any:
             moved = [x if i == where[0] else leaf for i, leaf in enumerate(leaves)]
@@ -241,7 +201,9 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
             output = func(*new_args, **new_kwargs)
             return _numpy(output.movedim(axes[0], 0).reshape(self.n, -1)).T
 
-        weight = np.stack([probe((rows == i).double())[:, 0] for i in range(value.rows)], axis=1)
+        # Unit vector i sits at point i: one run gives as many columns as there are points.
+        blocks = [probe((rows == points + i).double()) for i in range(0, value.rows, self.n)]
+        weight = np.concatenate(blocks, axis=1)[:, : value.rows]
         given = leaves[where[0]].movedim(value.axis, 0).reshape(self.n, -1)
         expected = probe(leaves[where[0]])
         scale = np.abs(weight) @ np.abs(_numpy(given)).T

@@ -24,6 +24,7 @@ TOLERANCE = 1e-12
 CHECK_POINTS, CHECK_SEED = 48, 4
 
 
+@np.errstate(invalid="ignore")  # what is not finite is found below
 def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points.
 
@@ -31,7 +32,7 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     the energy density times the share of the electrons in the least populated spin channel that
     it belongs to, in the natural units of its variables. (The second is there because a derivative
     may vanish by cancellation, where no digit of it means anything.) To this comes ten times what
-    changing the inputs by 1e-15 does to torch's own value: the module's rounding, which is large
+    changing the inputs by 1e-14 does to torch's own value: the module's rounding, which is large
     where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel).
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
@@ -59,12 +60,12 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
 def _rounding(
     module: Module, points: Mapping[str, Array], values: Mapping[str, Array], order: int
 ) -> dict[str, Array]:
-    """Largest change of torch's values in four random changes of the inputs by 1e-15."""
+    """Largest change of torch's values in four random changes of the inputs by 1e-14."""
     rng = np.random.default_rng(0)
     changes = []
     for _ in range(4):
         moved = {
-            name: value * (1.0 + 1e-15 * rng.choice([-1.0, 1.0], value.shape))
+            name: value * (1.0 + 1e-14 * rng.choice([-1.0, 1.0], value.shape))
             for name, value in points.items()
         }
         changes.append(torch_values(module, moved, order))

@@ -95,20 +95,20 @@ class AlgebraicPerceptron(nn.Module):
             layers.append((z * root, z_slopes * first[:, None], first, second, z_slopes))
         return layers
 
+    def ordered(self) -> list[nn.Parameter]:
+        """Parameters in the order weight, bias, weight, bias, ..."""
+        return [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
+
     def vector(self) -> Tensor:
-        """All parameters as one vector, ordered weight, bias, weight, bias, ..."""
-        pairs = zip(self.weights, self.biases, strict=True)
-        return torch.cat([p.detach().flatten() for pair in pairs for p in pair])
+        """All parameters as one vector, in the order of `ordered`."""
+        return torch.cat([parameter.detach().flatten() for parameter in self.ordered()])
 
     @torch.no_grad()
     def load_vector(self, vector: Tensor) -> None:
-        """Set all parameters from a vector in the order of `vector`."""
-        start = 0
-        for pair in zip(self.weights, self.biases, strict=True):
-            for parameter in pair:
-                stop = start + parameter.numel()
-                parameter.copy_(vector[start:stop].view_as(parameter))
-                start = stop
+        """Set all parameters from a vector in the order of `ordered`."""
+        sizes = [parameter.numel() for parameter in self.ordered()]
+        for parameter, values in zip(self.ordered(), vector.split(sizes), strict=True):
+            parameter.copy_(values.view_as(parameter))
 
 
 def _normal(shape: tuple[int, ...], scale: float, generator: torch.Generator) -> Tensor:

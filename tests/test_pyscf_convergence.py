@@ -1,0 +1,116 @@
+"""The ladder of solvers: open-shell atoms and radicals converge, and the result says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
+
+from pyscf import dft, gto
+
+from tests.folders import copy_folder, read_record
+from xcnet import registry
+from xcnet.adapters import pyscf as adapter
+from xcnet.spec import write_record
+
+NETWORK = "NN-metaGGA-Nagai2020"
+HYDROXYL = "O 0 0 0; H 0 0 0.97"
+
+
+@pytest.fixture(autouse=True)
+def installed() -> Iterator[None]:
+    adapter.install()
+    yield
+    adapter.uninstall()
+
+
+def _solver(method: str, atom: str, spin: int, xc: str, basis: str = "def2-svp") -> Any:
+    mol = gto.M(atom=atom, spin=spin, basis=basis, verbose=0)
+    mf = getattr(dft, method)(mol, xc=xc)
+    mf.grids.level = 2
+    return mf
+
+
+@pytest.mark.parametrize("xc", ["NN-r2SCAN", NETWORK])
+@pytest.mark.parametrize(("symbol", "spin"), [("C", 2), ("O", 2), ("F", 1)])
+def test_open_shell_atoms_converge_at_once(
+    symbol: str, spin: int, xc: str, published: Path
+) -> None:
+    """With plain DIIS the same atoms take 7 to 50 cycles, or do not converge."""
+    mf = _solver("UKS", symbol, spin, xc)
+    outcome = adapter.converge(mf)
+    assert outcome.converged
+    assert mf.converged
+    assert outcome.rung == "DIIS"
+    assert outcome.aligned
+    assert outcome.cycles <= 10
+
+
+def test_aligned_and_drifting_atoms_have_the_same_energy() -> None:
+    """The alignment chooses an orientation, not another state: 20 micro-Hartree of grid noise."""
+    aligned, plain = (_solver("UKS", "O", 2, "PBE") for _ in range(2))
+    adapter.converge(aligned)
+    plain.max_cycle = 100
+    plain.kernel()
+    assert aligned.e_tot == pytest.approx(plain.e_tot, abs=5e-5)
+
+
+@pytest.mark.parametrize(("method", "spin"), [("RKS", 0), ("UKS", 2)])
+def test_guess_of_unique_occupation_is_left_alone(method: str, spin: int) -> None:
+    """Closed shells, and the triplet of O2: what PySCF does by itself."""
+    atoms = "O 0 0 0; O 0 0 1.21" if spin else "H 0 0 0; F 0 0 0.92"
+    ladder, plain = (_solver(method, atoms, spin, "PBE") for _ in range(2))
+    outcome = adapter.converge(ladder)
+    plain.kernel()
+    assert not outcome.aligned
+    assert outcome.cycles == plain.cycles
+    assert ladder.e_tot == plain.e_tot
+
+
+def test_occupations_that_swap_need_the_second_order_rung(published: Path) -> None:
+    """ROKS: closed and open p levels change places under DIIS."""
+    mf = _solver("ROKS", "F", 1, NETWORK)
+    cycles: list[float] = []
+    outcome = adapter.converge(mf, callback=lambda state: cycles.append(state["e_tot"]))
+    assert outcome.converged
+    assert outcome.rung == "second order"
+    assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift", "second order"]
+    assert not outcome.rungs[0].converged
+    assert outcome.cycles <= len(cycles)
+    assert (mf.level_shift, mf.callback, mf.max_cycle) == (0, None, 50)
+    # Any density matrix from here is that of the result.
+    assert mf.energy_tot(mf.make_rdm1()) == pytest.approx(mf.e_tot, abs=1e-7)
+
+
+def test_second_order_is_left_out_without_second_derivatives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_second_derivatives(copy_folder(tmp_path))
+    monkeypatch.setenv(registry.MODEL_PATH_VARIABLE, str(tmp_path))
+    mf = _solver("UKS", HYDROXYL, 1, "gga_x_copy", basis="sto-3g")
+    mf.conv_tol = 1e-30
+    outcome = adapter.converge(mf)
+    assert not outcome.converged
+    assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift"]
+    assert "gga_x_copy has derivatives up to vxc" in outcome.note
+    assert mf.e_tot < -70.0
+
+
+def _without_second_derivatives(folder: Path) -> None:
+    record = read_record(folder)
+    (folder / "fxc.onnx").unlink()
+    del record["derivatives"]["fxc"], record["files"]["fxc.onnx"]
+    write_record(record, folder)
+
+
+def test_given_density_is_the_start() -> None:
+    mf = _solver("UKS", "O", 2, "PBE")
+    adapter.converge(mf)
+    outcome = adapter.converge(mf, dm0=mf.make_rdm1())
+    assert outcome.converged
+    assert not outcome.aligned
+    assert outcome.cycles <= 2
