@@ -101,7 +101,7 @@ def cases(weights: Path | None, folder: Path) -> dict[str, Case]:
 def measure(
     chosen: Mapping[str, Case], inputs: Mapping[str, Array], rounds: int
 ) -> dict[str, float]:
-    """Median time of each case in seconds; the cases take turns."""
+    """Best time of each case in seconds; the cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, case in chosen.items():
@@ -109,7 +109,7 @@ def measure(
             case(inputs)
             times[name].append(time.perf_counter() - start)
     # The first round starts sessions and fills caches.
-    return {name: float(np.median(values[1:])) for name, values in times.items()}
+    return {name: min(values[1:]) for name, values in times.items()}
 
 
 def table(many: Mapping[str, float], one: Mapping[str, float], points: int) -> str:
@@ -153,7 +153,7 @@ def main() -> int:
     """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--points", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--weights", type=Path, default=default_weights())
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
@@ -161,12 +161,12 @@ def main() -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         chosen = cases(arguments.weights, Path(folder))
-        one = measure(chosen, densities(1), 200)
+        one = measure(chosen, densities(1), 500)
         many = measure(chosen, densities(arguments.points), arguments.rounds)
     text = (
         f"# Cost of compute\n\n{table(many, one, arguments.points)}\n\n"
         "torch is the same network evaluated and differentiated by autograd in float64; "
-        f"medians of {arguments.rounds} rounds (200 for one point) in which the cases take turns."
+        f"best of {arguments.rounds} rounds (500 for one point) in which the cases take turns."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,7 @@ from xcnet.errors import (
 
 MODELS = Path(__file__).resolve().parent / "models"
 ORIGINAL = numint.LibXCMixin.libxc
+IS_HYBRID_XC = libxc.is_hybrid_xc
 PAIRS = [("Slater_clone", "LDA,"), ("PBE_clone", "PBE"), ("TPSS_clone", "TPSS")]
 
 
@@ -299,7 +300,7 @@ def test_install_is_idempotent_and_reversible() -> None:
     adapter.uninstall()
     try:
         assert numint.LibXCMixin.libxc is ORIGINAL
-        assert not hasattr(libxc.is_hybrid_xc, "__wrapped__")
+        assert libxc.is_hybrid_xc is IS_HYBRID_XC
         with pytest.raises(KeyError):
             numint.LibXCMixin.libxc.xc_type("PBE_clone")
         adapter.uninstall()
@@ -375,6 +376,8 @@ def test_parser_table_is_left_as_it_was() -> None:
 def test_own_functionals_are_untouched(water: Any) -> None:
     """PySCF's own expressions, custom functionals and tuples are passed on as they are."""
     facade = numint.LibXCMixin.libxc
+    if not hasattr(libxc, "register_custom_functional_"):
+        pytest.skip("this PySCF has no custom functionals")
     libxc.register_custom_functional_("My-PBE", "PBE", ext_params={101: [0.5, 0.2]})
     try:
         assert facade.xc_type("My-PBE") == "GGA"

@@ -40,6 +40,7 @@ alias = "NN-tiny"
 id = 190901
 description = "a test"
 grid_level = 1
+validation = ""
 [densities]
 xc = "pbe"
 basis = "sto-3g"
@@ -123,6 +124,12 @@ def test_from_recipe_to_functional(
     # The folder is there now: no training before saying so.
     assert train(folder, "--output", str(folder / "models")) == cli.EXIT_ERROR
     assert "exists already" in capsys.readouterr().err
+
+
+def test_device_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = str(folder / "elsewhere")
+    assert train(folder, "--output", output, "--device", "abacus") == cli.EXIT_ERROR
+    assert "device 'abacus'" in capsys.readouterr().err
 
 
 def test_interrupted_training_ends_with_the_same_weights(

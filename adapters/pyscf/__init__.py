@@ -5,6 +5,16 @@ composite expression that the registry knows, mixed freely with PySCF's own func
 exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"``,
 ``"0.25*HF + 0.75*PBE_clone"``. ``mf.xc`` stays the string that the user wrote.
 
+::
+
+    from pyscf import dft, gto
+    import xcnet.adapters.pyscf
+
+    xcnet.adapters.pyscf.install()
+    mf = dft.UKS(gto.M(atom="O", spin=2, basis="def2-svp"), xc="NN-r2SCAN")
+    mf.kernel()                                # as always
+    xcnet.adapters.pyscf.converge(mf)          # or with help for hard cases
+
 How: every Kohn-Sham object of PySCF evaluates its functional through ``LibXCMixin.libxc``, the
 module ``pyscf.dft.libxc``. An object that looks like this module takes its place. Expressions
 are read by PySCF's own parser, with our names spliced in; their neural terms are evaluated by

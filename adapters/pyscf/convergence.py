@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Conv
     if not mf.converged:
         best = mf.make_rdm1(*watch.orbitals) if watch.orbitals else dm0
         with _settings(mf, level_shift=LEVEL_SHIFT, max_cycle=SHIFT_CYCLES):
-            rungs.append(_diis("level shift", mf, best, watch))
+            rungs.append(_confirmed(mf, _diis("level shift", mf, best, watch)))
     note = ""
     if not mf.converged:
         try:
@@ -151,6 +151,17 @@ def _diis(name: str, mf: Any, dm0: Any, watch: _Watch) -> Rung:
             mf.converged = False
             _keep(mf, stalled.state)
     return Rung(name, watch.cycles - before, bool(mf.converged))
+
+
+def _confirmed(mf: Any, rung: Rung) -> Rung:
+    """Check a level-shifted solution without the shift, whose removal may swap occupations.
+
+    PySCF does so itself, but 2.8 calls the swapped state converged.
+    """
+    if mf.converged:
+        gradient = np.linalg.norm(mf.get_grad(mf.mo_coeff, mf.mo_occ))
+        mf.converged = bool(gradient < 10.0 * np.sqrt(mf.conv_tol))
+    return replace(rung, converged=mf.converged)
 
 
 def _second_order(mf: Any, watch: _Watch) -> Rung:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def make_plan(text: str, previous: Any) -> Plan:
     others = [(i, factor) for i, factor in terms if i < registry.FIRST_NEURAL_ID]
     rest = _rest(hyb, others)
     rest_kind = previous.xc_type(rest) if others else "HF"
-    if others and previous.needs_laplacian(rest):
+    # One by one: PySCF 2.8 answers this for ids only.
+    if any(previous.needs_laplacian(int(i)) for i, _ in others):
         raise UnsupportedError(
             f"{text} holds a functional that needs the Laplacian of the density, which PySCF's "
             "Kohn-Sham matrices lack. Use functionals without it.",
@@ -136,8 +138,12 @@ def _pattern(name: str) -> str:
 
 
 def _token(entry: registry.Entry, codes: Codes) -> str:
-    """Word that stands for a functional: free of ``-``, HF, RSH, which PySCF finds in names."""
-    name = f"XCNET{len(codes):02d}"
+    """Word that stands for a functional: free of ``-``, HF, RSH, which PySCF finds in names.
+
+    The same functional has the same word, because some versions of PySCF cache what they parsed.
+    """
+    number = zlib.crc32(entry.name.encode()) if entry.composite else entry.id
+    name = f"XCNET{number:010d}"
     codes[name] = entry.composite or entry.id
     return name
 
@@ -165,7 +171,7 @@ def _replace_unreadable(text: str, codes: Codes, previous: Any) -> str:
 
     One that nobody knows is an error that shows the registry's near matches.
     """
-    words = re.split(r"([+*,]|(?<=XCNET\d\d)-|-(?=XCNET\d\d))", text)
+    words = re.split(r"([+*,]|(?<=XCNET\d{10})-|-(?=XCNET\d{10}))", text)
     form = "{}," if "," in re.sub(r"\(.*?\)", "", text) else "{}"
     for i, word in enumerate(words):
         form = ",{}" if word == "," else form

@@ -78,7 +78,7 @@ def check_functional(xc: str) -> dict[str, Any]:
         if isinstance(error, XCNetError):
             raise
         raise ExpressionError(f"PySCF cannot read the functional {xc!r}: {error}") from error
-    if plan is None and libxc.needs_laplacian(xc):
+    if plan is None and any(dft.libxc.needs_laplacian(int(i)) for i, _ in libxc.parse_xc(xc)[1]):
         raise UnsupportedError(
             f"{xc} needs the Laplacian of the density, which PySCF's Kohn-Sham matrices lack",
             functional=xc,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,21 +110,17 @@ class JsonFile:
         if self.path is None:
             return
         text = json.dumps(_plain(self.document), indent=2, ensure_ascii=False) + "\n"
-        folder, temporary = self.path.absolute().parent, None
+        temporary = self.path.with_name(f".{self.path.name}.part")
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=folder, prefix=".xcnet-", delete=False
-            ) as stream:
-                temporary = stream.name
-                stream.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, self.path)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self.path)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             raise InputError(
                 f"cannot write {self.path}: {error.strerror}", file=str(self.path)
             ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def _plain(value: Any) -> Any:

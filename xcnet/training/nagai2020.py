@@ -199,8 +199,8 @@ def original(published: Published, source: Path | None, base_url: str = BASE_URL
     except InstallError as error:
         files = ", ".join(p.file for p in PUBLISHED)
         raise InstallError(
-            f"{error.message}. Without a network: get {files} of the repository {REPOSITORY} at "
-            f"commit {COMMIT[:12]} some other way and use "
+            f"{error.message.rstrip('.')}. Without a network: get {files} of the repository "
+            f"{REPOSITORY} at commit {COMMIT[:12]} some other way and use "
             "`xcnet models install nagai2020 --from FOLDER`.",
             **error.context,
         ) from error

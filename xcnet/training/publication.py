@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -114,42 +115,41 @@ def _systems(recipe: Recipe) -> list[datasets.System]:
 
 def card(recipe: Recipe, facts: Mapping[str, Any]) -> str:
     """Text of the functional's card."""
-    metrics = facts["training"]["metrics"]
+    metrics, densities = facts["training"]["metrics"], recipe.densities
     hidden = "; ".join(
         f"{part.name} {'-'.join(map(str, getattr(recipe, part.name).hidden))}" for part in PARTS
     )
     worst = max(abs(x) for x in metrics["energy_errors_hartree"].values())
-    return f"""# {recipe.record.alias}
-
-A network fitted to r2SCAN: a demonstration that serves as r2SCAN's stand-in, no more accurate
-than it. Whoever wants r2SCAN itself should use libxc's.
-
-## What it is
-Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). Correlation:
-PW92's energy times a factor. The factors are 1 + (1 - v) f1 + b f2 with network outputs f1, f2,
-bounded measures v of the gradient and b of the kinetic energy density, so the uniform gas is
-exact. Hidden layers: {hidden}; activation z/sqrt(1 + z^2). No constraint beyond the spin scaling
-and the uniform gas is built in; others hold as far as the fit does.
-
-## How it was made
-`xcnet train` with the recipe of the same name: Levenberg-Marquardt fit of energy density and
-potential to libxc's {recipe.exchange.target} and {recipe.correlation.target} on Kohn-Sham
-densities ({recipe.densities.xc}/{recipe.densities.basis}, grid level
-{recipe.densities.grid_level}) of {", ".join(facts["training"]["data"])}; with less weight on
-points moved off these by random factors, and on points spread over all densities, gradients and
-kinetic energy densities, so that it stays near r2SCAN outside its training molecules. Energies
-and geometries other than these systems' were not used.
-
-## How well it fits (fixed densities of the training systems)
-- integrated exchange-correlation energy: at most {worst * 1e3:.3f} mHa off
-- energy density, root mean square per electron: exchange
-  {metrics["exchange_rms_hartree"] * 1e3:.2f} mHa, correlation
-  {metrics["correlation_rms_hartree"] * 1e3:.2f} mHa
-
-## Limits
-Trained on elements up to Ne. Heavier atoms' cores and very large gradients rest on the spread
-points alone. Needs the same care with grids as r2SCAN.
-"""
+    paragraphs = [
+        f"# {recipe.record.alias}",
+        "A network fitted to r2SCAN: a demonstration that serves as r2SCAN's stand-in, no more "
+        "accurate than it. Whoever wants r2SCAN itself should use libxc's.",
+        "## What it is",
+        "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
+        "Correlation: PW92's energy times a factor. The factors are 1 + (1 - v) f1 + b f2 with "
+        "network outputs f1 and f2 and bounded measures v of the gradient and b of the kinetic "
+        f"energy density, so the uniform gas is exact. Hidden layers: {hidden}; activation "
+        "z/sqrt(1 + z^2). Apart from the spin scaling and the uniform gas no constraint is built "
+        "in: others hold as far as the fit does.",
+        "## How it was made",
+        "`xcnet train` fitted energy density and potential to libxc's "
+        f"{recipe.exchange.target} and {recipe.correlation.target} (Levenberg-Marquardt) on "
+        f"Kohn-Sham densities ({densities.xc}/{densities.basis}, grid level "
+        f"{densities.grid_level}) of {', '.join(facts['training']['data'])}; with less weight on "
+        "points moved off these by random factors and polarizations, and on points spread over "
+        "all densities, gradients and kinetic energy densities, so that it stays near r2SCAN "
+        "outside its training systems. No measured or wave-function data were used.",
+        "## How well it fits",
+        f"At the training densities the integrated energy is at most {worst * 1e3:.3f} mHa off; "
+        "the energy density is off by (root mean square per electron) "
+        f"{metrics['exchange_rms_hartree'] * 1e3:.2f} mHa for exchange and "
+        f"{metrics['correlation_rms_hartree'] * 1e3:.2f} mHa for correlation. "
+        f"{recipe.record.validation}",
+        "## Limits",
+        "Trained on elements up to Ne. The cores of heavier atoms and very large gradients rest "
+        "on the spread points alone. It needs the same care with grids as r2SCAN.",
+    ]
+    return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
 
 
 def shipped_weights(recipe: Recipe) -> Path:

@@ -40,7 +40,8 @@ def train(
     Raises
     ------
     InputError
-        Wrong recipe, altered densities, a checkpoint of another recipe, an existing folder.
+        Wrong recipe or device, altered densities, a checkpoint of another recipe, a folder that
+        exists.
     XCNetError
         A density or the loss went wrong.
     """
@@ -50,8 +51,7 @@ def train(
         raise InputError(
             f"{target} exists already; remove it or choose another --output", file=str(target)
         )
-    if threads:
-        torch.set_num_threads(threads)
+    _prepare_torch(device, threads)
     data = data or reference.default_folder()
     work = data / settings.record.name
     work.mkdir(parents=True, exist_ok=True)
@@ -67,3 +67,17 @@ def train(
     written = report.write(work, settings, module, progress, densities, numbers)
     publication.publish(settings, module, numbers, digest, target)
     return [*written, work / WEIGHTS, target]
+
+
+def _prepare_torch(device: str, threads: int | None) -> None:
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"torch cannot compute in float64 on device {device!r} with {'all' if threads is None else threads} "
+            f"threads: {reason}",
+            given=device,
+        ) from error
