@@ -16,7 +16,6 @@ pytest.importorskip("numba", reason="nonlocal descriptors need numba")
 from pyscf import dft, gto
 from pyscf.grad import rks as grad_rks
 
-from xcnet import registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import hooks, installation
 from xcnet.errors import MissingInputError, UnsupportedError

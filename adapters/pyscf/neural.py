@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from xcnet import registry, variables
+from xcnet import registry
 from xcnet.adapters.pyscf import expressions, layout
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.functional import LibXCFunctional
@@ -22,8 +22,8 @@ def values(
     inputs = layout.libxc_inputs(rho, expressions.kind_of(entry))
     if near_region is not None:
         inputs["near_region"] = near_region
-    wanted = {f"do_{name}": order <= deriv for order, name in enumerate(variables.ORDERS[:4])}
-    return _functional(entry.name, len(rho) - 1).compute(inputs, **wanted)
+    wanted = [order <= deriv for order in range(4)]
+    return _functional(entry.name, len(rho) - 1).compute(inputs, None, *wanted)
 
 
 def flat(outputs: dict[str, Array], kind: str, spin: int, deriv: int) -> Array:

@@ -89,9 +89,7 @@ def _grid(mol: Any, parts: list[tuple[Array, Array, Array]]) -> Grid:
     return Grid(coords, weights, centres=mol.atom_coords(), parents=parents, volumes=volumes)
 
 
-def _densities(
-    ni: Any, mol: Any, grids: Any, kind: str, dms: Any, places: list[Array]
-) -> Array:
+def _densities(ni: Any, mol: Any, grids: Any, kind: str, dms: Any, places: list[Array]) -> Array:
     """Density rows (spins, rows, N), at least with the gradient."""
     rows = "GGA" if kind == "LDA" else kind
     make_rho, sets, _ = ni._gen_rho_evaluator(mol, dms, 1, False, grids)

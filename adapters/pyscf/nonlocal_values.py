@@ -23,6 +23,8 @@ from xcnet.adapters.pyscf.layout import Array
 from xcnet.grid import Grid
 from xcnet.spec import NearRegion
 
+NOTHING: Array = np.empty(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Channel:
@@ -36,17 +38,17 @@ class Channel:
         f_R = d(n zk)/dR, zero where R is clipped.
     potential : (N,)
         The nonlocal potential S^T (w f_R), Hartree.
-    mixed : (s, rows, N), optional
-        d f_R by the density rows.
-    curvature : (N,), optional
+    mixed : (s, rows, N)
+        d f_R by the density rows; empty for ``deriv=1``, as the next one.
+    curvature : (N,)
         d f_R/dR.
     """
 
     near_region: Array
     slope: Array
     potential: Array
-    mixed: Array | None = None
-    curvature: Array | None = None
+    mixed: Array
+    curvature: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +63,8 @@ class Values:
         Energy per particle, Hartree.
     partial : (s, rows, N)
         Derivatives of n zk by the density rows, of both spins for s = 2.
-    second : (s, rows, s, rows, N), optional
-        Their derivatives.
+    second : (s, rows, s, rows, N)
+        Their derivatives; empty for ``deriv=1``.
     channels : dict
         The nonlocal part, by descriptor.
     """
@@ -70,7 +72,7 @@ class Values:
     grid: Grid
     exc: Array
     partial: Array
-    second: Array | None
+    second: Array
     channels: dict[NearRegion, Channel]
 
     @property
@@ -145,7 +147,7 @@ def evaluate(
         grid,
         flat[0],
         _by_rows(rho, flat, kind, 1),
-        _by_rows(rho, flat, kind, 2) if deriv > 1 else None,
+        _by_rows(rho, flat, kind, 2) if deriv > 1 else NOTHING,
         {each: _channel(grid, each, rho, kind, deriv, *part) for each, part in parts.items()},
     )
 
@@ -175,7 +177,7 @@ def _channel(
     slopes[:, clipped] = curvature[clipped] = 0.0
     potential = grid.potential(descriptor, near, slopes[0])
     if deriv == 1:
-        return Channel(near, slopes[0], potential)
+        return Channel(near, slopes[0], potential, NOTHING, NOTHING)
     mixed = _by_rows(rho, slopes, kind, 1)
     return Channel(near, slopes[0], potential, mixed, curvature)
 
@@ -187,4 +189,3 @@ def _by_rows(rho: Array, flat: Array, kind: str, order: int) -> Array:
     shape = (spin + 1, layout.ROWS[kind]) * order
     result: Array = np.asarray(values).reshape(*shape, rho.shape[-1])
     return result
-
