@@ -180,11 +180,11 @@ def test_potential_and_response_are_derivatives(method: str, xc: str) -> None:
     np.testing.assert_allclose(response, slope, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("method", "level"), [("RKS", 3), ("UKS", 1)])
-def test_newton_converges_to_the_same_energy(method: str, level: int) -> None:
+@pytest.mark.parametrize("method", ["RKS", "UKS"])
+def test_newton_converges_to_the_same_energy(method: str) -> None:
     mol = _molecule() if method == "RKS" else _molecule(AMIDOGEN, 1)
-    plain = _converged(method, mol, level=level)
-    second = _object(method, mol, level=level).newton()
+    plain = _converged(method, mol)
+    second = _object(method, mol).newton()
     second.kernel(plain.get_init_guess())
     assert second.converged
     assert second.e_tot == pytest.approx(plain.e_tot, abs=1e-8)
@@ -217,10 +217,10 @@ def test_geometry_optimization() -> None:
     pytest.importorskip("geometric")
     from pyscf.geomopt.geometric_solver import optimize
 
-    mf = _object("RKS", _molecule("H 0 0 0; F 0 0 0.9"), level=2)
+    mf = _object("RKS", _molecule("H 0 0 0; H 0 0 0.8"), level=2)
     relaxed = optimize(mf, maxsteps=8)
     length = np.linalg.norm(np.diff(relaxed.atom_coords(unit="Angstrom"), axis=0))
-    assert length == pytest.approx(0.95, abs=0.03)
+    assert length == pytest.approx(0.75, abs=0.02)
     final = _converged("RKS", relaxed, level=2).nuc_grad_method().kernel()
     assert np.abs(final).max() < 5e-4
 
@@ -236,10 +236,7 @@ def test_closed_shells_converge(name: str) -> None:
     geometry = list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True))
     mol = _molecule(geometry, basis="def2-svp")
     mf = dft.RKS(mol, xc=NRA).density_fit()
-    mf.grids.level = 2
-    outcome = adapter.converge(mf)
-    assert outcome.converged
-    assert outcome.rung == "DIIS"
+    assert adapter.converge(mf).converged
 
 
 @pytest.mark.parametrize(("symbol", "spin"), [("C", 2), ("N", 3), ("O", 2), ("F", 1)])
@@ -264,7 +261,7 @@ def test_pruning_by_density_keeps_the_shells(xc: str) -> None:
     mol = _molecule()
     pruned = _object("RKS", mol, xc)
     pruned.small_rho_cutoff = 1e-5
-    assert pruned.kernel() == _converged("RKS", mol, xc).e_tot
+    assert pruned.kernel() == pytest.approx(_converged("RKS", mol, xc).e_tot, abs=1e-10)
     plain = _object("RKS", mol, "PBE")
     plain.small_rho_cutoff = 1e-5
     plain.kernel()
