@@ -130,6 +130,18 @@ def near_region(entry: registry.Entry) -> NearRegion | None:
     return entry.spec.descriptors.get("near_region") if entry.spec is not None else None
 
 
+def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
+    """Error for a method that nonlocal functionals do not have."""
+    return UnsupportedError(
+        f"{plan.names} is nonlocal: its values at a point depend on the density everywhere, which "
+        f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
+        "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
+        f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
+        functional=plan.names,
+        method=method,
+    )
+
+
 def _neural_names() -> re.Pattern[str]:
     """Matches any name, alias or id of a neural functional as a whole word."""
     names = [

@@ -181,7 +181,8 @@ class Libxc:
         UnsupportedError
             For a nonlocal functional: it has no values of a block of points.
         """
-        _refuse_pointwise(plan)
+        if plan.is_nonlocal:  # whoever asks block by block
+            raise expressions.unsupported(plan, "this method")
         _require_order(plan, deriv, self.previous)
         return self.add_local(plan, layout.density_rows(rho, plan.kind, spin), deriv, omega)
 
@@ -248,24 +249,6 @@ class Libxc:
 def restore(previous: Any) -> Libxc:
     """Stand-in over a module, given or named, or over another stand-in (when unpickled)."""
     return Libxc(import_module(previous) if isinstance(previous, str) else previous)
-
-
-def _refuse_pointwise(plan: Plan) -> None:
-    """Stop a method of PySCF's that asks for values block by block, which only a local one has."""
-    if plan.is_nonlocal:
-        raise unsupported(plan, "this method")
-
-
-def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
-    """Error for a method that nonlocal functionals do not have."""
-    return UnsupportedError(
-        f"{plan.names} is nonlocal: its values at a point depend on the density everywhere, which "
-        f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
-        "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
-        f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
-        functional=plan.names,
-        method=method,
-    )
 
 
 def _highest_order(plan: Plan, previous: Any) -> int:

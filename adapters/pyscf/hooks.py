@@ -14,8 +14,8 @@ from pyscf.hessian import rhf as hessian_rhf
 from pyscf.tdscf import rhf as tdscf_rhf
 
 from xcnet.adapters.pyscf import nonlocal_gradient, nonlocal_numint
-from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc, unsupported
+from xcnet.adapters.pyscf.expressions import Plan, unsupported
+from xcnet.adapters.pyscf.facade import Libxc
 
 Function = Callable[..., Any]
 

@@ -13,8 +13,7 @@ from pyscf import lib
 from pyscf.dft import numint
 
 from xcnet.adapters.pyscf.blocks import densities, matrices, whole_grid
-from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import unsupported
+from xcnet.adapters.pyscf.expressions import Plan, unsupported
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.adapters.pyscf.nonlocal_values import Values, evaluate
 
