@@ -428,13 +428,6 @@ def test_bad_names_stop_before_the_first_cycle(
         mf.kernel()
 
 
-def test_nonlocal_functional_is_refused(water: Any, published: Path) -> None:
-    mf = dft.RKS(water, xc="0.5*NN-NRA-Nagai2020+.5*PBE")
-    mf.callback = _no_cycle
-    with pytest.raises(UnsupportedError, match=r"nn_nra.*nonlocal.*Use a semilocal"):
-        mf.kernel()
-
-
 def test_derivative_that_is_missing_is_named() -> None:
     rho = _rows("GGA", 0)
     facade = numint.LibXCMixin.libxc

@@ -258,13 +258,6 @@ def test_bad_input_stops_before_the_first_calculation(
     assert printed.out == ""
 
 
-def test_nonlocal_functional_is_refused(
-    published: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _run("H2O", "--xc", "NN-NRA-Nagai2020") == cli.EXIT_ERROR
-    assert "nonlocal" in capsys.readouterr().err
-
-
 def test_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     code = "import sys; from xcnet import cli; sys.exit(cli.main())"

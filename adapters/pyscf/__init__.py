@@ -20,6 +20,11 @@ module ``pyscf.dft.libxc``. An object that looks like this module takes its plac
 are read by PySCF's own parser, with our names spliced in; their neural terms are evaluated by
 `xcnet.functional`, all other terms and the exact exchange by whatever was there before.
 Expressions without a neural functional are handed on unchanged.
+
+Nonlocal functionals (``NN-NRA-Nagai2020``) need the density on the whole grid at once: the methods
+of PySCF that see it ask for them first (`hooks`). RKS, UKS and ROKS of molecules have energies,
+gradients (with the response of the grid, by default), ``newton()`` and internal stability;
+everything else is refused with an error that says so.
 """
 
 from __future__ import annotations

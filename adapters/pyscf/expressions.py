@@ -15,6 +15,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from xcnet import registry, variables
 from xcnet.adapters.pyscf.layout import KINDS
 from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+from xcnet.spec import NearRegion
 
 Codes = dict[str, int | str]
 #: PySCF's decoded description: (exact exchange at short and long range, omega), (id, factor) ...
@@ -45,6 +46,11 @@ class Plan:
         """Names of the neural functionals, for messages."""
         return ", ".join(entry.name for _, entry in self.neural) or self.xc
 
+    @property
+    def is_nonlocal(self) -> bool:
+        """Whether a functional in it needs the density on the whole grid at once."""
+        return any(near_region(entry) is not None for _, entry in self.neural)
+
 
 def as_text(xc: object) -> str:
     """Description of a functional in any way that PySCF allows, as one upper-case string."""
@@ -66,7 +72,7 @@ def make_plan(text: str, previous: Any) -> Plan:
     UnknownFunctionalError
         With near matches, for a name that neither PySCF nor the registry knows.
     UnsupportedError
-        For a functional that cannot be evaluated point by point in PySCF.
+        For a functional that PySCF's Kohn-Sham calculations cannot hold.
     ExpressionError
         If PySCF's parser cannot read the expression.
     """
@@ -117,6 +123,23 @@ def parse(text: str, previous: Any) -> Parsed:
 def kind_of(entry: registry.Entry) -> str:
     """PySCF's ``xc_type`` of a functional."""
     return variables.base_family(entry.family).upper()
+
+
+def near_region(entry: registry.Entry) -> NearRegion | None:
+    """Nonlocal descriptor that a functional reads, if any."""
+    return entry.spec.descriptors.get("near_region") if entry.spec is not None else None
+
+
+def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
+    """Error for a method that nonlocal functionals do not have."""
+    return UnsupportedError(
+        f"{plan.names} is nonlocal: its values at a point depend on the density everywhere, which "
+        f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
+        "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
+        f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
+        functional=plan.names,
+        method=method,
+    )
 
 
 def _neural_names() -> re.Pattern[str]:
@@ -207,14 +230,9 @@ def _rest(hyb: Sequence[float], terms: Sequence[tuple[int, float]]) -> str:
 
 
 def _refuse_unsupported(entry: registry.Entry) -> None:
-    """Stop, before any SCF is spent, what the pointwise route cannot evaluate."""
+    """Stop, before any SCF is spent, what Kohn-Sham calculations in PySCF cannot hold."""
     spec = entry.spec
-    if spec is not None and spec.is_nonlocal:
-        reason = (
-            f"is nonlocal ({', '.join(spec.descriptors)}): it needs the whole grid at once, and "
-            "the PySCF adapter evaluates point by point"
-        )
-    elif spec is not None and "lapl" in spec.inputs:
+    if spec is not None and "lapl" in spec.inputs:
         reason = "needs the Laplacian of the density, which PySCF's Kohn-Sham matrices lack"
     elif entry.kind == "kinetic":
         reason = "is a functional of the kinetic energy, not of exchange and correlation"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -12,11 +12,10 @@ import numpy as np
 from pyscf.dft import xc_deriv
 
 import xcnet
-from xcnet import registry, variables
-from xcnet.adapters.pyscf import expressions, layout
+from xcnet import variables
+from xcnet.adapters.pyscf import expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
-from xcnet.functional import LibXCFunctional
 from xcnet.spec import ExactExchange
 
 
@@ -176,14 +175,28 @@ class Libxc:
         -------
         ndarray
             (derivatives, N) in the order of `layout.derivatives`.
+
+        Raises
+        ------
+        UnsupportedError
+            For a nonlocal functional: it has no values of a block of points.
         """
+        if plan.is_nonlocal:  # whoever asks block by block
+            raise expressions.unsupported(plan, "this method")
         _require_order(plan, deriv, self.previous)
-        rho = layout.density_rows(rho, plan.kind, spin)
-        rows = len(layout.derivatives(plan.kind, spin, deriv))
-        result = np.zeros((rows, rho.shape[-1]))
+        return self.add_local(plan, layout.density_rows(rho, plan.kind, spin), deriv, omega)
+
+    def add_local(
+        self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None
+    ) -> layout.Array:
+        """Flat array of all terms but the nonlocal ones, for density rows (spins, rows, N)."""
+        spin = len(rho) - 1
+        result = np.zeros((len(layout.derivatives(plan.kind, spin, deriv)), rho.shape[-1]))
         for weight, entry in plan.neural:
-            target = layout.embed(expressions.kind_of(entry), plan.kind, spin, deriv)
-            result[target] += weight * _neural_flat(entry, rho, deriv)
+            if expressions.near_region(entry) is None:
+                kind = expressions.kind_of(entry)
+                own = neural.flat(neural.values(entry, rho, deriv), kind, spin, deriv)
+                result[layout.embed(kind, plan.kind, spin, deriv)] += weight * own
         if plan.rest_kind != "HF":
             part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
             rest = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
@@ -236,22 +249,6 @@ class Libxc:
 def restore(previous: Any) -> Libxc:
     """Stand-in over a module, given or named, or over another stand-in (when unpickled)."""
     return Libxc(import_module(previous) if isinstance(previous, str) else previous)
-
-
-@lru_cache(maxsize=64)
-def _functional(name: str, spin: int) -> LibXCFunctional:
-    return LibXCFunctional(name, "polarized" if spin else "unpolarized")
-
-
-def _neural_flat(entry: registry.Entry, rho: layout.Array, deriv: int) -> layout.Array:
-    """Flat array of one neural functional, in the rows of its own type."""
-    spin, kind = len(rho) - 1, expressions.kind_of(entry)
-    wanted = {f"do_{name}": order <= deriv for order, name in enumerate(variables.ORDERS[:4])}
-    values = _functional(entry.name, spin).compute(layout.libxc_inputs(rho, kind), **wanted)
-    flat = np.empty((len(layout.derivatives(kind, spin, deriv)), rho.shape[-1]))
-    for label, rows in layout.label_rows(kind, spin, deriv).items():
-        flat[rows] = values[label].T
-    return flat
 
 
 def _highest_order(plan: Plan, previous: Any) -> int:

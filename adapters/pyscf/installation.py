@@ -11,12 +11,14 @@ import pyscf
 from pyscf.dft import libxc as pyscf_libxc
 from pyscf.dft import numint
 
+from xcnet.adapters.pyscf import hooks
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import ArgumentTypeError, UnsupportedError
 
 _lock = threading.RLock()
 _installed: Libxc | None = None
 _hook: Callable[[object], bool] | None = None
+_attached = False
 
 
 def install() -> None:
@@ -31,6 +33,7 @@ def install() -> None:
             _installed = Libxc(mixin.libxc)
             mixin.libxc = _installed
         _hook_module()
+        hooks.put()
 
 
 def uninstall() -> None:
@@ -45,6 +48,8 @@ def uninstall() -> None:
         if _hook is not None and pyscf_libxc.is_hybrid_xc is _hook:
             pyscf_libxc.is_hybrid_xc = _hook.__wrapped__  # type: ignore[attr-defined]
         _installed = _hook = None
+        if not _attached:
+            hooks.remove()
 
 
 def attach(mf: Any) -> Any:
@@ -70,8 +75,11 @@ def attach(mf: Any) -> Any:
     while isinstance(previous, Libxc):
         previous = previous.previous
     mf._numint.libxc = Libxc(previous)
+    global _attached
     with _lock:
+        _attached = True
         _hook_module()
+        hooks.put()
     return mf
 
 

@@ -1,0 +1,151 @@
+"""What PySCF cannot do with nonlocal functionals is refused, and installation is reversible."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
+pytest.importorskip("numba", reason="nonlocal descriptors need numba")
+
+from pyscf import dft, gto
+from pyscf.grad import rks as grad_rks
+
+from xcnet.adapters import pyscf as adapter
+from xcnet.adapters.pyscf import hooks, installation
+from xcnet.errors import MissingInputError, UnsupportedError
+
+# PySCF leaves its checkpoint file open in an object that an exception holds.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+NRA = "NN-NRA-Nagai2020"
+ORIGINALS = {(owner, name): vars(owner)[name] for owner, name, _ in hooks.TABLE}
+
+
+@pytest.fixture(autouse=True)
+def installed(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(installation, "_attached", False)
+    adapter.install()
+    yield
+    adapter.uninstall()
+    hooks.remove()
+
+
+def _molecule(spin: int = 0) -> Any:
+    atom = "H 0 0 0" if spin else "H 0 0 0; H 0 0 0.74"
+    return gto.M(atom=atom, spin=spin, basis="6-31g", verbose=0)
+
+
+def _object(method: str = "RKS", xc: str = NRA) -> Any:
+    mf = getattr(dft, method)(_molecule(int(method == "UKS")), xc=xc)
+    mf.grids.level = 1
+    return mf
+
+
+def _crystal() -> Any:
+    from pyscf.pbc import gto as pbc
+
+    cell = pbc.M(a=np.eye(3) * 4, atom="H 0 0 0; H 0 0 0.74", basis="sto-3g", verbose=0)
+    cell.mesh = [15] * 3
+    return cell
+
+
+def _crystals(method: str) -> Any:
+    from pyscf.pbc import dft as pbc
+
+    return getattr(pbc, method)(_crystal(), xc=NRA).run()
+
+
+def _without_response() -> Any:
+    gradients = _object().run().nuc_grad_method()
+    gradients.grid_response = False
+    return gradients.kernel()
+
+
+def _pointwise(method: str) -> Any:
+    libxc = _object()._numint.libxc
+    return getattr(libxc, method)(NRA, np.ones((5, 4)), 0, deriv=1)
+
+
+#: What is asked for, and a word of the way out.
+REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
+    "TDDFT": (lambda: _object().run().TDDFT(), "semilocal"),
+    "TDA": (lambda: _object().run().TDA(), "semilocal"),
+    "TDDFT, open shell": (lambda: _object("UKS").run().TDDFT(), "semilocal"),
+    "response": (lambda: _object().run().gen_response(singlet=True), "semilocal"),
+    "external stability": (lambda: _object().run().stability(external=True), "semilocal"),
+    "Hessian": (lambda: _object().run().Hessian(), "finite differences of gradients"),
+    "Hessian, open shell": (lambda: _object("UKS").run().Hessian(), "finite differences"),
+    "gradient": (_without_response, "grid_response = True"),
+    "GKS": (lambda: _object("GKS").run(), "semilocal"),
+    "GKS, noncollinear": (lambda: _object("GKS").set(collinear="ncol").run(), "semilocal"),
+    "DKS": (lambda: _object("DKS").run(), "semilocal"),
+    "PBC": (lambda: _crystals("RKS"), "semilocal"),
+    "PBC, k-points": (lambda: _crystals("KRKS"), "semilocal"),
+    "PBC, open shell": (lambda: _crystals("UKS"), "semilocal"),
+    "eval_xc1": (lambda: _pointwise("eval_xc1"), "semilocal"),
+    "eval_xc": (lambda: _pointwise("eval_xc"), "semilocal"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("request_", REFUSED)
+def test_refused(request_: str) -> None:
+    call, way_out = REFUSED[request_]
+    with pytest.raises(NotImplementedError, match="mgga_xc_nn_nra_nagai2020 is nonlocal") as caught:
+        call()
+    assert isinstance(caught.value, UnsupportedError)
+    assert way_out in str(caught.value)
+
+
+def test_local_functionals_keep_all_methods() -> None:
+    """The hooks hand on what is not nonlocal."""
+    mf = _object(xc="PBE").run()
+    assert not mf.nuc_grad_method().grid_response
+    assert np.isfinite(mf.nuc_grad_method().kernel()).all()
+    assert np.isfinite(mf.TDA().set(nstates=1).kernel()[0]).all()
+    assert _object("GKS", "PBE").run().e_tot == pytest.approx(mf.e_tot, abs=1e-7)
+
+
+def test_internal_stability() -> None:
+    assert _object().run().stability()[0].shape == (4, 4)
+
+
+def test_grid_without_atoms() -> None:
+    """Points that a user makes: the grid sum needs nothing else."""
+    mf = _object()
+    expected = mf.kernel()
+    again = _object()
+    again.grids.coords, again.grids.weights = mf.grids.coords.copy(), mf.grids.weights.copy()
+    again.grids.non0tab = mf.grids.non0tab
+    assert again.kernel() == pytest.approx(expected, abs=1e-9)
+    assert issubclass(MissingInputError, KeyError)  # what the continuum raises for such points
+
+
+def test_uninstall_leaves_nothing() -> None:
+    assert all(vars(owner)[name] is not kept for (owner, name), kept in ORIGINALS.items())
+    adapter.install()
+    adapter.uninstall()
+    assert all(vars(owner)[name] is kept for (owner, name), kept in ORIGINALS.items())
+    assert grad_rks.Gradients.grid_response is False
+    with pytest.raises(KeyError):
+        _object().run()
+
+
+def test_attached_object_stays_nonlocal() -> None:
+    """Also after uninstall, pickled, and when made into others."""
+    expected = _object().kernel()
+    mf = adapter.attach(_object())
+    adapter.uninstall()
+    assert mf.kernel() == pytest.approx(expected, abs=1e-9)
+    for other in (pickle.loads(pickle.dumps(mf)), mf.to_uks(), mf.copy().newton()):
+        assert other.kernel() == pytest.approx(expected, abs=1e-9)
+    assert mf.nuc_grad_method().grid_response
+    with pytest.raises(KeyError):
+        _object().run()
