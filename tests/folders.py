@@ -18,13 +18,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def copy_folder(parent: Path, name: str = "gga_x_copy", **changes: Any) -> Path:
-    """Copy of the template with its own name, id and aliases, and any fields changed.
+def copy_folder(
+    parent: Path, name: str = "gga_x_copy", template: str = TEMPLATE.name, **changes: Any
+) -> Path:
+    """Copy of a clone, the template, with its own name, id and aliases, and any fields changed.
 
     The graphs keep the template's metadata: the registry and the engine read the record only.
     """
     folder = parent / name
-    shutil.copytree(TEMPLATE, folder)
+    shutil.copytree(MODELS / template, folder)
     changes = {"name": name, "id": 199001, "aliases": [], **changes}
     write_record({**read_record(folder), **changes}, folder)
     return folder

@@ -19,6 +19,7 @@ from pyscf import dft, gto
 from pyscf.dft import libxc, numint
 
 from tests.densities import random_densities
+from tests.folders import copy_folder
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import layout
@@ -442,3 +443,18 @@ def test_derivative_that_is_missing_is_named() -> None:
 def test_redefinition_is_refused(water: Any) -> None:
     with pytest.raises(UnsupportedError, match=r"mf\.xc"):
         dft.RKS(water).define_xc_("PBE_clone")
+
+
+def test_a_functional_replaced_in_the_registry_is_evaluated_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same name in another folder: cached plans and functionals are those of the old one."""
+    energies = []
+    for i, clone in enumerate(("gga_x_pbe_clone", "gga_xc_pbe_clone")):
+        parent = tmp_path / str(i)
+        folder = copy_folder(parent, "gga_xc_mine", template=clone, kind="exchange-correlation")
+        monkeypatch.setenv("XCNET_MODEL_PATH", str(folder))
+        mf = adapter.attach(dft.RKS(gto.M(atom="He 0 0 0", basis="sto-3g", verbose=0)))
+        mf.xc = "gga_xc_mine"
+        energies.append(mf.kernel())
+    assert energies[0] - energies[1] > 0.01

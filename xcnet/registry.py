@@ -179,6 +179,11 @@ def refresh() -> None:
     _scan.cache_clear()
 
 
+def state() -> object:
+    """Token that is another object whenever other functionals are registered, for caches."""
+    return _table()
+
+
 @dataclass(frozen=True)
 class _Table:
     entries: Mapping[str | int, Entry]

@@ -12,7 +12,7 @@ import numpy as np
 from pyscf.dft import xc_deriv
 
 import xcnet
-from xcnet import variables
+from xcnet import registry, variables
 from xcnet.adapters.pyscf import expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
@@ -48,6 +48,7 @@ class Libxc:
         self.previous = previous
         self.retired = False
         self._plans: dict[str, Plan | None] = {}
+        self._registered: object = None
         self.__name__ = f"xcnet {xcnet.__version__} over {previous.__name__}"
 
     def __getattr__(self, name: str) -> Any:
@@ -65,6 +66,8 @@ class Libxc:
         if xc_code is None or self.retired:
             return None
         text = expressions.as_text(xc_code)
+        if self._registered is not registry.state():
+            self._registered, self._plans = registry.state(), {}
         if text not in self._plans:
             self._plans[text] = self._new_plan(xc_code, text)
         return self._plans[text]

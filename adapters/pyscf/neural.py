@@ -23,7 +23,7 @@ def values(
     if near_region is not None:
         inputs["near_region"] = near_region
     wanted = [order <= deriv for order in range(4)]
-    return _functional(entry.name, len(rho) - 1).compute(inputs, None, *wanted)
+    return _functional(entry, len(rho) - 1).compute(inputs, None, *wanted)
 
 
 def flat(outputs: dict[str, Array], kind: str, spin: int, deriv: int) -> Array:
@@ -35,5 +35,5 @@ def flat(outputs: dict[str, Array], kind: str, spin: int, deriv: int) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _functional(name: str, spin: int) -> LibXCFunctional:
-    return LibXCFunctional(name, "polarized" if spin else "unpolarized")
+def _functional(entry: registry.Entry, spin: int) -> LibXCFunctional:
+    return LibXCFunctional(entry.name, "polarized" if spin else "unpolarized")
