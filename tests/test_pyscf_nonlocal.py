@@ -7,6 +7,7 @@ import math
 import pickle
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pyscf.dft import numint
 from tests.folders import read_record
 from xcnet import cli, registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.errors import MissingInputError
 from xcnet.spec import write_record
 
 Array = npt.NDArray[np.float64]
@@ -266,6 +268,28 @@ def test_pruning_by_density_keeps_the_shells(xc: str) -> None:
     plain.small_rho_cutoff = 1e-5
     plain.kernel()
     assert len(plain.grids.weights) < len(pruned.grids.weights)
+
+
+def test_atoms_of_the_points_are_found() -> None:
+    """As with PySCF 2.8, which does not keep them."""
+    mf = _object("RKS", _molecule("H 0 0 0; F 0 0 0.92"), CONTINUUM)
+    density = mf.get_init_guess()
+    expected = mf.energy_tot(density)
+    mf.grids.build(with_non0tab=True)
+    mf.grids.atm_idx = mf.grids.quadrature_weights = None
+    assert mf.energy_tot(density) == pytest.approx(expected, abs=1e-12)
+
+
+def test_points_that_are_not_shells() -> None:
+    """The grid sum takes any points, the continuum says what it lacks."""
+    mol = _molecule("H 0 0 0; F 0 0 0.92")
+    for xc, error in ((NRA, None), (CONTINUUM, MissingInputError)):
+        mf = _object("RKS", mol, xc)
+        mf.grids.build()
+        mf.grids.coords = mf.grids.coords + 1e-3
+        mf.grids.atm_idx = None
+        with nullcontext() if error is None else pytest.raises(error, match="which atom"):
+            assert mf.energy_tot(mf.get_init_guess()) < -90.0
 
 
 def test_pickled_objects_go_on() -> None:
