@@ -122,7 +122,8 @@ def matrices(
     kinetic = np.zeros_like(result)
     scaled = None
     for part, ao, mask in _blocks(ni, mol, grids, nao, kind, max_memory):
-        for i, rows in enumerate(weighted[:, :, part]):
+        # PySCF's sparse loops take a pointer.
+        for i, rows in enumerate(np.ascontiguousarray(weighted[:, :, part])):
             rest = (nbins, mask, pairs, ao_loc)
             if kind == "LDA":
                 numint._dot_ao_ao_sparse(ao, ao, rows[0], *rest, 1, result[i])
