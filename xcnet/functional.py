@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet import density, engine, expression, variables
-from xcnet import grid as grids
 from xcnet.density import Array
 from xcnet.errors import (
     ArgumentTypeError,
@@ -22,7 +21,7 @@ from xcnet.errors import (
     SpinError,
 )
 from xcnet.facts import SPINS, Facts
-from xcnet.grid import Grid
+from xcnet.grid import Grid, add_terms
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
@@ -129,7 +128,7 @@ class LibXCFunctional(Facts):
         lapl: npt.ArrayLike | None = None,
         coords: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
-        grid: Grid | None = None,
+        grid: Any = None,
     ) -> dict[str, Array]:
         """Evaluate the functional.
 
@@ -189,7 +188,8 @@ class LibXCFunctional(Facts):
             if whole is None:
                 engine.for_each_chunk(points, engine.CHUNK, lambda p: self._add(inputs, views, p))
             else:
-                self._add_whole_grid(whole, inputs, views, flags)
+                self._check_whole_grid(whole, points, flags)
+                add_terms(whole, self._terms, inputs, views)
         return result
 
     def _add(self, inputs: Mapping[str, Array], views: Mapping[str, Array], part: slice) -> None:
@@ -198,35 +198,6 @@ class LibXCFunctional(Facts):
         for weight, term in self._terms:
             for label, value in term.evaluate(chunk, views.keys()).items():
                 views[label][part] += value if weight == 1.0 else weight * value
-
-    def _add_whole_grid(
-        self,
-        grid: Grid,
-        inputs: Mapping[str, Array],
-        views: Mapping[str, Array],
-        flags: Sequence[bool],
-    ) -> None:
-        """Add all terms of a nonlocal functional; vrho becomes the effective potential."""
-        self._check_whole_grid(grid, len(inputs["rho"]), flags)
-        wanted = [t.near_region for _, t in self._terms if t.near_region is not None]
-        near = grids.descriptors(grid, wanted, inputs)
-        slopes = {each: np.zeros_like(near[each]) for each in near} if "vrho" in views else {}
-
-        def work(part: slice) -> None:
-            chunk = {name: array[part] for name, array in inputs.items()}
-            for weight, term in self._terms:
-                outputs = dict(views)
-                if term.near_region is not None:
-                    chunk["near_region"] = near[term.near_region][part]
-                    if slopes:
-                        outputs["vnear_region"] = slopes[term.near_region]
-                for label, value in term.evaluate(chunk, outputs.keys()).items():
-                    outputs[label][part] += weight * value
-                chunk.pop("near_region", None)
-
-        engine.for_each_chunk(len(inputs["rho"]), engine.CHUNK, work)
-        for each, slope in slopes.items():
-            views["vrho"][...] += grid.potential(each, near[each], slope)[:, None]
 
     def _check_orders(self, flags: Sequence[bool]) -> None:
         for order, wanted in zip(variables.ORDERS, flags, strict=True):
@@ -240,7 +211,7 @@ class LibXCFunctional(Facts):
                 )
 
     def _whole_grid(
-        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Grid | None
+        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Any
     ) -> Grid | None:
         """The grid that the descriptors are computed on; None if there are none to compute."""
         missing = [
@@ -250,8 +221,14 @@ class LibXCFunctional(Facts):
         ]
         if not missing:
             return None
-        if grid is not None:
+        if isinstance(grid, Grid):
             return grid
+        if grid is not None:
+            raise ArgumentTypeError(
+                f"{self._xc_func_name}: grid must be an xcnet.grid.Grid, not {type(grid).__name__}",
+                functional=self._xc_func_name,
+                argument="grid",
+            )
         if coords is None or weights is None:
             raise MissingInputError(
                 f"{self._xc_func_name} is nonlocal: its descriptor {missing[0]!r} at a point is "

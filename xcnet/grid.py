@@ -10,15 +10,17 @@ with R = S (w n) from `xcnet.near_region`: nothing is divided by a weight, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from xcnet import engine
 from xcnet.errors import InputError
 from xcnet.near_region import Array, Operator, operator
 from xcnet.near_region.points import read_points, read_values
 from xcnet.spec import NearRegion
+from xcnet.terms import TermFunctional
 
 
 class Grid:
@@ -96,9 +98,41 @@ class Grid:
             )
 
 
-def descriptors(
-    grid: Grid, wanted: Iterable[NearRegion], inputs: Mapping[str, Array]
-) -> dict[NearRegion, Array]:
-    """R (N, 1) of each descriptor for validated inputs (``rho`` (N, 1 or 2))."""
+def add_terms(
+    grid: Grid,
+    terms: Sequence[tuple[float, TermFunctional]],
+    inputs: Mapping[str, Array],
+    views: Mapping[str, Array],
+) -> None:
+    """Add weighted functionals on the whole grid to outputs; vrho becomes the effective potential.
+
+    Parameters
+    ----------
+    grid : Grid
+        All N points.
+    terms : sequence of (weight, functional)
+        Local and nonlocal ones.
+    inputs : mapping
+        Validated density variables (N, k), without descriptors.
+    views : mapping
+        Outputs (N, width) by label, of orders exc and vxc.
+    """
     density = inputs["rho"].sum(axis=1)
-    return {each: grid.near_region(each, density) for each in dict.fromkeys(wanted)}
+    wanted = dict.fromkeys(t.near_region for _, t in terms if t.near_region is not None)
+    near = {each: grid.near_region(each, density) for each in wanted}
+    slopes = {each: np.zeros_like(near[each]) for each in near} if "vrho" in views else {}
+
+    def work(part: slice) -> None:
+        chunk = {name: array[part] for name, array in inputs.items()}
+        for weight, term in terms:
+            own, outputs = dict(chunk), dict(views)
+            if term.near_region is not None:
+                own["near_region"] = near[term.near_region][part]
+                if slopes:
+                    outputs["vnear_region"] = slopes[term.near_region]
+            for label, value in term.evaluate(own, outputs.keys()).items():
+                outputs[label][part] += weight * value
+
+    engine.for_each_chunk(len(density), engine.CHUNK, work)
+    for each, slope in slopes.items():
+        views["vrho"][...] += grid.potential(each, near[each], slope)[:, None]

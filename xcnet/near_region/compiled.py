@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from importlib import import_module
 from types import ModuleType
 
 from xcnet.errors import MissingPackageError
 
 
-def grid_sum_loops() -> ModuleType:
-    """Compiled loops of the grid sum."""
-    _require_numba()
-    from xcnet.near_region import grid_sum_loops
-
-    return grid_sum_loops
-
-
-def multipole_loops() -> ModuleType:
-    """Compiled loops of the continuum."""
-    _require_numba()
-    from xcnet.near_region import multipole_loops
-
-    return multipole_loops
-
-
-def _require_numba() -> None:
+def loops(name: str) -> ModuleType:
+    """One of this package's modules of compiled loops."""
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError as error:
         raise MissingPackageError(
             "nonlocal functionals need the package numba: pip install 'xcnet[pyscf]', "
             "or pip install numba",
             package="numba",
         ) from error
+    module = f"xcnet.near_region.{name}"
+    try:
+        return import_module(module)
+    except RuntimeError:
+        # Numba finds no folder to keep compiled code in: neither the package's nor the user's.
+        numba.config.CACHE_DIR = tempfile.mkdtemp(prefix="xcnet-numba-")
+        return import_module(module)

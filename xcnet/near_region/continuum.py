@@ -20,9 +20,17 @@ from xcnet.near_region.points import Array, Points
 from xcnet.near_region.shells import find_shells
 
 #: Highest angular momentum: the default, and the one for reference values.
-ORDER, HIGH_ORDER = 10, 16
-#: Bohr from an atom beyond which its part of R is left out at other atoms' points.
-REACH = 10.0
+ORDER, HIGH_ORDER = 12, 20
+#: Harmonics of a shell are damped from the first to the second of these, relative to the degree L
+#: that its points integrate exactly. A density with harmonics up to l is exact up to L - l; those
+#: of real densities fall off, so that some beyond L/2 pay (measured).
+DAMPED = (0.45, 0.7)
+#: At other atoms' points the part of an atom is left out beyond a reach, and beyond ``FAR`` it is
+#: taken up to two thirds of the order: that keeps the cost linear. The reach grows with the
+#: largest radius of an atom's middle shell, since grids put shells where the density is: 0.8 bohr
+#: for H, 1.1 for C, 1.9 for Li. What is left out is below the error of the high order (measured).
+REACH, FAR = 7.0, 6.0  # middle radii; bohr
+WIDTHS = 10.0  # on top, in widths sigma
 CHUNK = 2048
 
 
@@ -45,7 +53,7 @@ class Continuum:
     """
 
     def __init__(self, points: Points, sigma: float, order: int = ORDER) -> None:
-        self._loops = compiled.multipole_loops()
+        self._loops = compiled.loops("multipole_loops")
         self._shells = shells = find_shells(points)
         self._coords = np.ascontiguousarray(points.coords[shells.order])
         self._vectors = self._coords - shells.centres[shells.parent]
@@ -55,8 +63,10 @@ class Continuum:
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
         degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
-        #: A shell with few points cannot tell high harmonics from low ones.
-        self._resolved = (degree <= shells.highest[:, None]).astype(float)
+        begin, end = DAMPED
+        # A shell with few points cannot tell high harmonics from low ones.
+        relative = degree / shells.degree[:, None]
+        self._resolved = np.clip((end - relative) / (end - begin), 0.0, 1.0)
         self._tables = [
             radial.tables(
                 shells.radii[part].tobytes(), shells.volumes[part].tobytes(), sigma, order
@@ -64,6 +74,9 @@ class Continuum:
             for part in self._parts()
         ]
         self._points = len(points.weights)
+        middle = [float(np.median(shells.radii[p])) for p in self._parts() if p.stop > p.start]
+        self._reach = REACH * max(middle, default=0.0) + WIDTHS * sigma
+        self._far = np.array([FAR + WIDTHS * sigma, 2 * order // 3])
 
     def apply(self, charges: Array) -> Array:
         """R (N,) of the charges w n (N,), in electrons."""
@@ -89,7 +102,8 @@ class Continuum:
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                REACH,
+                self._reach,
+                self._far,
                 table,
                 self._coefficients,
                 points.start,
@@ -117,7 +131,8 @@ class Continuum:
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                REACH,
+                self._reach,
+                self._far,
                 values,
                 self._coefficients,
                 atom.start,

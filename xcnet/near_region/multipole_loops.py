@@ -34,28 +34,19 @@ def recursion(order: int) -> Array:
 
 
 @numba.njit(nogil=True, fastmath=FAST)
-def _harmonics(x: float, y: float, z: float, ab: Array, work: Array, result: Array) -> None:
-    """Harmonics ((order + 1)^2,) of a unit vector; work (5, order + 1)."""
-    order = ab.shape[1] - 1
-    cosine, sine = work[3], work[4]
-    cosine[0], sine[0] = 1.0, 0.0
-    for m in range(1, order + 1):
-        cosine[m] = x * cosine[m - 1] - y * sine[m - 1]
-        sine[m] = x * sine[m - 1] + y * cosine[m - 1]
-    for degree in range(order + 1):
-        now = work[degree % 3]
-        one = work[(degree + 2) % 3]
-        two = work[(degree + 1) % 3]
-        a, b = ab[0, degree], ab[1, degree]
-        for m in range(degree):
-            now[m] = a[m] * (z * one[m] - b[m] * two[m])
-        now[degree] = a[degree]
-        one[degree] = 0.0  # read by the next degree as Q_(l-2), which has no such m
-        base = degree * degree
-        for m in range(degree + 1):
-            result[base + m] = now[m] * cosine[m]
-        for m in range(1, degree + 1):
-            result[base + degree + m] = now[m] * sine[m]
+def _harmonics(x: float, y: float, z: float, ab: Array, order: int, result: Array) -> None:
+    """Harmonics of a unit vector up to l = order."""
+    cosine, sine = 1.0, 0.0  # of m phi, times sin(theta)^m
+    for m in range(order + 1):
+        last, q = 0.0, ab[0, m, m]
+        for degree in range(m, order + 1):
+            if degree > m:
+                last, q = q, ab[0, degree, m] * (z * q - ab[1, degree, m] * last)
+            base = degree * degree + m
+            result[base] = q * cosine
+            if m > 0:
+                result[base + degree] = q * sine
+        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
 
 
 @numba.njit(nogil=True, fastmath=FAST)
@@ -74,10 +65,9 @@ def analyse(
 ) -> None:
     """Add values (P,) times harmonics of points first..end to their shells' row of (K, lm)."""
     order = ab.shape[1] - 1
-    work = np.zeros((5, order + 1))
     y = np.empty((order + 1) ** 2)
     for i in range(first, end):
-        _direction(vectors, i, ab, work, y)
+        _direction(vectors, i, ab, y)
         row = result[shell[i]]
         value = values[i]
         for j in range(len(y)):
@@ -90,10 +80,9 @@ def synthesise(
 ) -> None:
     """Transpose of `analyse`: result (P,) of the table (K, lm)."""
     order = ab.shape[1] - 1
-    work = np.zeros((5, order + 1))
     y = np.empty((order + 1) ** 2)
     for i in range(first, end):
-        _direction(vectors, i, ab, work, y)
+        _direction(vectors, i, ab, y)
         row = table[shell[i]]
         total = 0.0
         for j in range(len(y)):
@@ -102,13 +91,13 @@ def synthesise(
 
 
 @numba.njit(nogil=True, fastmath=FAST)
-def _direction(vectors: Array, i: int, ab: Array, work: Array, y: Array) -> None:
+def _direction(vectors: Array, i: int, ab: Array, y: Array) -> None:
     x0, x1, x2 = vectors[i, 0], vectors[i, 1], vectors[i, 2]
     r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
     if r > 0.0:
-        _harmonics(x0 / r, x1 / r, x2 / r, ab, work, y)
+        _harmonics(x0 / r, x1 / r, x2 / r, ab, ab.shape[1] - 1, y)
     else:
-        _harmonics(0.0, 0.0, 1.0, ab, work, y)
+        _harmonics(0.0, 0.0, 1.0, ab, ab.shape[1] - 1, y)
 
 
 @numba.njit(nogil=True, fastmath=FAST, cache=True)
@@ -122,6 +111,7 @@ def gather(
     shell_start: Array,
     radii: Array,
     reach: float,
+    far: Array,
     table: Array,
     ab: Array,
     first: int,
@@ -130,10 +120,10 @@ def gather(
 ) -> None:
     """Add to points first..end the fields of all other atoms within reach.
 
-    table (K, 2, lm): values and slopes on each shell; result (P,).
+    far (2,): a distance and the highest l beyond it; table (K, 2, lm): values and slopes on each
+    shell; result (P,).
     """
     order = ab.shape[1] - 1
-    work = np.zeros((5, order + 1))
     y = np.empty((order + 1) ** 2)
     for i in range(first, end):
         own = parent[i]
@@ -152,13 +142,14 @@ def gather(
             if r >= min(reach, radii[stop - 1]):
                 continue
             scale = 1.0 / max(r, 1e-300)
-            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, work, y)
+            used = order if r < far[0] else min(order, int(far[1]))
+            size = (used + 1) ** 2
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
-            low, high = table[begin + k], table[begin + k + 1]
-            for j in range(len(y)):
-                total += y[j] * (
-                    v0 * low[0, j] + v1 * high[0, j] + d0 * low[1, j] + d1 * high[1, j]
-                )
+            value0, slope0 = table[begin + k, 0], table[begin + k, 1]
+            value1, slope1 = table[begin + k + 1, 0], table[begin + k + 1, 1]
+            for j in range(size):
+                total += y[j] * (v0 * value0[j] + v1 * value1[j] + d0 * slope0[j] + d1 * slope1[j])
         result[i] += total
 
 
@@ -173,6 +164,7 @@ def scatter(
     shell_start: Array,
     radii: Array,
     reach: float,
+    far: Array,
     values: Array,
     ab: Array,
     atom: int,
@@ -180,7 +172,6 @@ def scatter(
 ) -> None:
     """Transpose of `gather` for the table of one atom."""
     order = ab.shape[1] - 1
-    work = np.zeros((5, order + 1))
     y = np.empty((order + 1) ** 2)
     begin, stop = shell_start[atom], shell_start[atom + 1]
     if stop - begin < 2:
@@ -201,15 +192,17 @@ def scatter(
             if r >= limit:
                 continue
             scale = 1.0 / max(r, 1e-300)
-            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, work, y)
+            used = order if r < far[0] else min(order, int(far[1]))
+            size = (used + 1) ** 2
+            _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
-            low, high = table[begin + k], table[begin + k + 1]
-            v0 *= values[i]
-            v1 *= values[i]
-            d0 *= values[i]
-            d1 *= values[i]
-            for j in range(len(y)):
-                low[0, j] += v0 * y[j]
-                high[0, j] += v1 * y[j]
-                low[1, j] += d0 * y[j]
-                high[1, j] += d1 * y[j]
+            _add_scaled(table[begin + k, 0], v0 * values[i], y[:size])
+            _add_scaled(table[begin + k, 1], d0 * values[i], y[:size])
+            _add_scaled(table[begin + k + 1, 0], v1 * values[i], y[:size])
+            _add_scaled(table[begin + k + 1, 1], d1 * values[i], y[:size])
+
+
+@numba.njit(nogil=True, fastmath=FAST)
+def _add_scaled(row: Array, factor: float, y: Array) -> None:
+    for j in range(len(y)):
+        row[j] += factor * y[j]

@@ -38,17 +38,18 @@ def tables(radii: bytes, volumes: bytes, sigma: float, order: int) -> Array:
     nodes, weights = np.frombuffer(radii), np.frombuffer(volumes)
     mesh, mesh_weights, interpolation = _mesh(nodes, sigma)
     interpolation = interpolation * (4.0 * math.pi / weights)
-    result = np.empty((order + 1, 2 * len(nodes), len(nodes)))
+    both = np.empty((2, len(nodes), order + 1, len(mesh)))
     for k, r in enumerate(nodes):
-        values, slopes = kernel(float(r), mesh, sigma, order)
-        result[:, k] = (values * mesh_weights) @ interpolation
-        result[:, len(nodes) + k] = (slopes * mesh_weights) @ interpolation
+        both[:, k] = kernel(float(r), mesh, sigma, order)
+    result = (both * mesh_weights).reshape(-1, len(mesh)) @ interpolation
+    result = result.reshape(2 * len(nodes), order + 1, len(nodes))
+    result = np.ascontiguousarray(result.transpose(1, 0, 2))
     result.flags.writeable = False
     return result
 
 
-def kernel(r: float, mesh: Array, sigma: float, order: int) -> tuple[Array, Array]:
-    """g_l(r, r') and its derivative by r for r' on a mesh (F,): two arrays (order + 1, F)."""
+def kernel(r: float, mesh: Array, sigma: float, order: int) -> Array:
+    """g_l(r, r') and its derivative by r for r' on a mesh (F,): (2, order + 1, F)."""
     shortest = np.abs(r - mesh)
     length = np.minimum(2.0 * np.minimum(r, mesh), DISTANCE_LENGTH * sigma)
     x, w = _gauss(DISTANCE_POINTS)
@@ -56,14 +57,14 @@ def kernel(r: float, mesh: Array, sigma: float, order: int) -> tuple[Array, Arra
     mu = (r**2 + mesh[:, None] ** 2 - d**2) / (2.0 * r * mesh[:, None])
     factor = np.exp(-d / sigma) * w * (2.0 * math.pi * length / (r * mesh))[:, None]
     value_factor, slope_factor = factor * d, -factor * (r - mesh[:, None] * mu) / sigma
-    values, slopes = np.empty((2, order + 1, len(mesh)))
+    result = np.empty((2, order + 1, len(mesh)))
     legendre, previous = np.ones_like(mu), np.zeros_like(mu)
     for degree in range(order + 1):
-        values[degree] = np.einsum("fs,fs->f", value_factor, legendre)
-        slopes[degree] = np.einsum("fs,fs->f", slope_factor, legendre)
+        result[0, degree] = np.einsum("fs,fs->f", value_factor, legendre)
+        result[1, degree] = np.einsum("fs,fs->f", slope_factor, legendre)
         following = ((2 * degree + 1) * mu * legendre - degree * previous) / (degree + 1)
         legendre, previous = following, legendre
-    return values, slopes
+    return result
 
 
 def _mesh(nodes: Array, sigma: float) -> tuple[Array, Array, Array]:

@@ -20,13 +20,10 @@ DEGREES = {
     **{1454: 65, 1730: 71, 2030: 77, 2354: 83, 2702: 89, 3074: 95, 3470: 101, 3890: 107},
     **{4334: 113, 4802: 119, 5294: 125, 5810: 131},
 }
-#: Highest harmonic taken from a shell, relative to its degree. Half of it would be exact for a
-#: density of like l; the density's own harmonics fall off, so that a few more pay (measured).
-RESOLVED = 0.6
 #: Two points are on one shell if their radii differ less, relative and in bohr.
 SAME_RADIUS = (1e-6, 1e-10)
-#: Digits of the radii that are kept, so that equal atoms share one table.
-DIGITS = 10
+#: Radii are rounded to this (bohr) and volumes to these digits: equal atoms share one table.
+ROUNDED_RADIUS, DIGITS = 1e-9, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +46,8 @@ class Shells:
         First shell of each atom.
     radii, volumes : (K,) float64
         Radius (bohr) and 4 pi r^2 dr (bohr^3) of each shell.
-    highest : (K,) int
-        Highest l that the shell's points can tell from others.
+    degree : (K,) int
+        Highest degree that the shell's points integrate exactly.
     """
 
     centres: Array
@@ -61,7 +58,7 @@ class Shells:
     shell_start: Indices
     radii: Array
     volumes: Array
-    highest: Indices
+    degree: Indices
 
 
 def find_shells(points: Points) -> Shells:
@@ -101,9 +98,9 @@ def find_shells(points: Points) -> Shells:
         np.searchsorted(parent, centre_range),
         shell,
         np.searchsorted(parent[first], centre_range),
-        _rounded(radius[first]),
+        np.maximum(np.round(radius[first] / ROUNDED_RADIUS), 1.0) * ROUNDED_RADIUS,
         _rounded(np.add.reduceat(atoms.volumes[order], first) if len(first) else np.zeros(0)),
-        np.array([int(RESOLVED * DEGREES[int(count)]) for count in counts], dtype=np.int64),
+        np.array([DEGREES[int(count)] for count in counts], dtype=np.int64),
     )
 
 
