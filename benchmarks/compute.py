@@ -1,7 +1,7 @@
-"""Cost of `compute` (exc and vxc, polarized): neural functionals, libxc's M06-L, torch.
+"""Cost of `compute` (exc and vxc, both spins): neural functionals, libxc's M06-L, torch.
 
-All cases run in one process, one thread, taking turns, so that their ratios hold whatever else
-the machine does. ``python benchmarks/compute.py`` writes ``benchmarks/results/compute.md``.
+All cases of a spin run in one process, one thread, taking turns, so that their ratios hold whatever
+else the machine does. ``python benchmarks/compute.py`` writes ``benchmarks/results/compute.md``.
 The published weights come from --weights, XCNET_NAGAI2020, ../shared/nagai2020 or the network.
 """
 
@@ -34,23 +34,30 @@ Case = Callable[[Mapping[str, Array]], object]
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "compute.md"
 PUBLISHED = next(p for p in nagai2020.PUBLISHED if p.alias == "NN-metaGGA-Nagai2020")
-NAMES = ("libxc M06-L", "xcnet M06-L", "xcnet NN-r2SCAN", "xcnet NN-metaGGA", "torch NN-metaGGA")
+NAMES: dict[str, str] = {
+    "xcnet M06-L": "M06-L",
+    "xcnet NN-r2SCAN": "NN-r2SCAN",
+    "xcnet NN-metaGGA": PUBLISHED.alias,
+}
+SPINS = ("polarized", "unpolarized")
 
 
-def densities(points: int, seed: int = 0) -> dict[str, Array]:
-    """Polarized inputs as molecules have them, from the tail (1e-6) to a nucleus (100 bohr^-3)."""
+def densities(points: int, spin: str, seed: int = 0) -> dict[str, Array]:
+    """Inputs as molecules have them, from the tail (1e-6) to a nucleus (100 bohr^-3)."""
     rng = np.random.default_rng(seed)
     rho = 10.0 ** rng.uniform(-6, 2, (points, 1)) * rng.uniform(0.3, 0.7, (points, 2))
     gradient = rng.normal(size=(points, 2, 3)) * rho[..., None] ** (4 / 3)
     pairs = ((0, 0), (0, 1), (1, 1))
     sigma = np.stack([(gradient[:, i] * gradient[:, j]).sum(axis=1) for i, j in pairs], axis=1)
     tau = sigma[:, ::2] / (8 * rho) + rng.uniform(0.5, 3, (points, 2)) * rho ** (5 / 3)
+    if spin == "unpolarized":  # a closed shell of two first channels
+        return {"rho": 2 * rho[:, :1], "sigma": 4 * sigma[:, :1], "tau": 2 * tau[:, :1]}
     return {"rho": rho, "sigma": sigma, "tau": tau}
 
 
-def compute_case(name: str) -> Case:
+def compute_case(name: str, spin: str) -> Case:
     """Public `compute` of a functional."""
-    functional = xcnet.functional(name, "polarized")
+    functional = xcnet.functional(name, spin)
     return lambda inputs: functional.compute(inputs)
 
 
@@ -83,25 +90,29 @@ def torch_case(module: torch.nn.Module) -> Case:
     return evaluate
 
 
-def cases(weights: Path | None, folder: Path) -> dict[str, Case]:
-    """All cases by name; the published functional is exported to ``folder``."""
+def cases(weights: Path | None, folder: Path) -> dict[str, dict[str, Case]]:
+    """All cases by spin and name; the published functional is exported to ``folder``.
+
+    libxc alone and torch are there for comparison, with separate spins only.
+    """
     module = nagai2020.load(nagai2020.original(PUBLISHED, weights))
     export(module, nagai2020.record(PUBLISHED), folder / PUBLISHED.name, card="# Benchmark copy\n")
     os.environ["XCNET_MODEL_PATH"] = str(folder)
-    values = (
-        libxc_case(),
-        compute_case("M06-L"),
-        compute_case("NN-r2SCAN"),
-        compute_case(PUBLISHED.alias),
-        torch_case(module),
-    )
-    return dict(zip(NAMES, values, strict=True))
+    served = {
+        spin: {label: compute_case(name, spin) for label, name in NAMES.items()} for spin in SPINS
+    }
+    served["polarized"] = {
+        "libxc M06-L": libxc_case(),
+        **served["polarized"],
+        "torch NN-metaGGA": torch_case(module),
+    }
+    return served
 
 
 def measure(
     chosen: Mapping[str, Case], inputs: Mapping[str, Array], rounds: int
-) -> dict[str, float]:
-    """Best time of each case in seconds; the cases take turns."""
+) -> dict[str, Array]:
+    """Times of each case in seconds, (rounds,); the cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, case in chosen.items():
@@ -109,21 +120,21 @@ def measure(
             case(inputs)
             times[name].append(time.perf_counter() - start)
     # The first round starts sessions and fills caches.
-    return {name: min(values[1:]) for name, values in times.items()}
+    return {name: np.array(values[1:]) for name, values in times.items()}
 
 
-def table(many: Mapping[str, float], one: Mapping[str, float], points: int) -> str:
-    """Markdown table of both measurements."""
+def table(spin: str, many: Mapping[str, Array], one: Mapping[str, Array], points: int) -> str:
+    """Markdown table of both measurements; ratios are of times taken in the same round."""
     reference = many["xcnet M06-L"]
     lines = [
-        f"| exc + vxc, polarized | µs per point, N = {points:,} | relative to xcnet M06-L "
+        f"| exc + vxc, {spin} | µs per point, N = {points:,} | relative to xcnet M06-L "
         "| µs per call, N = 1 |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for name, seconds in many.items():
+    for name, times in many.items():
         lines.append(
-            f"| {name} | {seconds / points * 1e6:.2f} | {seconds / reference:.2f} "
-            f"| {one[name] * 1e6:.0f} |"
+            f"| {name} | {np.median(times) / points * 1e6:.2f} "
+            f"| {np.median(times / reference):.2f} | {np.median(one[name]) * 1e6:.0f} |"
         )
     return "\n".join(lines)
 
@@ -153,20 +164,23 @@ def main() -> int:
     """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--points", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--weights", type=Path, default=default_weights())
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     xcnet.set_num_threads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        chosen = cases(arguments.weights, Path(folder))
-        one = measure(chosen, densities(1), 500)
-        many = measure(chosen, densities(arguments.points), arguments.rounds)
+        tables = []
+        for spin, chosen in cases(arguments.weights, Path(folder)).items():
+            one = measure(chosen, densities(1, spin), 500)
+            many = measure(chosen, densities(arguments.points, spin), arguments.rounds)
+            tables.append(table(spin, many, one, arguments.points))
     text = (
-        f"# Cost of compute\n\n{table(many, one, arguments.points)}\n\n"
+        "# Cost of compute\n\n" + "\n\n".join(tables) + "\n\n"
         "torch is the same network evaluated and differentiated by autograd in float64; "
-        f"best of {arguments.rounds} rounds (500 for one point) in which the cases take turns."
+        f"medians of {arguments.rounds} rounds (500 for one point) in which the cases take turns, "
+        "the ratios taken within each round."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
 Small first-row molecules of G2 (geometries of ``ase.data.g2``), none of them but H2O, NH3 and NO
 seen in training, and some of the second row, whose atoms were not trained on at all. Both
 functionals take the adapter's ladder of solvers with the same settings, and each line says which
-rung was needed. Writes ``benchmarks/results/nn_r2scan_atomization.jsonl``: a line of settings and
-summaries, then one per system.
+rung was needed. Writes ``benchmarks/results/nn_r2scan_atomization.jsonl``: a line of settings
+(the SHA-256 of the network's weights among them) and summaries, then one per system.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ase.data import chemical_symbols
 from ase.data.g2 import data as g2
 from pyscf import dft, gto
 
-from xcnet import libxc
+from xcnet import libxc, registry
 from xcnet.adapters import pyscf as adapter
 
 RESULT = Path(__file__).resolve().parent / "results" / "nn_r2scan_atomization.jsonl"
@@ -123,7 +123,10 @@ def main() -> None:
         rows.append(row)
         parts = [f"{xc} {row[xc]['energy']:.6f} ({row[xc]['cycles']})" for xc in FUNCTIONALS]
         print(row["system"], *parts, row.get("difference_kcal", ""), flush=True)
+    spec = registry.find("NN-r2SCAN").spec
+    assert spec is not None
     settings = {
+        "weights_sha256": spec.training["weights_sha256"],
         "basis": arguments.basis,
         "grid_level": arguments.grid,
         "density_fitting": True,

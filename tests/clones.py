@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,12 @@ class Clone:
         return kinds[self.name.split("_")[1]]
 
 
-def _pbe(rho: Tensor, sigma: Tensor) -> Tensor:
-    return baselines.pbe_x(rho, sigma) + baselines.pbe_c(rho, sigma)
+def _pbe(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
+    return baselines.pbe_x(rho, sigma, empty) + baselines.pbe_c(rho, sigma)
 
 
-def _tpss(rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-    return baselines.tpss_x(rho, sigma, tau) + baselines.tpss_c(rho, sigma, tau)
+def _tpss(rho: Tensor, sigma: Tensor, tau: Tensor, empty: float) -> Tensor:
+    return baselines.tpss_x(rho, sigma, tau, empty) + baselines.tpss_c(rho, sigma, tau)
 
 
 CLONES = (
@@ -159,7 +160,10 @@ def record(clone: Clone) -> dict[str, Any]:
 
 def make(clone: Clone, parent: Path) -> Path:
     """Export one clone to ``parent / name``, which must not exist."""
-    export(Module(clone.energy), record(clone), parent / clone.name)
+    energy = clone.energy
+    if clone.kind != "correlation":
+        energy = partial(energy, empty=clone.density_threshold)
+    export(Module(energy), record(clone), parent / clone.name)
     return parent / clone.name
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import xcnet
+from tests.folders import copy_folder
 from xcnet import cli
 
 
@@ -126,6 +127,15 @@ def test_altered_folder(nagai2020_models: Path, tmp_path: Path) -> None:
     listed = call("list", **path)
     assert listed.returncode == 0
     assert "left out" in listed.stderr
+
+
+def test_info_checks_the_files(tmp_path: Path) -> None:
+    folder = copy_folder(tmp_path)
+    path = {"XCNET_MODEL_PATH": str(tmp_path)}
+    assert call("info", folder.name, **path).returncode == 0
+    graph = folder / "vxc.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+    assert f"{graph} is altered" in refused("info", folder.name, **path)
 
 
 def test_two_folders_of_one_name(nagai2020_models: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -21,7 +22,7 @@ import xcnet
 from tests.clones import CLONES, MODELS, Clone, Module, make, record
 from tests.densities import closed_shell, random_densities
 from xcnet import engine, variables
-from xcnet.errors import ExportError, ModelError
+from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.spec import flatten, load_spec
 from xcnet.training import baselines, export
 from xcnet.training.onnx_writer import OPERATORS
@@ -222,6 +223,14 @@ class Counting(nn.Module):
         return -rho.sum(1) * rho.shape[0]
 
 
+class Remembering(nn.Module):
+    calls = 0
+
+    def forward(self, rho: Tensor) -> Tensor:
+        self.calls += 1
+        return -(rho ** (1 / 3)).sum(1) * self.calls
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "float32 parameters": (
         lambda: nn.Sequential(nn.Linear(2, 1)),
@@ -259,6 +268,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Module(lambda rho: nn.functional.dropout(rho, 0.5, True).sum(1)),
         r"operation \w+ is not supported|different at each point",
     ),
+    "one random number": (
+        lambda: Module(lambda rho: -rho.sum(1) * torch.rand(1, dtype=rho.dtype)),
+        r"not a function of its inputs.*random numbers",
+    ),
+    "state": (Remembering, r"not a function of its inputs.*state"),
     "wrong shape": (lambda: Module(lambda rho: rho), r"must return \(101,\) or \(101, 1\)"),
     "no tensor": (lambda: Module(lambda rho: 0.0), r"not float"),
     "not finite": (
@@ -281,12 +295,19 @@ def test_refused_modules_leave_nothing(case: str, tmp_path: Path) -> None:
 
 
 def test_wrong_record_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="must contain"):
+    source = re.escape(str(tmp_path / LDA.name / "model.json"))
+    with pytest.raises(ModelError, match=f"^{source}: missing field 'aliases', 'citations'"):
         export(Module(LDA.energy), {"format_version": 1}, tmp_path / LDA.name)
     for changes in ({"id": 3}, {"family": "gga"}, {"surprise": 1}, {"inputs": ["rho", "tau"]}):
         with pytest.raises(ModelError):
             export(Module(LDA.energy), renamed(LDA, **changes), tmp_path / LDA.name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", [LDA.energy, Module, None])
+def test_only_modules_are_exported(module: Any, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"torch\.nn\.Module, not (function|type|NoneType)"):
+        export(module, record(LDA), tmp_path / LDA.name)
 
 
 @pytest.mark.parametrize("orders", [("exc",), ("vxc", "exc"), ("exc", "fxc"), (), ("exc", "lxc")])
@@ -305,7 +326,7 @@ def test_existing_folder_is_kept(tmp_path: Path) -> None:
 
 def test_parent_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="cannot be written"):
+    with pytest.raises(ExportError, match=r"file/\w+ cannot be written: Not a directory"):
         make(LDA, tmp_path / "file")
 
 
@@ -328,6 +349,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True
     )
     assert "cannot be written" in done.stdout, done.stderr
+    assert ".part" not in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -29,6 +29,8 @@ def terms(text: str) -> dict[str, float]:
         ("1e+1*PBE_clone", {"gga_xc_pbe_clone": 10.0}, 0.0),
         ("PBE_clone - 0.5*PBE_clone_x", {"gga_xc_pbe_clone": 1.0, "gga_x_pbe_clone": -0.5}, 0.0),
         ("-1*PBE_clone", {"gga_xc_pbe_clone": -1.0}, 0.0),
+        ("-PBE-clone", {"gga_xc_pbe_clone": -1.0}, 0.0),
+        ("1.*PBE-clone + .5*HF", {"gga_xc_pbe_clone": 1.0}, 0.5),
         ("0.5*PBE_clone + 0.5*pbe-clone", {"gga_xc_pbe_clone": 1.0}, 0.0),
         ("M06-L", {"mgga_x_m06_l": 1.0, "mgga_c_m06_l": 1.0}, 0.0),
         (

@@ -333,6 +333,7 @@ F = torch.nn.functional
         lambda rho, sigma: 2.0 ** rho[:, 0] / (1.0 - 3.0 * sigma[:, 2]) ** 2,
         lambda rho, sigma: F.relu(LINEAR(torch.hstack([rho, sigma]).unsqueeze(1))).squeeze(1)[:, 3],
         lambda rho, sigma: torch.ones_like(rho[:, 0]) * (sigma @ torch.ones(3, 2).double())[:, 1],
+        lambda rho, sigma: torch.where((rho > sigma[:, :2])[:, 1], rho[:, 1], sigma[:, 0]),
         lambda rho, sigma: torch.zeros(rho.shape[0], dtype=torch.float64),
     ],
 )  # fmt: skip

@@ -15,17 +15,28 @@ import xcnet
 from benchmarks.nn_r2scan_atomization import FIRST_ROW, RESULT, geometry
 from xcnet import engine, registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.errors import InputError
 from xcnet.spec import FunctionalSpec
-from xcnet.training import datasets, export, publication, recipe
+from xcnet.training import datasets, publication, recipe
 from xcnet.training.datasets import System
 from xcnet.training.reference import DensitySettings, GridDensity, solve
 from xcnet.training.sample import sample
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))
+WEIGHTS = publication.sha256(publication.shipped_weights(RECIPE))
 KCAL = 627.5094740631
 #: None of them was trained on.
 MOLECULES = ("N2", "CH2_s3B1d")
+
+
+def words(text: FunctionalSpec | str) -> str:
+    """Text, or that of a card, whatever its lines."""
+    text = text if isinstance(text, str) else text.read("CARD.md").decode()
+    return "".join(text.split())
+
+
+CLAIM = words(publication.validation(RESULT, WEIGHTS))
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +85,36 @@ def test_energy_and_potential_follow_r2scan(name: str, density: dict[str, GridDe
 def test_shipped_graphs_are_those_of_the_shipped_weights(
     spec: FunctionalSpec, tmp_path: Path
 ) -> None:
-    module = publication.load_weights(publication.shipped_weights(RECIPE))
-    training: dict[str, Any] = dict(spec.training)
-    record = publication.record(RECIPE, training["metrics"], training["data_sha256"])
-    made = export(module, record, tmp_path / spec.name, card="# copy\n")
+    made = publication.republish(RECIPE, spec, tmp_path / spec.name, RESULT)
     inputs = sample(spec.variables, 500, seed=7)
     old, new = engine.run(spec, 2, inputs), engine.run(made, 2, inputs)
     for label, values in old.items():
         np.testing.assert_allclose(new[label], values, rtol=1e-12, atol=0.0, err_msg=label)
+    assert CLAIM in words(made)
+    assert made.training["weights_sha256"] == WEIGHTS
+
+
+def test_shipped_card_claims_what_was_measured_with_these_weights(spec: FunctionalSpec) -> None:
+    assert CLAIM in words(spec)
+
+
+def test_results_of_other_weights_never_reach_a_card(spec: FunctionalSpec, tmp_path: Path) -> None:
+    module = publication.load_weights(publication.shipped_weights(RECIPE))
+    module.exchange.biases[0][0] += 1e-9
+    publication.save_weights(module, other := tmp_path / "other.npz")
+    metrics, folder = spec.training["metrics"], tmp_path / spec.name
+    with pytest.raises(InputError, match=f"results of the weights {WEIGHTS}, not of"):
+        publication.publish(RECIPE, other, metrics, "", folder, RESULT)
+    assert not folder.exists()
+    assert "atomization" not in words(publication.publish(RECIPE, other, metrics, "", folder))
+    with pytest.raises(InputError, match="cannot read results"):
+        publication.validation(tmp_path / "none.jsonl", WEIGHTS)
 
 
 def test_record_says_what_it_was_made_from(spec: FunctionalSpec) -> None:
     training: dict[str, Any] = dict(spec.training)
     assert training["recipe_sha256"] == RECIPE.sha256
+    assert training["weights_sha256"] == WEIGHTS
     systems = [system.name for name in RECIPE.sets for system in datasets.load(name)]
     assert list(training["data"]) == systems
     errors = training["metrics"]["energy_errors_hartree"]

@@ -83,6 +83,12 @@ def test_reserved_names_point_to_the_published_ones(name: str, published: str) -
     assert "xcnet models install nagai2020" in str(caught.value)
 
 
+def test_reserved_name_of_an_installed_functional(published: Path) -> None:
+    with pytest.raises(UnknownFunctionalError, match="NN-metaGGA-Nagai2020") as caught:
+        registry.find("NN-metaGGA")
+    assert "install" not in str(caught.value)
+
+
 def test_missing_model_path_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XCNET_MODEL_PATH", "/no/such/place")
     with pytest.raises(UnknownFunctionalError, match=r"/no/such/place: no such folder"):
@@ -182,6 +188,9 @@ def test_broken_folder_does_not_hide_the_others(
         registry.find("GGA-X-bad")
     with pytest.raises(ModelError, match=r"model\.json is missing"):
         registry.find("gga_x_empty")
+    # An alias cannot be read from a broken record, so the error for it names the broken folders.
+    with pytest.raises(UnknownFunctionalError, match=r"gga_x_bad.*not valid JSON"):
+        registry.find("alias_of_the_bad_one")
     assert len(registry.broken()) == 2
 
 

@@ -304,3 +304,31 @@ def test_missing_package_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == cli.EXIT_ERROR
     assert "pip install 'xcnet[pyscf]'" in done.stderr
+
+
+def test_a_molecule_with_an_element_s_name_is_not_the_atom(tmp_path: Path) -> None:
+    path = _xyz(tmp_path, f"3\n\n{WATER.replace('; ', chr(10))}\n", "O.xyz")
+    assert _run(path, "--xc", "PBE", "--atomization", "--json", tmp_path / "out.json") == 0
+    document = _read(tmp_path / "out.json")
+    assert [m["name"] for m in document["molecules"]] == ["O#1", "O", "H"]
+    (row,) = document["atomization"]
+    assert 150.0 < row["kcal_per_mol"] < 300.0
+
+
+def test_a_file_without_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _xyz(tmp_path, "1\n\nHe 0 0 0\n", "helium")
+    monkeypatch.chdir(tmp_path)
+    assert geometry.read("helium").symbols == ("He",)
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "small"])
+def test_tolerance_must_be_positive(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        _run("H2", "--xc", "PBE", f"--tolerance={value}")
+    assert caught.value.code == 2
+    assert "--tolerance" in capsys.readouterr().err
+
+
+def test_kinetic_functionals_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("H2", "--xc", "lda_k_tf") == 2
+    assert "kinetic energy" in capsys.readouterr().err

@@ -63,9 +63,9 @@ def test_spec_pickles(tmp_path: Path) -> None:
     ("changes", "says"),
     [
         ({"format_version": 2}, "format version 2"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "model.json: unknown field 'colour'"),
         ({"id": 17}, "id"),
-        ({"id": "199001"}, "id"),
+        ({"id": "199001"}, "id: must be integer"),
         ({"name": "../evil"}, "name"),
         ({"name": "gga_x_a/b"}, "name"),
         ({"aliases": ["a b"]}, "aliases"),
@@ -85,7 +85,8 @@ def test_spec_pickles(tmp_path: Path) -> None:
         ({"thresholds": {"density": 0, "zeta": 0, "sigma": 0, "tau": 0}}, "density"),
         ({"exact_exchange": {"coefficient": 0.2, "omega": 0, "alpha": 0, "beta": 0}}, "hyb_"),
         ({"citations": []}, "citations"),
-        ({"files": {"/etc/passwd": "0" * 64}}, "files"),
+        ({"citations": [{"key": "a", "doi": ""}]}, "citations[0]: missing field 'bibtex', 'text'"),
+        ({"files": {"/etc/passwd": "0" * 64}}, "files: its names must match"),
         ({"domain": {"elements": ["H"], "density": [1.0, 0.1]}}, "increasing"),
     ],
 )

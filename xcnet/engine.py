@@ -22,7 +22,7 @@ from xcnet.spec import FunctionalSpec
 Array = npt.NDArray[np.float64]
 
 #: Points per run of a graph: the intermediate arrays of one chunk stay in the cache.
-CHUNK = 4096
+CHUNK = 2048
 THREADS_VARIABLE = "XCNET_NUM_THREADS"
 
 _threads: int | None = None

@@ -19,10 +19,10 @@ from xcnet.registry import Entry
 _PLUS = re.compile(r"(?<![0-9][eE])\+")  # not the plus sign of 1e+2
 _TERM = re.compile(
     r"^\s*(?P<sign>[+-]?)\s*"
-    r"(?:(?P<weight>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?"
+    r"(?:(?P<weight>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?"
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)\s*"
-    r"(?:\(\s*(?P<omega>[0-9]*\.?[0-9]+)\s*\))?\s*"
-    r"(?:\*\s*(?P<after>[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?))?\s*$"
+    r"(?:\(\s*(?P<omega>[0-9]+\.?[0-9]*|\.[0-9]+)\s*\))?\s*"
+    r"(?:\*\s*(?P<after>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))?\s*$"
 )
 _EXACT_EXCHANGE = ("HF", "SR_HF", "LR_HF")
 
@@ -109,7 +109,7 @@ def parse(text: str) -> Expression:
 
 def _single(text: str) -> Entry | None:
     """Entry of a text that is one bare name; a name may hold dashes, so this is tried first."""
-    if re.search(r"[*()+,\s]", text.strip()) or text.strip().upper() in _EXACT_EXCHANGE:
+    if re.search(r"[*()+,\s]|^-", text.strip()) or text.strip().upper() in _EXACT_EXCHANGE:
         return None
     return registry.find(text)
 

@@ -298,9 +298,10 @@ def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
     reserved = {normalize(key): key for key in RESERVED}
     if isinstance(name, str) and normalize(name) in reserved:
         key = reserved[normalize(name)]
+        installed = normalize(RESERVED[key]) in table.entries
+        how = "" if installed else ": install it with `xcnet models install nagai2020`"
         return UnknownFunctionalError(
-            f"{key} is not trained here yet. The published functional is {RESERVED[key]}: "
-            f"install it with `xcnet models install nagai2020`.",
+            f"{key} is not trained here yet. The published functional is {RESERVED[key]}{how}.",
             functional=name,
             near=[RESERVED[key]],
         )
@@ -322,15 +323,17 @@ def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
     near = [spelled[k] for k in difflib.get_close_matches(normalize(name), spelled, 4, 0.6)]
     hint = f"Did you mean {', '.join(near)}?" if near else "`xcnet list` shows all."
     return UnknownFunctionalError(
-        f"unknown functional {name!r}. {hint}{_absent()}", functional=name, near=near
+        f"unknown functional {name!r}. {hint}{_absent(table)}", functional=name, near=near
     )
 
 
-def _absent() -> str:
+def _absent(table: _Table) -> str:
     """What could not be searched, for the error of an unknown name."""
     listed = [p for p in os.environ.get(MODEL_PATH_VARIABLE, "").split(os.pathsep) if p]
     gone = [p for p in listed if not Path(p).expanduser().is_dir()]
     text = f" {MODEL_PATH_VARIABLE} names {', '.join(gone)}: no such folder." if gone else ""
+    for broken_folder in dict.fromkeys(table.broken.values()):
+        text += f" A folder that cannot be used: {broken_folder}."
     try:
         libxc.library()
     except LibxcNotFoundError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -311,8 +311,24 @@ def _validate(record: Any, source: Path) -> None:
     try:
         _validator()(record)
     except fastjsonschema.JsonSchemaException as error:
-        message = str(error).replace("data.", "", 1)
-        raise ModelError(f"{source}: {message}", file=str(source)) from error
+        raise ModelError(f"{source}: {_complaint(error)}", file=str(source)) from error
+
+
+def _complaint(error: Any) -> str:
+    """What the schema refuses, without its jargon: ``thresholds: missing field 'tau'``."""
+    message = error.message.removeprefix(f"{error.name} ")
+    if error.rule == "additionalProperties":
+        message = f"unknown field {_quoted(set(error.value) - set(error.definition['properties']))}"
+    elif error.rule == "required":
+        message = f"missing field {_quoted(set(error.rule_definition) - set(error.value))}"
+    elif error.rule == "propertyNames":
+        message = f"its names must match {error.rule_definition['pattern']}"
+    where = error.name.removeprefix("data").removeprefix(".")
+    return f"{where}: {message}" if where else message
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _inconsistency(spec: FunctionalSpec) -> str | None:

@@ -103,7 +103,7 @@ class NeuralTerm:
         )
         values = engine.run(self.spec, order, inputs)
         any_empty = bool(empty.any())
-        any_absent = self.spec.kind != "correlation" and bool(absent.any())
+        any_absent = self.spec.kind == "exchange" and bool(absent.any())
         result = {}
         for label in values.keys() & set(labels):
             value = values[label]
@@ -145,11 +145,11 @@ class NeuralTerm:
 
 
 def _silence(label: str, value: Array, absent: NDArray[np.bool_]) -> None:
-    """Zero the derivatives by the variables of a spin channel that is not there.
+    """Zero the derivatives of exchange by the variables of a spin channel that is not there.
 
-    Below its floor a spin density does not change the energy. Libxc does this in exchange, where
-    powers of an empty channel's density would be huge; its correlation, and ours, keeps the
-    derivatives of the floor.
+    Exchange is a sum over channels, and an absent one has none; the powers of its density in the
+    derivatives would be huge. Correlation keeps the derivatives of the floor, as in libxc; what
+    holds both has to screen its exchange itself.
     """
     for spin in (0, 1):
         for column in variables.channel_columns(label, spin):

@@ -20,8 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the facts, one to a line."""
-    facts = dict(_facts(registry.find(arguments.name)))
+    """Print the facts, one to a line; ModelError if a file of the functional was altered."""
+    entry = registry.find(arguments.name)
+    if entry.spec is not None:
+        entry.spec.verify()
+    facts = dict(_facts(entry))
     if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return 0

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--tolerance",
-        type=float,
+        type=_positive,
         default=1e-9,
         metavar="HARTREE",
         help="change of the energy at which a calculation is converged (default: %(default)s)",
@@ -58,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--atomization", action="store_true", help="atomization energies too")
     add("--json", type=Path, metavar="FILE", help="write all results there, as they come")
     add("--quiet", action="store_true", help="no progress display")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -116,6 +123,13 @@ def _molecules(arguments: argparse.Namespace) -> list[Molecule]:
     if arguments.atomization and arguments.charge:
         raise InputError("--atomization is for neutral molecules; leave out --charge")
     found = [geometry.read(source, arguments.charge, arguments.spin) for source in sources]
+    # The name of an element is that of its ground-state atom, also in the table of energies.
+    found = [
+        replace(m, name=f"{m.name}#1")
+        if m.name in geometry.SYMBOLS and m != geometry.atom(m.name)
+        else m
+        for m in found
+    ]
     names: dict[str, int] = {}
     for i, molecule in enumerate(found):
         names[molecule.name] = names.get(molecule.name, 0) + 1

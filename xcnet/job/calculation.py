@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import xcnet
+from xcnet import registry
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import ExpressionError, InputError, UnsupportedError, XCNetError
@@ -81,6 +82,12 @@ def check_functional(xc: str) -> dict[str, Any]:
     if plan is None and any(dft.libxc.needs_laplacian(int(i)) for i, _ in libxc.parse_xc(xc)[1]):
         raise UnsupportedError(
             f"{xc} needs the Laplacian of the density, which PySCF's Kohn-Sham matrices lack",
+            functional=xc,
+        )
+    kinds = {e.name: e.kind for e in (registry.find(int(i)) for i, _ in libxc.parse_xc(xc)[1])}
+    if "kinetic" in kinds.values():
+        raise UnsupportedError(
+            f"{xc} is a functional of the kinetic energy, not of exchange and correlation",
             functional=xc,
         )
     specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []

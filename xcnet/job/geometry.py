@@ -88,7 +88,12 @@ def read(source: str, charge: int = 0, spin: int | None = None) -> Molecule:
     elif ";" in source or len(source.split()) > 1:
         molecule, known_spin = _inline(source), None
     else:
-        molecule, known_spin = _g2(source)
+        try:
+            molecule, known_spin = _g2(source)
+        except InputError:
+            if not path.is_file():
+                raise
+            molecule, known_spin = read_xyz(path), None
     molecule = replace(molecule, charge=charge)
     if charge:
         molecule, known_spin = replace(molecule, experiment=None), None

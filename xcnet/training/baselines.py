@@ -3,8 +3,8 @@
 Every function maps ``rho (N, 2)``, ``sigma (N, 3)`` in the order (aa, ab, bb) and ``tau (N, 2)``
 with the factor 1/2, all in Hartree atomic units, to the energy per particle ``(N,)`` in Hartree.
 Constants are those of libxc, so the values agree with it to rounding. All operations are smooth
-(but for the maximum inside TPSS correlation) and free of data-dependent control flow; an empty
-spin channel gives finite values and derivatives.
+(but for the maximum inside TPSS correlation, and where the exchange of an empty channel ends) and
+free of data-dependent control flow; an empty spin channel gives finite values and derivatives.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import log, pi
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, exp, maximum, sqrt
 from torch import log as torch_log
 
@@ -22,6 +23,8 @@ TINY_ALONE = 1e-25
 
 SLATER = -0.75 * (3.0 / pi) ** (1.0 / 3.0)
 WIGNER_SEITZ = (3.0 / (4.0 * pi)) ** (1.0 / 3.0)
+#: More than half of libxc's floor of 1 - zeta.
+HALF_EPSILON = 1.2e-16
 F_ZETA = 1.0 / (2.0 ** (4.0 / 3.0) - 2.0)
 
 PBE_KAPPA = 0.8040
@@ -67,10 +70,27 @@ PW92_MODIFIED = PW92(
 )
 
 
-def slater(rho: Tensor) -> Tensor:
-    """Slater exchange: P. A. M. Dirac, doi:10.1017/S0305004100016108."""
-    n = rho.sum(1)
-    return (2.0 ** (1.0 / 3.0) * SLATER) * ((rho + TINY) ** (4.0 / 3.0)).sum(1) / n
+def slater(rho: Tensor, empty: float = 0.0) -> Tensor:
+    """Slater exchange: P. A. M. Dirac, doi:10.1017/S0305004100016108.
+
+    ``empty``: see `sum_of_channels`; so in all exchange functions here.
+    """
+    return sum_of_channels(_slater_by_spin(rho), rho, empty)
+
+
+def sum_of_channels(energies: Tensor, rho: Tensor, empty: float) -> Tensor:
+    """Energy per particle (N,) of the exchange energies per volume (N, 2) of both spin channels.
+
+    A channel whose density is at most ``empty`` (bohr^-3), or vanishes beside the other's, has
+    none: as in libxc, and because the powers in its derivatives would be huge.
+    """
+    present = is_present(rho, rho.sum(1, keepdim=True), empty)
+    return torch.where(present, energies, 0.0).sum(1) / rho.sum(1)
+
+
+def is_present(rho: Tensor, total: Tensor, empty: float) -> Tensor:
+    """Whether a channel's density exceeds ``empty`` and the rounding of the total density."""
+    return rho > empty + HALF_EPSILON * total
 
 
 def _pw92_fit(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
@@ -110,11 +130,11 @@ def _reduced_gradient(rho: Tensor, sigma: Tensor) -> Tensor:
     return sigma[:, ::2] * (rho + TINY) ** (-8.0 / 3.0) / (4.0 * (6.0 * pi**2) ** (2.0 / 3.0))
 
 
-def pbe_x(rho: Tensor, sigma: Tensor) -> Tensor:
+def pbe_x(rho: Tensor, sigma: Tensor, empty: float = 0.0) -> Tensor:
     """PBE exchange: J. P. Perdew, K. Burke, M. Ernzerhof, doi:10.1103/PhysRevLett.77.3865."""
     s2 = _reduced_gradient(rho, sigma)
     factor = 1.0 + PBE_KAPPA - PBE_KAPPA**2 / (PBE_KAPPA + PBE_MU * s2)
-    return (_slater_by_spin(rho) * factor).sum(1) / rho.sum(1)
+    return sum_of_channels(_slater_by_spin(rho) * factor, rho, empty)
 
 
 def _pbe_gradient_term(uniform: Tensor, phi3: Tensor | float, t2: Tensor) -> Tensor:
@@ -143,7 +163,7 @@ def _pbe_c_ferro(rho: Tensor, sigma: Tensor) -> Tensor:
     return uniform + _pbe_gradient_term(uniform, PHI_FERRO**3, t2)
 
 
-def tpss_x(rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+def tpss_x(rho: Tensor, sigma: Tensor, tau: Tensor, empty: float = 0.0) -> Tensor:
     """TPSS exchange: J. Tao et al., Phys. Rev. Lett. 91, 146401 (2003).
 
     Equations (5)-(10), doi:10.1103/PhysRevLett.91.146401. The square root of equation (10) is
@@ -168,7 +188,7 @@ def tpss_x(rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         + TPSS_E * TPSS_MU * p**3
     ) / (1.0 + root_e * p) ** 2
     factor = 1.0 + kappa * x / (kappa + x)
-    return (_slater_by_spin(rho) * factor).sum(1) / rho.sum(1)
+    return sum_of_channels(_slater_by_spin(rho) * factor, rho, empty)
 
 
 def _tpss_polarization(rho: Tensor, sigma: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import onnx
 import torch
 
 from xcnet import engine, variables
-from xcnet.errors import ExportError
+from xcnet.errors import ArgumentTypeError, ExportError
 from xcnet.spec import (
     CARD,
     REFERENCE,
@@ -70,18 +70,29 @@ def export(
         by more than rounding, or the folder exists or cannot be written.
     ModelError
         The record is wrong.
+    ArgumentTypeError
+        ``module`` is no torch module.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentTypeError(
+            f"export needs a torch.nn.Module, not {type(module).__name__}: move the energy into "
+            "the forward method of one",
+            argument="module",
+        )
     folder = Path(folder).absolute()
     orders = _valid_orders(orders)
     if folder.exists():
         raise ExportError(f"{folder} exists; remove it or choose another", folder=str(folder))
+    full = _complete(record, orders)
+    names = _variables(full, folder)
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
-        _write(module, record, making, orders, card)
+        _write(module, full, names, making, card)
         making.rename(folder)
     except OSError as error:
-        raise ExportError(f"{folder} cannot be written: {error}", folder=str(folder)) from error
+        reason = error.strerror or error
+        raise ExportError(f"{folder} cannot be written: {reason}", folder=str(folder)) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return load_spec(folder)
@@ -99,16 +110,13 @@ def _valid_orders(orders: Sequence[str]) -> tuple[str, ...]:
 
 def _write(
     module: torch.nn.Module,
-    record: Mapping[str, Any],
+    full: Mapping[str, Any],
+    names: tuple[str, ...],
     folder: Path,
-    orders: tuple[str, ...],
     card: str | None,
 ) -> None:
     """Fill the folder and check what is in it."""
-    full = _complete(record, orders)
-    files = (*full["derivatives"].values(), REFERENCE, CARD)
-    draft = spec_from_record({**full, "files": dict.fromkeys(files, "0" * 64)}, folder)
-    names = draft.variables
+    orders = tuple(full["derivatives"])
     outputs = expressions(module, names, len(orders) - 1)
     widths = {name: variables.width(name, variables.POLARIZED) for name in names}
     for level, order in enumerate(orders):
@@ -137,6 +145,12 @@ def _complete(record: Mapping[str, Any], orders: Sequence[str]) -> dict[str, Any
         if key == "descriptors":
             full["derivatives"] = graphs
     return {**full, "derivatives": graphs}
+
+
+def _variables(record: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """Inputs of the graphs; ModelError if the record is wrong."""
+    files = (*record["derivatives"].values(), REFERENCE, CARD)
+    return spec_from_record({**record, "files": dict.fromkeys(files, "0" * 64)}, folder).variables
 
 
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:

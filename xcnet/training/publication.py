@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
@@ -17,8 +19,7 @@ from xcnet.training import datasets, export
 from xcnet.training.parts import PARTS
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import write_arrays
-from xcnet.training.sampling import DENSITY_THRESHOLD
-from xcnet.training.semilocal import Semilocal
+from xcnet.training.semilocal import DENSITY_THRESHOLD, Semilocal
 
 R2SCAN = {
     "key": "Furness2020_8208",
@@ -54,16 +55,54 @@ PROJECT = {
     ),
 }
 
+#: Summaries that a table of results needs.
+ROWS = ("first_row", "second_row")
+
 
 def publish(
-    recipe: Recipe, module: Semilocal, metrics: Mapping[str, Any], data: str, folder: Path
+    recipe: Recipe,
+    weights: Path,
+    metrics: Mapping[str, Any],
+    data: str,
+    folder: Path,
+    results: Path | None = None,
 ) -> FunctionalSpec:
-    """Export a trained functional with its record and card to ``folder``, which must not exist."""
-    facts = record(recipe, metrics, data)
-    return export(module, facts, folder, card=card(recipe, facts))
+    """Export a trained functional with its record and card.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What it was trained by.
+    weights : path
+        File that `save_weights` wrote.
+    metrics, data : mapping, str
+        What `xcnet.training.report.metrics` found, and the SHA-256 of the training densities.
+    folder : path
+        Where the functional's folder is made; must not exist.
+    results : path, optional
+        What ``benchmarks/nn_r2scan_atomization.py`` wrote about these weights, for the card.
+
+    Raises
+    ------
+    InputError
+        The weights cannot be read, or the results belong to others.
+    ExportError
+        From the export.
+    """
+    facts = record(recipe, weights, metrics, data)
+    tested = "" if results is None else validation(results, facts["training"]["weights_sha256"])
+    return export(load_weights(weights), facts, folder, card=card(recipe, facts, tested))
 
 
-def record(recipe: Recipe, metrics: Mapping[str, Any], data: str) -> dict[str, Any]:
+def republish(
+    recipe: Recipe, old: FunctionalSpec, folder: Path, results: Path | None = None
+) -> FunctionalSpec:
+    """Export the shipped weights of a recipe again, with the metrics of the ``old`` record."""
+    metrics, data = old.training["metrics"], old.training["data_sha256"]
+    return publish(recipe, shipped_weights(recipe), metrics, data, folder, results)
+
+
+def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str) -> dict[str, Any]:
     """Record of the functional, without what the exporter adds."""
     facts, systems = recipe.record, _systems(recipe)
     return {
@@ -96,6 +135,7 @@ def record(recipe: Recipe, metrics: Mapping[str, Any], data: str) -> dict[str, A
             "data": [system.name for system in systems],
             "data_sha256": data,
             "recipe_sha256": recipe.sha256,
+            "weights_sha256": sha256(weights),
             "code_version": xcnet.__version__,
             "seed": recipe.seed,
             "metrics": dict(metrics),
@@ -113,8 +153,38 @@ def _systems(recipe: Recipe) -> list[datasets.System]:
     return [system for name in recipe.sets for system in datasets.load(name)]
 
 
-def card(recipe: Recipe, facts: Mapping[str, Any]) -> str:
-    """Text of the functional's card."""
+def validation(results: Path, weights: str) -> str:
+    """Sentence for the card from tests outside the training; ``weights`` is the SHA-256 of these.
+
+    InputError if the file cannot be read, or holds results of other weights.
+    """
+    try:
+        lines = results.read_text(encoding="utf-8").splitlines()
+        settings = json.loads(lines[0])
+        measured, first, second = (settings[k] for k in ("weights_sha256", *ROWS))
+    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+        raise InputError(f"cannot read results from {results}: {error!r}") from error
+    if measured != weights:
+        raise InputError(
+            f"{results} holds results of the weights {measured}, not of {weights}: run "
+            "benchmarks/nn_r2scan_atomization.py with these",
+            file=str(results),
+            expected=weights,
+            given=measured,
+        )
+    return (
+        f"Self-consistent atomization energies of {first['molecules']} molecules of first-row "
+        f"atoms from G2 ({settings['basis']}, grid level {settings['grid_level']}, density "
+        f"fitting) differ from those of libxc's r2SCAN by {first['mean_absolute_kcal']:.2f} "
+        f"kcal/mol on average and {first['largest_kcal']:.2f} at most, those of "
+        f"{second['molecules']} molecules of second-row atoms by "
+        f"{second['mean_absolute_kcal']:.2f} and {second['largest_kcal']:.2f} "
+        f"(benchmarks/results/{results.name}, of the weights with the SHA-256 {weights[:12]}...)."
+    )
+
+
+def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
+    """Text of the functional's card; ``tested`` is what `validation` says of its weights."""
     metrics, densities = facts["training"]["metrics"], recipe.densities
     hidden = "; ".join(
         f"{part.name} {'-'.join(map(str, getattr(recipe, part.name).hidden))}" for part in PARTS
@@ -144,7 +214,7 @@ def card(recipe: Recipe, facts: Mapping[str, Any]) -> str:
         "the energy density is off by (root mean square per electron) "
         f"{metrics['exchange_rms_hartree'] * 1e3:.2f} mHa for exchange and "
         f"{metrics['correlation_rms_hartree'] * 1e3:.2f} mHa for correlation. "
-        f"{recipe.record.validation}",
+        f"{tested}",
         "## Limits",
         "Trained on elements up to Ne. The cores of heavier atoms and very large gradients rest "
         "on the spread points alone. It needs the same care with grids as r2SCAN.",
@@ -155,6 +225,14 @@ def card(recipe: Recipe, facts: Mapping[str, Any]) -> str:
 def shipped_weights(recipe: Recipe) -> Path:
     """Path of the weights that the shipped functional of a recipe was exported from."""
     return Path(__file__).parent / "checkpoints" / f"{recipe.record.name}.npz"
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file of weights (InputError if it cannot be read)."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read weights from {path}: {error}", file=str(path)) from error
 
 
 def save_weights(module: Semilocal, path: Path) -> None:

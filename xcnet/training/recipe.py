@@ -79,17 +79,13 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """Facts of the functional's record and card that the training does not decide.
-
-    ``validation`` is a sentence for the card about tests outside the training, or empty.
-    """
+    """Facts of the functional's record that the training does not decide."""
 
     name: str
     alias: str
     id: int
     description: str
     grid_level: int
-    validation: str
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.training.reference import GridDensity
+from xcnet.training.semilocal import DENSITY_THRESHOLD
 
 Array = npt.NDArray[np.float64]
-#: As in the functional's record: the graphs never see less.
-DENSITY_THRESHOLD = 1e-12
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xcnet.training.baselines import is_present
 from xcnet.training.features import correlation, exchange
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
+
+#: Spin densities at or below are an empty channel: floor of the functionals of this form.
+DENSITY_THRESHOLD = 1e-12
 
 
 class Semilocal(nn.Module):
@@ -39,14 +43,16 @@ class Semilocal(nn.Module):
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
         total = sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]
-        density = energy(
-            self.correlation,
-            correlation.columns(rho[:, 0], rho[:, 1], total, tau[:, 0] + tau[:, 1]),
-        )
-        for spin in range(2):
-            channel = exchange.columns(rho[:, spin], sigma[:, 2 * spin], tau[:, spin])
-            density = density + energy(self.exchange, channel)
-        return density / (rho[:, 0] + rho[:, 1])
+        present = [is_present(rho[:, i], rho.sum(1), DENSITY_THRESHOLD) for i in range(2)]
+        # Spin factors of correlation have infinite slopes at full polarization: an empty channel's
+        # density is not followed there.
+        a, b = (torch.where(present[i], rho[:, i], DENSITY_THRESHOLD) for i in range(2))
+        columns = correlation.columns(a, b, total, tau[:, 0] + tau[:, 1])
+        density = energy(self.correlation, columns)
+        for i, channel in enumerate((a, b)):
+            columns = exchange.columns(channel, sigma[:, 2 * i], tau[:, i])
+            density = density + torch.where(present[i], energy(self.exchange, columns), 0.0)
+        return density / (a + b)
 
 
 def energy(network: nn.Module, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:

@@ -123,7 +123,7 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         rows, points = list(leaves), list(leaves)
         width = 0
         for i, leaf in enumerate(leaves):
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            if isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.dtype == torch.bool):
                 value = self.get(leaf) or self._constant(leaf)
                 rows[i], points[i] = value.numbers(width)
                 given.append(value.full())

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Component = tuple[str, int]
 Module = Callable[..., torch.Tensor]
 
-TOLERANCE = 1e-12
+TOLERANCE, MAX_NOISE = 1e-12, 1e-6
 CHECK_POINTS, CHECK_SEED = 48, 4
 
 
@@ -33,11 +33,13 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     it belongs to, in the natural units of its variables. (The second is there because a derivative
     may vanish by cancellation, where no digit of it means anything.) To this comes ten times what
     changing the inputs by 1e-14 does to torch's own value: the module's rounding, which is large
-    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel).
+    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to 1e-6. A
+    module that gives other values when called again with the same points is refused.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
     given = engine.run(spec, order, points)
     expected = torch_values(module, points, order)
+    _check_repeatable(expected, torch_values(module, points, order))
     noise = _rounding(module, points, expected, order)
     energy = np.abs(expected["zk"][:, 0] * points["rho"].sum(axis=1))
     units, shares = magnitudes(points), channels(points)
@@ -47,7 +49,7 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
             share = np.min([np.ones(len(energy)), *(shares[v][:, i] for v, i in factors)], axis=0)
             floor = energy * share / unit if factors else 0.0
             scale = np.maximum(np.abs(reference[:, c]), floor)
-            allowed = TOLERANCE * scale + 10.0 * noise[label][:, c]
+            allowed = TOLERANCE * scale + np.minimum(10.0 * noise[label][:, c], MAX_NOISE * scale)
             difference = np.abs(given[label][:, c] - reference[:, c])
             if not np.all(difference <= allowed):
                 worst = int(np.argmax(np.nan_to_num(difference / allowed, nan=np.inf)))
@@ -55,6 +57,17 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
                 raise _mismatch(
                     f"{spec.name}: {label}[{c}]", difference[worst] / scale[worst], place
                 )
+
+
+def _check_repeatable(once: Mapping[str, Array], again: Mapping[str, Array]) -> None:
+    for label, values in once.items():
+        if not np.array_equal(values, again[label], equal_nan=True):
+            raise ExportError(
+                "the module is not a function of its inputs: two calls with the same points give "
+                f"different {label}; the energy must not depend on random numbers or on a state "
+                "that changes from call to call",
+                label=label,
+            )
 
 
 def _rounding(

@@ -65,7 +65,7 @@ def train(
     publication.save_weights(module, work / WEIGHTS)
     numbers = report.metrics(settings, module, densities)
     written = report.write(work, settings, module, progress, densities, numbers)
-    publication.publish(settings, module, numbers, digest, target)
+    publication.publish(settings, work / WEIGHTS, numbers, digest, target)
     return [*written, work / WEIGHTS, target]
 
 
@@ -77,7 +77,6 @@ def _prepare_torch(device: str, threads: int | None) -> None:
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"torch cannot compute in float64 on device {device!r} with {'all' if threads is None else threads} "
-            f"threads: {reason}",
+            f"torch cannot compute in float64 on device {device!r} (threads: {threads}): {reason}",
             given=device,
         ) from error

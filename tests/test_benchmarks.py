@@ -1,0 +1,31 @@
+"""The benchmark of `compute`: its cases run, and its tables have a row for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import compute
+
+
+def test_tables_of_both_spins(
+    nagai2020_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCNET_MODEL_PATH", "")  # restored after `cases` sets it
+    chosen = compute.cases(nagai2020_weights, tmp_path)
+    assert tuple(chosen) == compute.SPINS
+    for spin, cases in chosen.items():
+        assert set(compute.NAMES) <= set(cases)
+        times = compute.measure(cases, compute.densities(3, spin), 2)
+        lines = compute.table(spin, times, times, 3).splitlines()
+        assert lines[0].startswith(f"| exc + vxc, {spin} |")
+        assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in cases]
+
+
+def test_closed_shells_have_equal_channels() -> None:
+    one, two = (compute.densities(4, spin) for spin in ("unpolarized", "polarized"))
+    for name, factor in (("rho", 2.0), ("sigma", 4.0), ("tau", 2.0)):
+        assert one[name].shape == (4, 1)
+        np.testing.assert_array_equal(one[name], factor * two[name][:, :1])
