@@ -7,6 +7,7 @@ import math
 import pickle
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pyscf.dft import numint
 from tests.folders import read_record
 from xcnet import cli, registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.errors import MissingInputError
 from xcnet.spec import write_record
 
 Array = npt.NDArray[np.float64]
@@ -192,7 +194,11 @@ def test_newton_converges_to_the_same_energy(method: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "atom", "xc"),
-    [("RKS", WATER, NRA), ("UKS", HYDROXYL, NRA), ("RKS", WATER, f"0.8*{CONTINUUM}+0.2*HF")],
+    [
+        ("RKS", WATER, NRA),
+        ("UKS", HYDROXYL, NRA),
+        ("RKS", "H 0 0 0; F 0 0.3 0.9", f"0.8*{CONTINUUM}+0.2*HF"),
+    ],
 )
 def test_gradient_equals_finite_differences(method: str, atom: str, xc: str) -> None:
     mf = _object(method, _molecule(atom, int(method == "UKS")), xc, level=3)
@@ -268,7 +274,41 @@ def test_pruning_by_density_keeps_the_shells(xc: str) -> None:
     assert len(plain.grids.weights) < len(pruned.grids.weights)
 
 
+def test_atoms_of_the_points_are_found() -> None:
+    """As with PySCF 2.8, which does not keep them."""
+    mf = _object("RKS", _molecule("H 0 0 0; F 0 0 0.92"), CONTINUUM)
+    density = mf.get_init_guess()
+    expected = mf.energy_tot(density)
+    mf.grids.build(with_non0tab=True)
+    mf.grids.atm_idx = mf.grids.quadrature_weights = None
+    assert mf.energy_tot(density) == pytest.approx(expected, abs=1e-12)
+
+
+def test_points_that_are_not_shells() -> None:
+    """The grid sum takes any points, the continuum says what it lacks."""
+    mol = _molecule("H 0 0 0; F 0 0 0.92")
+    for xc, error in ((NRA, None), (CONTINUUM, MissingInputError)):
+        mf = _object("RKS", mol, xc)
+        mf.grids.build()
+        mf.grids.coords = mf.grids.coords + 1e-3
+        mf.grids.atm_idx = None
+        with nullcontext() if error is None else pytest.raises(error, match="which atom"):
+            assert mf.energy_tot(mf.get_init_guess()) < -90.0
+
+
+def test_sparse_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySCF leaves out orbitals that vanish in a block: of large molecules, here of any."""
+    mol = _molecule("; ".join(f"He 0 0 {3 * i}" for i in range(6)))
+    mf = _object("RKS", mol, level=0)
+    mf.grids.build(with_non0tab=True)
+    density = mf.get_init_guess()
+    dense = mf._numint.nr_rks(mol, mf.grids, NRA, density)[2]
+    monkeypatch.setattr(numint, "SWITCH_SIZE", 0)
+    sparse = mf._numint.nr_rks(mol, mf.grids, NRA, density, max_memory=1)[2]
+    np.testing.assert_allclose(sparse, dense, rtol=0, atol=1e-9)
+
+
 def test_pickled_objects_go_on() -> None:
-    mf = _converged("RKS", _molecule("H 0 0 0; F 0 0 0.92"))
+    mf = _converged("RKS", _molecule("H 0 0 0; H 0 0 0.74"))
     again = pickle.loads(pickle.dumps(mf))
     assert again.kernel(mf.make_rdm1()) == pytest.approx(mf.e_tot, abs=1e-9)

@@ -18,7 +18,7 @@ from pyscf.grad import rks as grad_rks
 
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import hooks, installation
-from xcnet.errors import MissingInputError, UnsupportedError
+from xcnet.errors import UnsupportedError
 
 # PySCF leaves its checkpoint file open in an object that an exception holds.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -115,17 +115,6 @@ def test_local_functionals_keep_all_methods() -> None:
 
 def test_internal_stability() -> None:
     assert _object().run().stability()[0].shape == (4, 4)
-
-
-def test_grid_without_atoms() -> None:
-    """Points that a user makes: the grid sum needs nothing else."""
-    mf = _object()
-    expected = mf.kernel()
-    again = _object()
-    again.grids.coords, again.grids.weights = mf.grids.coords.copy(), mf.grids.weights.copy()
-    again.grids.non0tab = mf.grids.non0tab
-    assert again.kernel() == pytest.approx(expected, abs=1e-9)
-    assert issubclass(MissingInputError, KeyError)  # what the continuum raises for such points
 
 
 def test_uninstall_leaves_nothing() -> None:

@@ -30,16 +30,53 @@ def whole_grid(grids: Any) -> Grid:
     return grid
 
 
+def atomic_grids(grids: Any) -> list[tuple[Array, Array, Array]]:
+    """Points, weights, and weights before the partition, of each atom in PySCF's order."""
+    mol = grids.mol
+    table = grids.gen_atomic_grids(
+        mol, grids.atom_grid, grids.radi_method, grids.level, grids.prune
+    )
+    coords, weights = grids.get_partition(
+        mol, table, grids.radii_adjust, grids.atomic_radii, grids.becke_scheme, concat=False
+    )
+    volumes = [table[mol.atom_symbol(atom)][1] for atom in range(mol.natm)]
+    return list(zip(coords, weights, volumes, strict=True))
+
+
+def joined(grids: Any, parts: list[tuple[Array, Array, Array]]) -> dict[str, Any]:
+    """Arguments of `Grid` for the atomic grids one after the other."""
+    coords, weights, volumes = (np.concatenate(each) for each in zip(*parts, strict=True))
+    parents = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    centres = grids.mol.atom_coords()
+    return {
+        **{"coords": coords, "weights": weights, "centres": centres},
+        **{"parents": parents, "volumes": volumes},
+    }
+
+
 def _atoms(grids: Any) -> dict[str, Any]:
-    """Parent atoms of the points; PySCF keeps them from 2.12 on."""
+    """Parent atoms of the points; nothing for points that are not PySCF's own."""
     parents = getattr(grids, "atm_idx", None)
     if parents is None:
-        return {}
+        return _found_atoms(grids)
     return {
         "centres": grids.mol.atom_coords(),
         "parents": parents,
         "volumes": grids.quadrature_weights,
     }
+
+
+def _found_atoms(grids: Any) -> dict[str, Any]:
+    """The same where PySCF (2.8) does not keep it: the points of the atoms, found again."""
+    made = joined(grids, atomic_grids(grids))
+    ours = np.column_stack([made["coords"], made["weights"]])
+    theirs = np.column_stack([grids.coords, grids.weights])[: len(ours)]  # then padding
+    place, target = np.lexsort(ours.T), np.lexsort(theirs.T)
+    if not np.array_equal(ours[place], theirs[target]):
+        return {}
+    parents, volumes = np.full(len(grids.weights), -1), np.zeros(len(grids.weights))
+    parents[target], volumes[target] = made["parents"][place], made["volumes"][place]
+    return {"centres": made["centres"], "parents": parents, "volumes": volumes}
 
 
 def densities(
@@ -85,7 +122,8 @@ def matrices(
     kinetic = np.zeros_like(result)
     scaled = None
     for part, ao, mask in _blocks(ni, mol, grids, nao, kind, max_memory):
-        for i, rows in enumerate(weighted[:, :, part]):
+        # PySCF's sparse loops take a pointer.
+        for i, rows in enumerate(np.ascontiguousarray(weighted[:, :, part])):
             rest = (nbins, mask, pairs, ao_loc)
             if kind == "LDA":
                 numint._dot_ao_ao_sparse(ao, ao, rows[0], *rest, 1, result[i])

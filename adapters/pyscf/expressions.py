@@ -132,12 +132,13 @@ def near_region(entry: registry.Entry) -> NearRegion | None:
 
 def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     """Error for a method that nonlocal functionals do not have."""
+    names = ", ".join(e.name for _, e in plan.neural if near_region(e) is not None)
     return UnsupportedError(
-        f"{plan.names} is nonlocal: its values at a point depend on the density everywhere, which "
+        f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
         "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
         f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
-        functional=plan.names,
+        functional=names,
         method=method,
     )
 

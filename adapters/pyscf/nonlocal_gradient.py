@@ -11,12 +11,13 @@ and the first two sums over all atoms cancel each other exactly for a translatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from pyscf.dft import gen_grid
 
+from xcnet.adapters.pyscf.blocks import atomic_grids, joined
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.layout import ROWS, Array
 from xcnet.adapters.pyscf.nonlocal_values import Values, evaluate
@@ -45,11 +46,11 @@ def full_response(
         Derivatives of the potential matrices by the electrons' coordinates, negative.
     """
     points = [slice(0, 0)]
-    parts = list(_atomic_grids(mol, grids))
+    parts = atomic_grids(grids)
     for coords, *_ in parts:
         points.append(slice(points[-1].stop, points[-1].stop + len(coords)))
     del points[0]
-    grid = _grid(mol, parts)
+    grid = Grid(**joined(grids, parts))
     rho = _densities(ni, mol, grids, plan.kind, dms, [coords for coords, *_ in parts])
     values = evaluate(ni.libxc, plan, grid, rho, 1, ni.omega)
     potential = values.potential if len(rho) == 2 else values.potential[0]
@@ -69,24 +70,6 @@ def _correction(values: Values, rho: Array) -> Array:
         field = [values.grid.near_region(descriptor, along)[:, 0] for along in gradient]
         result += channel.slope * np.array(field)
     return weights * result
-
-
-def _atomic_grids(mol: Any, grids: Any) -> Iterator[tuple[Array, Array, Array]]:
-    """Points, weights, and weights before the partition, of each atom in PySCF's order."""
-    table = grids.gen_atomic_grids(
-        mol, grids.atom_grid, grids.radi_method, grids.level, grids.prune
-    )
-    coords, weights = grids.get_partition(
-        mol, table, grids.radii_adjust, grids.atomic_radii, grids.becke_scheme, concat=False
-    )
-    for atom in range(mol.natm):
-        yield coords[atom], weights[atom], table[mol.atom_symbol(atom)][1]
-
-
-def _grid(mol: Any, parts: list[tuple[Array, Array, Array]]) -> Grid:
-    coords, weights, volumes = (np.concatenate(each) for each in zip(*parts, strict=True))
-    parents = np.repeat(np.arange(mol.natm), [len(part[0]) for part in parts])
-    return Grid(coords, weights, centres=mol.atom_coords(), parents=parents, volumes=volumes)
 
 
 def _densities(ni: Any, mol: Any, grids: Any, kind: str, dms: Any, places: list[Array]) -> Array:
