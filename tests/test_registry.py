@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,8 +156,8 @@ def test_entry_points_are_located_without_importing(
 def test_duplicates_name_both_folders(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    first: dict[str, object],
-    second: dict[str, object],
+    first: dict[str, Any],
+    second: dict[str, Any],
 ) -> None:
     a = copy_folder(tmp_path, "gga_x_a", **first)
     b = copy_folder(tmp_path, "gga_x_b", **second)
