@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from xcnet.near_region.points import Array
+from xcnet.near_region.radial import DECAY
 
 FAST = {"contract", "reassoc", "nnan", "ninf", "nsz", "arcp"}
 
@@ -56,7 +57,11 @@ def _hermite(radii: Array, r: float) -> Any:
     h = radii[k + 1] - radii[k]
     t = (r - radii[k]) / h
     s = 1.0 - t
-    return k, s * s * (1 + 2 * t), t * t * (3 - 2 * t), h * t * s * s, -h * t * t * s
+    decay = DECAY / max(h, 1.0)
+    left, right = math.exp(-decay * h * t), math.exp(decay * h * s)
+    d0, d1 = h * t * s * s * left, -h * t * t * s * right
+    v0, v1 = s * s * (1 + 2 * t) * left + decay * d0, t * t * (3 - 2 * t) * right + decay * d1
+    return k, v0, v1, d0, d1
 
 
 @numba.njit(nogil=True, fastmath=FAST, cache=True)

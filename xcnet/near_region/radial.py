@@ -22,6 +22,9 @@ from xcnet.near_region.points import Array
 
 #: Shells that the interpolation of n_lm between two of them rests on.
 STENCIL = 8
+#: Fields and densities are interpolated times exp(DECAY r), so that the error of a large value
+#: does not reach the small ones outside of it. In 1/bohr; less where shells are over 1 bohr apart.
+DECAY = 1.5
 #: Gauss points per piece of the radial integral, and longest piece in units of sigma.
 PIECE_POINTS, PIECE_LENGTH = 6, 1.0
 #: Gauss points of the integral over d, and its length beyond the shortest in units of sigma.
@@ -78,21 +81,24 @@ def _mesh(nodes: Array, sigma: float) -> tuple[Array, Array, Array]:
         r = (left + step * (np.arange(pieces)[:, None] + x)).ravel()
         radii.append(r)
         weights.append(np.tile(w * step, pieces) * r**2)
-        rows.append(_interpolation(nodes, left, r))
+        rows.append(_interpolation(nodes, left, right, r))
     return np.concatenate(radii), np.concatenate(weights), np.concatenate(rows)
 
 
-def _interpolation(nodes: Array, left: float, r: Array) -> Array:
-    """Lagrange polynomials of the shells around an interval that begins at ``left``, at r."""
+def _interpolation(nodes: Array, left: float, right: float, r: Array) -> Array:
+    """Lagrange polynomials, times exp(-DECAY r), of the shells around an interval, at r."""
     size = min(STENCIL, len(nodes))
     below = int(np.searchsorted(nodes, left, side="right"))
     first = min(max(below - size // 2, 0), len(nodes) - size)
-    near = _variable(nodes[first : first + size])
+    stencil = slice(first, first + size)
+    near = _variable(nodes[stencil])
     u = _variable(r)
     result = np.zeros((len(r), len(nodes)))
     for i in range(size):
         others = np.delete(near, i)
         result[:, first + i] = np.prod((u[:, None] - others) / (near[i] - others), axis=1)
+    decay = DECAY / max(right - left, 1.0)
+    result[:, stencil] *= np.exp(decay * (nodes[stencil] - r[:, None]))
     return result
 
 
