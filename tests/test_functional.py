@@ -97,6 +97,7 @@ def finite_difference_error(name: str, order: int) -> tuple[Array, Array]:
                     exact = analytic_component(
                         analytic, functional._label_variables, (*lower_factors, (variable, column))
                     )
+                    # A derivative far below value/x drowns in the rounding of the value.
                     scale = abs(exact) + abs(value(x) / x) * 1e-3
                     numeric, error = agreed([ridders(value, x, h * abs(x)) for h in STEPS])
                     errors.append(relative(numeric - exact, scale))

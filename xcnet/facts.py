@@ -45,17 +45,18 @@ class Facts:
         self._terms: list[tuple[float, NeuralTerm | LibxcTerm]] = [
             (t.weight, open_term(t.entry, spin)) for t in parsed.terms
         ]
-        single = self._terms[0][1] if _is_single(parsed) else None
-        self._libxc = single.libxc if isinstance(single, LibxcTerm) else None
+        #: Entry of one functional as it is; None for a mixture.
+        self._single = parsed.terms[0].entry if _is_single(parsed) else None
+        term = self._terms[0][1] if self._single else None
+        self._libxc = term.libxc if isinstance(term, LibxcTerm) else None
         self._set_facts()
 
     def _set_facts(self) -> None:
         """Facts that pylibxc's users read as attributes."""
         parts = [t.entry for t in self._expression.terms]
         exchange = self._expression.exact_exchange
-        single = parts[0] if _is_single(self._expression) else None
-        self._xc_func_name = single.name if single else self._expression.text.strip()
-        self._number = single.id if single else -1
+        self._xc_func_name = self._single.name if self._single else self._expression.text.strip()
+        self._number = self._single.id if self._single else -1
         self._kind = variables.KINDS[_common_kind([e.kind for e in parts])]
         self._name = self._libxc.description if self._libxc else self._title()
         self._family = variables.FAMILIES[_family(self._expression)]
@@ -82,8 +83,7 @@ class Facts:
         self.xc_func_size_names = sorted(self.xc_func_sizes)
 
     def _title(self) -> str:
-        first = self._expression.terms[0].entry if _is_single(self._expression) else None
-        return first.description if first else self._expression.text.strip()
+        return self._single.description if self._single else self._expression.text.strip()
 
     def _combined_flags(self, exchange: ExactExchange) -> int:
         """Flags of the whole: a derivative is there if all parts have it."""
@@ -203,7 +203,7 @@ class Facts:
         if self._libxc:
             names = libxc.library().numbers
             parts = [(i if return_ids else names[i], w) for i, w in self._libxc.aux_funcs()]
-        elif _is_single(self._expression):
+        elif self._single:
             parts = []
         else:
             terms = self._expression.terms
