@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables",
-        "paths download _libxc_signatures",
+        "elf paths download _libxc_signatures",
         "spec _libxc_library",
         "density",
         "libxc",
@@ -44,6 +44,7 @@ HOMES = {
     "onnx": {"training"},
     "onnxruntime": {"engine"},
     "platformdirs": {"native", "registry", "training"},
+    "psi4": {"adapters/psi4"},
     "pyscf": {"adapters/pyscf", "job", "training"},
     "torch": {"training"},
     "tqdm": {"job", "training"},
