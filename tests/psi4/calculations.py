@@ -9,7 +9,7 @@ import psi4
 
 #: Bohr, so that no program converts it.
 WATER = "O 0 0 0.2254; H 0 1.4423 -0.9015; H 0 -1.4423 -0.9015"
-OXYGEN_HYDRIDE = "O 0 0 0.1; H 0 0.2 1.95"
+BENT = "O 0 0 0; H 0 0.1 1.9; H 1.8 0 -0.6"
 HYDROGEN = "H 0 0 0; H 0 0.1 1.4"
 
 #: A coarse grid: what is compared is computed on the same one.
@@ -30,8 +30,8 @@ def water(extra: str = "") -> Any:
 
 
 def radical() -> Any:
-    """Open shell, OH."""
-    return molecule(OXYGEN_HYDRIDE, multiplicity=2)
+    """Open shell, H2O+, without symmetry."""
+    return molecule(BENT, charge=1, multiplicity=2)
 
 
 def run(

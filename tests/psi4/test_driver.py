@@ -124,7 +124,9 @@ def test_output_tells_the_functional(tmp_path: Path) -> None:
 
 
 def test_functionals_installed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(registry.find("Slater_clone").spec.folder)
+    spec = registry.find("Slater_clone").spec
+    assert spec is not None
+    source = spec.folder
     record = json.loads((source / "model.json").read_text())
     record |= {"name": "lda_x_later", "aliases": ["Later"], "id": 190900}
     shutil.copytree(source, tmp_path / "lda_x_later")

@@ -67,7 +67,20 @@ def _install() -> int:
     except OSError as error:
         raise InstallError(f"{folder} cannot be written: {error}", folder=str(folder)) from error
     print(f"installed: every Psi4 run by {sys.executable} now knows xcnet's functionals ({folder})")
+    program = shutil.which("psi4")
+    if program is not None and not _is_run_here(Path(program)):
+        print(f"The program {program} names another Python: use {sys.executable} {program} INPUT")
     return 0
+
+
+def _is_run_here(program: Path) -> bool:
+    """Whether a script's first line names this Python."""
+    with program.open(encoding="utf-8", errors="replace") as script:
+        named = Path(script.readline().removeprefix("#!").strip())
+    if named.name == "env" or not named.is_file():
+        return True  # `env python`: the one that is found first, as this one was
+    # A virtual environment's interpreter is often the system's very file.
+    return named.samefile(sys.executable) and sys.prefix == sys.base_prefix
 
 
 def _remove() -> int:

@@ -44,9 +44,10 @@ class _Finder:
         try:
             importlib.import_module(_ADAPTER)
         except Exception as error:
+            message = f"xcnet: its functionals are not available in Psi4: {error}"
             if self.strict:
-                raise
-            print(f"xcnet: its functionals are not available in Psi4: {error}", file=sys.stderr)
+                sys.exit(message)
+            print(message, file=sys.stderr)
 
 
 def activate(strict: bool = False) -> None:

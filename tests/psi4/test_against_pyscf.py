@@ -1,0 +1,118 @@
+"""Psi4 and PySCF in one process: the same functional is the same number in both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("psi4", reason="these tests need Psi4")
+pytest.importorskip("pyscf", reason="these tests compare Psi4 with PySCF")
+
+import psi4
+from pyscf import dft, gto
+from pyscf.dft import numint
+
+import xcnet.adapters.pyscf
+from tests.psi4.calculations import BENT, WATER, radical, run, water
+
+FINE = {"dft_radial_points": 99, "dft_spherical_points": 590}
+#: Integrals without density fitting, and few points left out.
+EXACT = {"scf_type": "pk", "dft_basis_tolerance": 1e-14, "ints_tolerance": 1e-14}
+
+
+# -- identical densities, points and weights -----------------------------------------------------
+
+
+def _on_the_grid(wfn: Any) -> tuple[Any, Any]:
+    """Weights, and PySCF's density rows (spins, 5, N), of Psi4's grid blocks and densities."""
+    potential = wfn.V_potential()
+    collocation = psi4.core.BasisFunctions(
+        wfn.basisset(), potential.grid().max_points(), potential.grid().max_functions()
+    )
+    collocation.set_deriv(1)
+    rows, weights = [], []
+    for block in potential.grid().blocks():
+        collocation.compute_functions(block)
+        functions = np.array(block.functions_local_to_global())
+        points = len(block.w().np)
+        ao = np.stack(
+            [
+                collocation.basis_values()[key].np[:points, : len(functions)]
+                for key in ("PHI", "PHI_X", "PHI_Y", "PHI_Z")
+            ]
+        )
+        here = np.ix_(functions, functions)
+        rows.append([_rows(ao, matrix.np[here]) for matrix in potential.Dao()])
+        weights.append(block.w().np.copy())
+    return np.concatenate(weights), np.concatenate(rows, axis=2)
+
+
+def _rows(ao: Any, density: Any) -> Any:
+    """Density, its gradient, and tau, (5, N), of one spin."""
+    half = np.einsum("xpi,ij->xpj", ao, density)
+    rho = np.einsum("pj,xpj->xp", half[0], ao)
+    rho[1:] *= 2.0
+    tau = 0.5 * np.einsum("xpj,xpj->p", half[1:], ao[1:])
+    return np.vstack([rho, tau])
+
+
+@pytest.mark.parametrize("make", [water, radical], ids=["RKS", "UKS"])
+@pytest.mark.parametrize("name", ["TPSS_clone", "PBE_clone", "NN-r2SCAN", "NN-metaGGA-Nagai2020"])
+def test_identical_densities_points_and_weights(
+    make: Any, name: str, published_networks: None
+) -> None:
+    mol = make()
+    mol.reset_point_group("c1")
+    _, wfn = run(psi4.energy, name, mol, return_wfn=True)
+    potential = wfn.V_potential()
+    densities = [wfn.Da_subset("AO"), wfn.Db_subset("AO")][: mol.multiplicity()]
+    potential.set_D(densities)
+    matrices = [matrix.clone() for matrix in densities]
+    potential.initialize()
+    potential.compute_V(matrices)
+    weights, rows = _on_the_grid(wfn)
+
+    spin = len(rows) - 1
+    calculator = numint.NumInt()
+    xcnet.adapters.pyscf.attach(_with(calculator))
+    kind = calculator._xc_type(name)
+    used = rows[:, : {"GGA": 4, "MGGA": 5}[kind]]
+    # Psi4 gives one spin's density for closed shells, PySCF wants the total.
+    values = calculator.eval_xc_eff(name, used if spin else 2.0 * used[0], xctype=kind)
+    total = rows[:, 0].sum(axis=0) * (1 if spin else 2)
+    expected = weights @ (total * np.ravel(values[0]))
+    assert potential.quadrature_values()["FUNCTIONAL"] == pytest.approx(expected, abs=1e-10)
+
+
+class _with:
+    """Object with an integrator, as PySCF's Kohn-Sham objects are."""
+
+    def __init__(self, calculator: Any) -> None:
+        self._numint = calculator
+
+
+# -- self-consistent -----------------------------------------------------------------------------
+
+#: Functional, Psi4's own description, and the agreement that its smoothness allows on this grid.
+SELF_CONSISTENT = [
+    ("PBE_clone", 1e-6),
+    ("TPSS_clone", 1e-6),
+    ("NN-r2SCAN", 1e-6),
+    ("NN-metaGGA-Nagai2020", 1e-4),
+]
+
+
+@pytest.mark.parametrize("spin", [0, 1], ids=["RKS", "UKS"])
+@pytest.mark.parametrize(("name", "tolerance"), SELF_CONSISTENT)
+def test_self_consistent(spin: int, name: str, tolerance: float, published_networks: None) -> None:
+    mol = radical() if spin else water()
+    atoms = BENT if spin else WATER
+    _, wfn = run(psi4.energy, name, mol, options={**FINE, **EXACT}, return_wfn=True)
+    theirs = gto.M(atom=atoms, unit="B", basis="6-31g", charge=spin, spin=spin, verbose=0)
+    mf = xcnet.adapters.pyscf.attach((dft.UKS if spin else dft.RKS)(theirs, xc=name))
+    mf.grids.set(atom_grid=(99, 590), prune=None)
+    mf.conv_tol = 1e-9
+    assert wfn.energy() == pytest.approx(mf.kernel(), abs=tolerance)
+    assert mf.converged
