@@ -1,4 +1,9 @@
-/* Evaluation: chunks of points through a graph into the caller's arrays. */
+/* Evaluation: chunks of points through a graph into the caller's arrays.
+
+   The kernels of ONNX Runtime round the last few elements of an array differently. Numbers of
+   points and addresses that are multiples of the widest vector make a point's result the same to
+   the last bit whichever points it is evaluated with: threads, blocks and the cache change
+   nothing. */
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,6 +25,11 @@ static bool in_graph(const struct record *record, const struct label_layout *lay
     return layout->order <= order && !(layout->variables & ~record->inputs);
 }
 
+static size_t round_up(size_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
 static bool chunk_allocate(struct chunk *chunk, const struct record *record, int order, size_t n)
 {
     size_t doubles = 0;
@@ -36,9 +46,11 @@ static bool chunk_allocate(struct chunk *chunk, const struct record *record, int
             widths[count] = (size_t)layout_of(l)->width;
             arrays[count++] = &chunk->outputs[l];
         }
+    n = round_up(n);
     for (int i = 0; i < count; i++)
         doubles += widths[i] * n;
-    chunk->store = malloc(doubles * sizeof(double) + n * sizeof(size_t) + n);
+    size_t bytes = (doubles + n) * sizeof(double) + n * sizeof *chunk->points;
+    chunk->store = aligned_alloc(LANES * sizeof(double), bytes);
     if (!chunk->store)
         return false;
     double *next = chunk->store;
@@ -50,6 +62,17 @@ static bool chunk_allocate(struct chunk *chunk, const struct record *record, int
 }
 
 /* -- one chunk -------------------------------------------------------------------------------- */
+
+static void fill_up(struct chunk *chunk)
+{
+    chunk->rounded = round_up(chunk->live);
+    for (int v = 0; v < VARIABLES; v++) {
+        size_t width = (size_t)variable_width(v, POLARIZED);
+        for (size_t i = chunk->live; chunk->inputs[v] && i < chunk->rounded; i++)
+            memcpy(chunk->inputs[v] + i * width, chunk->inputs[v] + (chunk->live - 1) * width,
+                   width * sizeof(double));
+    }
+}
 
 static bool run(const struct call *call, const struct chunk *chunk)
 {
@@ -65,7 +88,7 @@ static bool run(const struct call *call, const struct chunk *chunk)
                                                       chunk->outputs[l],
                                                       layout_of(l)->width};
     atomic_fetch_add(&evaluations, (long)chunk->live);
-    return ort_run(call->session, chunk->live, inputs, input_count, outputs, output_count,
+    return ort_run(call->session, chunk->rounded, inputs, input_count, outputs, output_count,
                    call->handle->record->name);
 }
 
@@ -112,6 +135,7 @@ static bool evaluate_chunk(struct call *call, struct chunk *chunk, size_t first,
     chunk_fill(chunk, call, first, count);
     if (chunk->live == 0)
         return true;
+    fill_up(chunk);
     if (!run(call, chunk))
         return false;
     for (size_t i = 0; i < chunk->live; i++) {

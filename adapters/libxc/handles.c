@@ -114,7 +114,7 @@ static void describe(struct handle *slot, const struct record *record)
     }
 }
 
-static bool can_open(const struct host *host, const struct record *record, int nspin)
+static bool can_serve(const struct record *record, int nspin)
 {
     if (nspin != UNPOLARIZED && nspin != POLARIZED) {
         fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
@@ -126,11 +126,18 @@ static bool can_open(const struct host *host, const struct record *record, int n
              record->name, record->nonlocal_hosts);
         return false;
     }
-    if (!host_is_usable(host))
-        return false;
-    for (int order = 0; order < record->orders; order++)
-        if (!model_session(record->models[order], record->name))
+    return true;
+}
+
+/* What every host evaluates is opened at once, so that a bad model stops it here; the larger
+   graphs of higher derivatives, which few ask for, are opened when they are. */
+static bool models_are_good(const struct record *record)
+{
+    for (int order = 0; order < record->orders; order++) {
+        struct model *model = record->models[order];
+        if (order < 2 ? !model_session(model, record->name) : !model_check(model, record->name))
             return false;
+    }
     return true;
 }
 
@@ -168,7 +175,8 @@ static bool open_slot(const struct host *host, xc_func_type *p, const struct rec
 int handle_open(const struct host *host, xc_func_type *p, const struct record *record, int nspin)
 {
     lock();
-    bool opened = can_open(host, record, nspin) && open_slot(host, p, record, nspin);
+    bool opened = can_serve(record, nspin) && host_is_usable(host) && models_are_good(record) &&
+                  open_slot(host, p, record, nspin);
     unlock();
     if (!opened)
         *(void **)p = NULL;

@@ -89,6 +89,7 @@ struct model {
     struct model *next;
     char *path;
     char sha256[65];
+    bool checked;
     _Atomic(void *) session;
 };
 
@@ -100,7 +101,9 @@ struct tensor {
 
 /* The model of a file and its hash, the same for the same two. */
 struct model *model_find(const char *path, const char *sha256);
-/* Opens the session after checking the file's hash; says what is wrong. */
+/* Checks the file's hash, once; says what is wrong. */
+bool model_check(struct model *model, const char *functional);
+/* Session of the model, opened by the first who asks; says what is wrong. */
 void *model_session(struct model *model, const char *functional);
 /* Forgets all sessions, in a child process. */
 void models_forget(void);
@@ -203,11 +206,15 @@ long handles_alive(void);
 
 /* -- evaluate.c, density.c, cache.c ----------------------------------------------------------- */
 
-enum { CHUNK = 2048 }; /* points per run of a graph, as in xcnet/engine.py */
+enum {
+    CHUNK = 2048, /* points per run of a graph, as in xcnet/engine.py */
+    LANES = 8     /* a run has a multiple of these points, see evaluate.c */
+};
 
 /* A chunk of points as the graphs take them: the living ones only, spin resolved and clamped. */
 struct chunk {
     size_t live;
+    size_t rounded; /* with copies of the last living point behind */
     size_t *points;        /* index of each among the caller's points */
     unsigned char *absent; /* spin channels (bits 1, 2) lifted to the floor */
     double *inputs[VARIABLES];

@@ -64,20 +64,43 @@ struct model *model_find(const char *path, const char *sha256)
     return model;
 }
 
-static void *open_session(const struct model *model, const char *functional)
+/* Content of the file that has the record's hash. */
+static char *read_checked(struct model *model, const char *functional, size_t *size)
 {
-    size_t size;
-    char given[65], *message, *bytes = read_file(model->path, MAX_MODEL_BYTES, &size, functional);
+    char given[65], *bytes = read_file(model->path, MAX_MODEL_BYTES, size, functional);
     if (!bytes)
         return NULL;
-    sha256_hex((unsigned char *)bytes, size, given);
-    void *session = NULL;
-    if (strcmp(given, model->sha256) != 0) {
-        fail("%s: %s is altered: its SHA-256 is %s, the record says %s. Install the functional "
-             "again",
-             functional, model->path, given, model->sha256);
-    } else if (!(session = ort_open(bytes, size, &message))) {
-        fail("%s: %s cannot be loaded: %s", functional, model->path, message ? message : "no memory");
+    sha256_hex((unsigned char *)bytes, *size, given);
+    model->checked = strcmp(given, model->sha256) == 0;
+    if (model->checked)
+        return bytes;
+    fail("%s: %s is altered: its SHA-256 is %s, the record says %s. Install the functional again",
+         functional, model->path, given, model->sha256);
+    free(bytes);
+    return NULL;
+}
+
+bool model_check(struct model *model, const char *functional)
+{
+    size_t size;
+    lock();
+    if (!model->checked)
+        free(read_checked(model, functional, &size));
+    bool checked = model->checked;
+    unlock();
+    return checked;
+}
+
+static void *open_session(struct model *model, const char *functional)
+{
+    size_t size;
+    char *message, *bytes = read_checked(model, functional, &size);
+    if (!bytes)
+        return NULL;
+    void *session = ort_open(bytes, size, &message);
+    if (!session) {
+        fail("%s: %s cannot be loaded: %s", functional, model->path,
+             message ? message : "out of memory");
         free(message);
     }
     free(bytes);
