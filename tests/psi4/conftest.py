@@ -18,7 +18,17 @@ from xcnet import registry
 if importlib.util.find_spec("psi4") is None and os.environ.get("CI", "").lower() == "true":
     raise RuntimeError("psi4 cannot be imported: tests/psi4 runs in its environment")
 
+#: Of Psi4's own making.
+WARNINGS = ("ignore:unclosed file:ResourceWarning", "ignore::DeprecationWarning:psi4")
 MODELS = Path(__file__).resolve().parent.parent / "models"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let Psi4 leave its files to the garbage collector."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for warning in WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="session", autouse=True)
