@@ -20,7 +20,7 @@ Indices = npt.NDArray[np.int64]
 
 #: Points of a chunk: the arrays of a pair of atoms stay in the cache.
 CHUNK = 4096
-#: Steps below this are zero, and so is what would be divided by them.
+#: Below this a divisor is zero, and so is the quotient.
 _VANISHING = 1e-200
 
 
@@ -82,7 +82,8 @@ def _chunk_response(
         stretch = (slope @ mu) * inverse * (centres[i] - centres[j])
         result[i] -= stretch
         result[j] += stretch
-    along = (by_distance / distances)[:, :, None] * vectors
+    # Pruning can leave points at a nucleus.
+    along = _ratio(by_distance, distances)[:, :, None] * vectors
     result -= along.sum(axis=1)
     np.add.at(result, parents, along.sum(axis=0))
     return result
@@ -114,5 +115,5 @@ def _step(nu: Array) -> tuple[Array, Array]:
     return 0.5 * (1.0 - nu), slope
 
 
-def _ratio(numerator: Array, step: Array) -> Array:
-    return np.divide(numerator, step, out=np.zeros_like(step), where=step > _VANISHING)
+def _ratio(numerator: Array, divisor: Array) -> Array:
+    return np.divide(numerator, divisor, out=np.zeros_like(divisor), where=divisor > _VANISHING)

@@ -89,7 +89,12 @@ def _nonlocal(key: str) -> Entry | None:
         entry = registry.find(key)
     except UnknownFunctionalError:
         return None  # Psi4 has an error of its own for it
-    return entry if entry.spec is not None and entry.spec.descriptors else None
+    return entry if is_nonlocal(entry) else None
+
+
+def is_nonlocal(entry: Entry) -> bool:
+    """Whether a functional needs the density on the whole grid at once."""
+    return entry.spec is not None and bool(entry.spec.descriptors)
 
 
 def _rest(definition: dict[str, Any]) -> dict[str, Any]:

@@ -94,14 +94,17 @@ def evaluate(parts: Parts, grid: Grid, rows: Array) -> Values:
     slopes: dict[NearRegion, Array] = {}
     for weight, entry in parts.terms:
         assert entry.spec is not None
-        descriptor = entry.spec.descriptors["near_region"]
-        if descriptor not in near:
-            near[descriptor] = grid.near_region(descriptor, density)
-            slopes[descriptor] = np.zeros(len(grid))
-        outputs = _functional(entry, len(rows)).compute({**inputs, "near_region": near[descriptor]})
+        descriptor = entry.spec.descriptors.get("near_region")
+        if descriptor is not None:
+            if descriptor not in near:
+                near[descriptor] = grid.near_region(descriptor, density)
+                slopes[descriptor] = np.zeros(len(grid))
+            inputs["near_region"] = near[descriptor]
+        outputs = _functional(entry, len(rows)).compute(inputs)
         exc += weight * density * outputs["zk"][:, 0]
         _add_potential(potential, weight, outputs, rows)
-        slopes[descriptor] += weight * outputs["vnear_region"][:, 0]
+        if descriptor is not None:
+            slopes[descriptor] += weight * outputs["vnear_region"][:, 0]
     channels = {each: _channel(grid, each, near[each], slopes[each]) for each in near}
     for channel in channels.values():
         potential[:, 0] += channel.potential
