@@ -19,7 +19,7 @@ if importlib.util.find_spec("psi4") is None and os.environ.get("CI", "").lower()
     raise RuntimeError("psi4 cannot be imported: tests/psi4 runs in its environment")
 
 #: Of Psi4's own making.
-WARNINGS = ("ignore:unclosed file:ResourceWarning", "ignore::DeprecationWarning:psi4")
+WARNINGS = ("ignore:unclosed file:ResourceWarning", "ignore:path is deprecated:DeprecationWarning")
 MODELS = Path(__file__).resolve().parent.parent / "models"
 
 

@@ -25,8 +25,8 @@ EXACT = {"scf_type": "pk", "dft_basis_tolerance": 1e-14, "ints_tolerance": 1e-14
 # -- identical densities, points and weights -----------------------------------------------------
 
 
-def _on_the_grid(wfn: Any) -> tuple[Any, Any]:
-    """Weights, and PySCF's density rows (spins, 5, N), of Psi4's grid blocks and densities."""
+def _on_the_grid(wfn: Any, densities: list[Any]) -> tuple[Any, Any]:
+    """Weights, and PySCF's density rows (spins, 5, N), of Psi4's grid blocks."""
     potential = wfn.V_potential()
     collocation = psi4.core.BasisFunctions(
         wfn.basisset(), potential.grid().max_points(), potential.grid().max_functions()
@@ -44,7 +44,7 @@ def _on_the_grid(wfn: Any) -> tuple[Any, Any]:
             ]
         )
         here = np.ix_(functions, functions)
-        rows.append([_rows(ao, matrix.np[here]) for matrix in potential.Dao()])
+        rows.append([_rows(ao, matrix.np[here]) for matrix in densities])
         weights.append(block.w().np.copy())
     return np.concatenate(weights), np.concatenate(rows, axis=2)
 
@@ -72,7 +72,7 @@ def test_identical_densities_points_and_weights(
     matrices = [matrix.clone() for matrix in densities]
     potential.initialize()
     potential.compute_V(matrices)
-    weights, rows = _on_the_grid(wfn)
+    weights, rows = _on_the_grid(wfn, densities)
 
     spin = len(rows) - 1
     calculator = numint.NumInt()

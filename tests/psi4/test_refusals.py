@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("psi4", reason="these tests need Psi4")
 
 import psi4
+from psi4.driver.procrouting.response import scf_response
 
 from tests.psi4.calculations import HYDROGEN, energy, molecule, run
 from xcnet import registry
@@ -20,10 +21,6 @@ from xcnet.adapters.psi4 import installation
 from xcnet.errors import EngineError, ModelError, UnknownFunctionalError, UnsupportedError
 
 MIXED = {"name": "mix", "x_functionals": {"TPSS_clone": {"alpha": 0.5}}, "c_functionals": {}}
-
-
-def _response() -> Any:
-    return psi4.driver.procrouting.response.scf_response
 
 
 @pytest.mark.parametrize("name", ["tpss_clone", MIXED], ids=["name", "dictionary"])
@@ -43,16 +40,16 @@ def test_excitations_of_a_meta_gga() -> None:
     mol = molecule(HYDROGEN, extra="symmetry c1")
     _, wfn = run(psi4.energy, "tpss_clone", mol, return_wfn=True, options={"save_jk": True})
     with pytest.raises(UnsupportedError, match=r"TDDFT.*PySCF"):
-        _response().tdscf_excitations(wfn, states_per_irrep=[1])
+        scf_response.tdscf_excitations(wfn, states_per_irrep=[1])
     with pytest.raises(UnsupportedError, match="linear response"):
-        _response().cpscf_linear_response(wfn, "DIPOLE_POLARIZABILITIES")
+        scf_response.cpscf_linear_response(wfn, "DIPOLE_POLARIZABILITIES")
 
 
 def test_excitations_of_a_gga_equal_libxc() -> None:
     def excitation(name: str) -> float:
         mol = molecule(HYDROGEN, extra="symmetry c1")
         _, wfn = run(psi4.energy, name, mol, return_wfn=True, options={"save_jk": True})
-        return float(_response().tdscf_excitations(wfn, states_per_irrep=[1])[0][0])
+        return float(scf_response.tdscf_excitations(wfn, states_per_irrep=[1])[0][0])
 
     assert excitation("pbe_clone") == pytest.approx(excitation("pbe"), abs=1e-6)
 
@@ -72,7 +69,7 @@ def test_unknown_name_is_psi4s_error(name: str) -> None:
 
 def test_unknown_part_is_psi4s_error() -> None:
     definition = {"name": "bad", "x_functionals": {"GGA_X_UNHEARD": {}}, "c_functionals": {}}
-    with pytest.raises(RuntimeError, match="LIBXC"):
+    with pytest.raises(RuntimeError, match="(?i)libxc"):
         energy(definition, molecule(HYDROGEN))
 
 
