@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -197,4 +198,8 @@ def test_installed_as_a_wheel(tmp_path: Path) -> None:
     ]
     assert set(models.split()) == {p.parent.name for p in (ROOT / "models").glob("*/model.json")}
     assert "xcnet/py.typed" in names
+    if sys.platform == "linux" and shutil.which("cc"):
+        assert {f"xcnet/adapters/libxc/{n}" for n in ("libxcnet.so", "xcnet.h")} == {
+            n for n in names if n.startswith("xcnet/adapters/libxc/")
+        }
     assert not [n for n in names if "tests" in n or n.endswith(".pyc")]

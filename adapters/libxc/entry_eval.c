@@ -1,6 +1,6 @@
 /* libxc's functions that evaluate: xc_lda ... xc_mgga_vxc_fxc_kxc. */
 
-#include "internal.h"
+#include "entry.h"
 
 #define INPUT_ENTRY(x) [V_##x] = x,
 #define OUTPUT_ENTRY(x) [L_##x] = x,

@@ -97,9 +97,8 @@ static bool run(const struct call *call, const struct chunk *chunk)
 static bool screen(const struct call *call, const struct chunk *chunk, size_t i)
 {
     bool exchange = call->handle->record->kind == KIND_EXCHANGE, finite = true;
-    for (int l = 0; l < LABELS; l++) {
-        if (!call->outputs[l] || !chunk->outputs[l])
-            continue;
+    for (int w = 0; w < call->wanted_count; w++) {
+        int l = call->wanted[w];
         const struct label_layout *layout = layout_of(l);
         double *values = chunk->outputs[l] + i * (size_t)layout->width;
         for (int c = 0; c < layout->width; c++) {
@@ -113,9 +112,8 @@ static bool screen(const struct call *call, const struct chunk *chunk, size_t i)
 
 static void store_point(const struct call *call, const struct chunk *chunk, size_t i)
 {
-    for (int l = 0; l < LABELS; l++) {
-        if (!call->outputs[l] || !chunk->outputs[l])
-            continue;
+    for (int w = 0; w < call->wanted_count; w++) {
+        int l = call->wanted[w];
         const struct label_layout *layout = layout_of(l);
         size_t width = (size_t)layout->width;
         const double *values = chunk->outputs[l] + i * width;
@@ -183,13 +181,19 @@ static void set_zero(const struct handle *handle, size_t np, double *const outpu
                    np * (size_t)label_width(l, handle->nspin) * sizeof(double));
 }
 
-static int highest_order(const struct record *record, double *const outputs[LABELS])
+/* Lists what is wanted; the order is -1 where nothing is. */
+static void list_wanted(struct call *call)
 {
-    int order = -1;
-    for (int l = 0; l < LABELS; l++)
-        if (outputs[l] && is_own_label(record, l))
-            order = layout_of(l)->order;
-    return order;
+    const struct record *record = call->handle->record;
+    call->order = -1;
+    for (int l = 0; l < LABELS; l++) {
+        const struct label_layout *layout = layout_of(l);
+        if (!call->outputs[l] || !is_own_label(record, l))
+            continue;
+        call->order = layout->order;
+        if (!(layout->variables & ~record->inputs))
+            call->wanted[call->wanted_count++] = l;
+    }
 }
 
 static bool has_inputs(const struct record *record, const double *const inputs[VARIABLES])
@@ -223,17 +227,17 @@ void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIA
 {
     static const char *const names[] = {"exc", "vxc", "fxc", "kxc", "lxc"};
     const struct record *record = handle->record;
-    int order = highest_order(record, outputs);
-    struct call call = {handle, inputs, outputs, order, NULL, false};
-    if (np == 0 || order < 0)
+    struct call call = {.handle = handle, .inputs = inputs, .outputs = outputs};
+    list_wanted(&call);
+    if (np == 0 || call.order < 0)
         return;
     set_zero(handle, np, outputs);
-    if (order >= record->orders) {
-        fail("%s has no %s; it has derivatives up to %s", record->name, names[order],
+    if (call.order >= record->orders) {
+        fail("%s has no %s; it has derivatives up to %s", record->name, names[call.order],
              names[record->orders - 1]);
         return;
     }
-    call.session = model_session(record->models[order], record->name);
+    call.session = model_session(record->models[call.order], record->name);
     if (call.session && has_inputs(record, inputs))
         evaluate_with_cache(handle, &call, np);
 }

@@ -227,7 +227,8 @@ struct call {
     const struct handle *handle;
     const double *const *inputs;
     double *const *outputs; /* NULL where not wanted */
-    int order;              /* highest wanted: the graph to run */
+    int wanted[LABELS], wanted_count; /* labels of the graph that are wanted */
+    int order;                        /* highest of them: the graph to run */
     void *session;
     bool flawed; /* some points have no result */
 };
