@@ -51,6 +51,13 @@ def model_path(published: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return path
 
 
+@pytest.mark.parametrize("path", ["c/energy.c", "gpaw/diamond.py"])
+def test_readme_shows_them(path: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    fence = "c" if path.endswith(".c") else "py"
+    assert f"```{fence}\n{(ROOT / 'examples' / path).read_text()}```" in readme
+
+
 @pytest.mark.parametrize("functional", FUNCTIONALS)
 @pytest.mark.parametrize("language", SOURCES)
 def test_agrees_with_python(
