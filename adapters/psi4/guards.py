@@ -12,10 +12,11 @@ from functools import wraps
 from typing import Any
 
 from psi4 import core
-from psi4.driver.procrouting import dft, proc, proc_util, response
+from psi4.driver.procrouting import dft, proc_util, response
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
+import xcnet
 from xcnet import native, registry, variables
 from xcnet.adapters.psi4 import nonlocal_parts, registration
 from xcnet.errors import UnsupportedError
@@ -43,11 +44,8 @@ def put() -> None:
     for name, (method, instead) in _RESPONSE.items():
         original = getattr(core.HF, name)
         setattr(core.HF, name, _refusing(original, method, instead))
-    original = proc.run_scf_property
-    _wrap(original, _checked_properties, proc)
-    for name, procedure in procedures["properties"].items():
-        if procedure is original:
-            procedures["properties"][name] = proc.run_scf_property
+    _guard_procedures("properties", "scf", _checked_properties)
+    _guard_procedures("energy", "td-scf", _checked_excitations)
 
 
 def _wrap(original: Any, guard: Callable[[Any], Callable[..., Any]], *owners: Any) -> None:
@@ -57,21 +55,43 @@ def _wrap(original: Any, guard: Callable[[Any], Callable[..., Any]], *owners: An
         setattr(owner, original.__name__, guarded)
 
 
+def _guard_procedures(kind: str, like: str, guard: Callable[[Any], Callable[..., Any]]) -> None:
+    """Guard the procedure of one method, for all methods that share it; versions may lack it."""
+    table = procedures[kind]
+    original = table.get(like)
+    if original is None:
+        return
+    guarded = wraps(original)(guard(original))
+    for name, procedure in table.items():
+        if procedure is original:
+            table[name] = guarded
+
+
 # -- building a functional -----------------------------------------------------------------------
 
 
 def _checked_parts(build: Any) -> Callable[..., Any]:
     def guarded(definition: Any, *args: Any, **kwargs: Any) -> Any:
         native.take_error()  # of a calculation before this one
-        for entry in registration.parts_of(definition):
+        entries = registration.parts_of(definition)
+        for entry in entries:
             _check_part(entry)
         try:
-            return build(definition, *args, **kwargs)
+            built = build(definition, *args, **kwargs)
         except RuntimeError:
             native.check()  # says why, where Psi4 only says that
             raise
+        if entries:
+            _credit(built[0])
+        return built
 
     return guarded
+
+
+def _credit(superfunctional: Any) -> None:
+    """Have Psi4's output name this package below the functional's own description."""
+    description = superfunctional.description().rstrip()
+    superfunctional.set_description(f"{description}\n    Evaluated by xcnet {xcnet.__version__}\n")
 
 
 def _check_part(entry: registry.Entry) -> None:
@@ -143,21 +163,31 @@ def _checked_properties(run: Any) -> Callable[..., Any]:
     def guarded(name: str, **kwargs: Any) -> Any:
         asked = {str(word).upper() for word in kwargs.get("properties", ())}
         if asked & set(response.scf_response.property_dicts):
-            functional = kwargs.get("dft_functional") or name
-            _require_response_of(functional)
+            _require_response_of(kwargs.get("dft_functional") or name, *_RESPONSE["cphf_solve"])
         return run(name, **kwargs)
 
     return guarded
 
 
-def _require_response_of(functional: Any) -> None:
+def _checked_excitations(run: Any) -> Callable[..., Any]:
+    """Refuse ``energy('td-...')``, which newer versions have, in the same way."""
+
+    def guarded(name: str, **kwargs: Any) -> Any:
+        functional = kwargs.get("dft_functional") or name.removeprefix("td-")
+        _require_response_of(functional, *_RESPONSE["twoel_Hx"])
+        return run(name, **kwargs)
+
+    return guarded
+
+
+def _require_response_of(functional: Any, method: str, instead: str) -> None:
     if isinstance(functional, str):
         functional = dft_builder.functionals.get(functional.lower())
     if not isinstance(functional, dict):
         return  # a function: looked at when the response is asked for
     entries = registration.parts_of(functional)
     if not all(_has_fxc(entry) and "tau" not in entry.spec.inputs for entry in entries):
-        raise _unsupported(functional["name"], *_RESPONSE["cphf_solve"])
+        raise _unsupported(functional["name"], method, instead)
 
 
 # -- errors from inside the native library -------------------------------------------------------

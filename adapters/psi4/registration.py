@@ -14,7 +14,6 @@ from typing import Any
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
-import xcnet
 from xcnet import registry
 from xcnet.errors import UnknownFunctionalError, UnsupportedError, XCNetError
 from xcnet.registry import Entry
@@ -85,8 +84,10 @@ def _register(entry: Entry) -> None:
         if error is not None:
             _refuse(name, error)
         elif _enter(dft_builder.functionals, name, definition):
-            for kind in _PROCEDURES:
-                _enter(procedures[kind], name, procedures[kind][_LIKE])
+            for kind, prefix in (*((kind, "") for kind in _PROCEDURES), ("energy", "td-")):
+                procedure = procedures[kind].get(prefix + _LIKE)
+                if procedure is not None:  # excitations by name came with version 1.4
+                    _enter(procedures[kind], prefix + name, procedure)
 
 
 def spellings(entry: Entry) -> set[str]:
@@ -104,8 +105,7 @@ def _definition(entry: Entry) -> dict[str, Any]:
         "name": title,
         "alias": list(entry.aliases),
         "citation": "".join(f"    {' '.join(c.text.split())}\n" for c in spec.citations),
-        "description": f"    {title}: {' '.join(spec.description.split())} "
-        f"(xcnet {xcnet.__version__})\n",
+        "description": f"    {title}: {' '.join(spec.description.split())}\n",
     }
     key = entry.name.upper()
     if entry.kind not in _PARTS:

@@ -112,16 +112,17 @@ def test_output_tells_the_functional(tmp_path: Path) -> None:
     psi4.core.set_output_file(str(tmp_path / "out.dat"), False)
     try:
         energy("nn-r2scan", molecule(HYDROGEN), options={"print": 1})
-        mixed = {"name": "mix", "x_functionals": {"NN-r2SCAN": {}}, "c_functionals": {}}
+        mixed = {"name": "mix", "x_functionals": {"TPSS_clone": {}}, "c_functionals": {}}
         energy(mixed, molecule(HYDROGEN), options={"print": 1})
     finally:
         psi4.core.set_output_file("output.dat", True)
     whole, part = (tmp_path / "out.dat").read_text().split("MIX <=")
     assert "NN-R2SCAN <=" in whole
     for text in (whole, part):
-        assert f"xcnet {xcnet.__version__}" in text
-        assert "J. Phys. Chem. Lett." in text
-    assert "entry points" not in whole
+        assert f"Evaluated by xcnet {xcnet.__version__}" in text
+        assert "entry points" not in text
+    assert "J. Phys. Chem. Lett. 11, 8208" in whole
+    assert "Phys. Rev. Lett. 91, 146401" in part
 
 
 def test_functionals_installed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ import psi4
 from psi4.driver.procrouting.response import scf_response
 
 from tests.psi4.calculations import HYDROGEN, energy, molecule, run
-from xcnet import registry
-from xcnet.adapters.psi4 import installation
+from xcnet import native, registry
+from xcnet.adapters.psi4 import guards, installation
 from xcnet.errors import EngineError, ModelError, UnknownFunctionalError, UnsupportedError
 
 MIXED = {"name": "mix", "x_functionals": {"TPSS_clone": {"alpha": 0.5}}, "c_functionals": {}}
@@ -69,7 +69,7 @@ def test_unknown_name_is_psi4s_error(name: str) -> None:
 
 def test_unknown_part_is_psi4s_error() -> None:
     definition = {"name": "bad", "x_functionals": {"GGA_X_UNHEARD": {}}, "c_functionals": {}}
-    with pytest.raises(RuntimeError, match="(?i)libxc"):
+    with pytest.raises(RuntimeError, match=r"(?i)libxc"):
         energy(definition, molecule(HYDROGEN))
 
 
@@ -182,3 +182,27 @@ def test_gga_without_second_derivatives(copied: Path, tmp_path: Path) -> None:
 
 def test_arrays_are_read_rightly_here() -> None:
     installation.check_arrays()
+
+
+def test_error_inside_the_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library fails while Psi4's C++ is at work: the iteration ends with its message."""
+    library, form_G = native._library(), psi4.core.HF.form_G
+
+    def failing(self: Any) -> None:
+        form_G(self)
+        library.xcnet_load_index(b"absent.txt")
+
+    monkeypatch.setattr(psi4.core.HF, "form_G", failing)
+    with pytest.raises(EngineError, match=r"absent\.txt"):
+        energy("tpss_clone", molecule(HYDROGEN))
+
+
+def test_excitations_by_name_are_refused_first() -> None:
+    """Versions from 1.4 on have ``energy('td-pbe')``."""
+    seen: list[str] = []
+    guarded = guards._checked_excitations(lambda name, **_: seen.append(name))
+    with pytest.raises(UnsupportedError, match=r"TDDFT.*PySCF"):
+        guarded("td-tpss_clone")
+    guarded("td-pbe_clone")
+    guarded("td-tpss")
+    assert seen == ["td-pbe_clone", "td-tpss"]
