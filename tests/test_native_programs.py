@@ -165,3 +165,21 @@ for path in {clients!r} * 2:
     assert rows[0:2] == rows[3:5] == ["100201 0", "101 0"]
     assert (rows[2][0], rows[5][0]) == ("5", "7")
     assert rows[:6] == rows[6:12]
+
+
+@pytest.mark.parametrize("version", [5, 7])
+def test_libxc_that_the_program_opens_itself(index: Path, version: int) -> None:
+    """Its functions call each other through imports that the preloaded library answers."""
+    code = """
+from xcnet import libxc
+library = libxc.library()
+print(len(library.names), max(library.names.values()), library.version_string)
+print(libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1).aux_funcs())
+"""
+    path = {"XCNET_LIBXC": str(libxc_of(version))}
+    plain, preloaded = (
+        _run([sys.executable, "-c", code], index, **path, **more) for more in ({}, _preload())
+    )
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert plain.stdout == preloaded.stdout
+    assert (preloaded.returncode, preloaded.stderr) == (0, "")

@@ -35,81 +35,59 @@ EXPORT int xc_family_from_id(int id, int *family, int *number)
     HAND_OVER(FAMILY_UNKNOWN, xc_family_from_id, id, family, number);
 }
 
-/* libxc's lists call each other, through imports that may lead here: inside it they are its own. */
-static _Thread_local bool inside_libxc;
-
-#define LIBXC_ALONE(statement) \
-    do { \
-        inside_libxc = true; \
-        statement; \
-        inside_libxc = false; \
-    } while (0)
+/* libxc's lists call each other, through imports that may lead here: for libxc itself, also for
+   one that a program has opened and calls directly, they are libxc's own. */
+#define LISTED(host) (CALLED_BY(host) ? &no_records : catalogue())
 
 static const struct catalogue no_records;
 
-static const struct catalogue *listed(void)
-{
-    return inside_libxc ? &no_records : catalogue();
-}
-
 static int libxc_count(const struct host *host)
 {
-    int count = 0;
-    if (REAL(host, xc_number_of_functionals))
-        LIBXC_ALONE(count = REAL(host, xc_number_of_functionals)());
-    return count;
+    __typeof__(&xc_number_of_functionals) real = REAL(host, xc_number_of_functionals);
+    return real ? real() : 0;
 }
 
 EXPORT int xc_number_of_functionals(void)
 {
     const struct host *host = CALLER_HOST;
-    return inside_libxc ? REAL(host, xc_number_of_functionals)()
-                        : libxc_count(host) + listed()->count;
+    return libxc_count(host) + LISTED(host)->count;
 }
 
 EXPORT int xc_maximum_name_length(void)
 {
     const struct host *host = CALLER_HOST;
-    const struct catalogue *c = listed();
-    int longest = 0;
-    if (REAL(host, xc_maximum_name_length))
-        LIBXC_ALONE(longest = REAL(host, xc_maximum_name_length)());
+    const struct catalogue *c = LISTED(host);
+    __typeof__(&xc_maximum_name_length) real = REAL(host, xc_maximum_name_length);
+    int longest = real ? real() : 0;
     for (int i = 0; i < c->count; i++)
         if ((int)strlen(c->records[i]->name) > longest)
             longest = (int)strlen(c->records[i]->name);
     return longest;
 }
 
-static void append_numbers(int *list, const struct host *host)
-{
-    const struct catalogue *c = catalogue();
-    list += libxc_count(host);
-    for (int i = 0; i < c->count; i++)
-        list[i] = c->records[i]->number;
-}
+#define NUMBERS(name) \
+    EXPORT void name(int *list) \
+    { \
+        const struct host *host = CALLER_HOST; \
+        const struct catalogue *c = LISTED(host); \
+        __typeof__(&name) real = REAL(host, name); \
+        if (real) \
+            real(list); \
+        list += libxc_count(host); \
+        for (int i = 0; i < c->count; i++) \
+            list[i] = c->records[i]->number; \
+    }
 
-EXPORT void xc_available_functional_numbers(int *list)
-{
-    const struct host *host = CALLER_HOST;
-    if (REAL(host, xc_available_functional_numbers))
-        LIBXC_ALONE(REAL(host, xc_available_functional_numbers)(list));
-    append_numbers(list, host);
-}
-
-EXPORT void xc_available_functional_numbers_by_name(int *list)
-{
-    const struct host *host = CALLER_HOST;
-    if (REAL(host, xc_available_functional_numbers_by_name))
-        LIBXC_ALONE(REAL(host, xc_available_functional_numbers_by_name)(list));
-    append_numbers(list, host);
-}
+NUMBERS(xc_available_functional_numbers)
+NUMBERS(xc_available_functional_numbers_by_name)
 
 EXPORT void xc_available_functional_names(char **list)
 {
     const struct host *host = CALLER_HOST;
-    const struct catalogue *c = catalogue();
-    if (REAL(host, xc_available_functional_names))
-        LIBXC_ALONE(REAL(host, xc_available_functional_names)(list));
+    const struct catalogue *c = LISTED(host);
+    __typeof__(&xc_available_functional_names) real = REAL(host, xc_available_functional_names);
+    if (real)
+        real(list);
     list += libxc_count(host);
     for (int i = 0; i < c->count; i++)
         strcpy(list[i], c->records[i]->name);

@@ -65,8 +65,7 @@ static void *loaded_object(const char *path)
 }
 
 struct search {
-    uintptr_t address;
-    struct caller caller;
+    uintptr_t address, low, high;
     char *path;
     void *any; /* handle of some loaded object that reaches a libxc */
 };
@@ -86,8 +85,8 @@ static int visit(struct dl_phdr_info *object, size_t size, void *argument)
     }
     if (search->address < low || search->address >= high)
         return 0;
-    search->caller.low = low;
-    search->caller.high = high;
+    search->low = low;
+    search->high = high;
     search->path = strdup(object->dlpi_name);
     return 1;
 }
@@ -132,14 +131,16 @@ static void *find_libxc(const char *caller_path)
 
 static struct host *make_host(void *handle)
 {
-    Dl_info info;
     struct host *host = calloc(1, sizeof *host);
     if (!host)
         return NULL;
     for (int i = 0; i < FUNCTIONS; i++)
         host->functions[i] = foreign(handle, FUNCTION[i].name);
-    if (dladdr(host->functions[F_xc_func_init], &info))
-        host->path = strdup(info.dli_fname);
+    struct search search = {.address = (uintptr_t)host->functions[F_xc_func_init]};
+    dl_iterate_phdr(visit, &search);
+    host->low = search.low;
+    host->high = search.high;
+    host->path = search.path;
     return host;
 }
 
@@ -157,14 +158,13 @@ static const struct host *registered(struct host *host)
     return host;
 }
 
-static const struct host *remember(struct caller caller)
+static void remember(struct caller caller)
 {
     int count = atomic_load_explicit(&caller_count, memory_order_relaxed);
     if (caller.high && count < MAX_CALLERS) { /* generated code belongs to no object */
         callers[count] = caller;
         atomic_store_explicit(&caller_count, count + 1, memory_order_release);
     }
-    return caller.host;
 }
 
 static const struct host *known(uintptr_t address)
@@ -198,8 +198,8 @@ const struct host *host_of(const void *address)
         free(made->path);
         free(made);
     } else {
-        search.caller.host = registered(made);
-        host = remember(search.caller);
+        host = registered(made);
+        remember((struct caller){search.low, search.high, host});
     }
     unlock();
     return host;

@@ -39,6 +39,7 @@ enum function {
 struct host {
     void *functions[FUNCTIONS]; /* NULL where this version has none */
     char *path;
+    uintptr_t low, high; /* where it is loaded */
     _Atomic int verdict;
 };
 
@@ -50,6 +51,9 @@ const char *function_name(enum function function);
 void *own_function(const char *name);
 
 #define CALLER_HOST host_of(__builtin_return_address(0))
+/* Whether the calling function is libxc's own. */
+#define CALLED_BY(host) \
+    ((uintptr_t)__builtin_return_address(0) - (host)->low < (host)->high - (host)->low)
 #define REAL(host, name) ((__typeof__(&name))(host)->functions[F_##name])
 
 /* -- layout.c: libxc's labels, components and fold weights ------------------------------------ */
