@@ -25,6 +25,14 @@ class Field:
     wavefunction : psi4.core.HF
         Of closed shells (RKS) or of two spins (UKS).
 
+    Attributes
+    ----------
+    grid : MolecularGrid
+        All points.
+    rows : (s, 5, N) ndarray
+        n, its gradient and tau where they were last evaluated, of all electrons or of each spin;
+        empty before.
+
     Raises
     ------
     UnsupportedError
@@ -40,21 +48,21 @@ class Field:
             )
         self._parts = parts
         self._closed = isinstance(wavefunction, core.RHF)
-        self._grid = molecular_grid(wavefunction.basisset())
+        self.grid = molecular_grid(wavefunction.basisset())
         # What Psi4's own part of the calculation leaves free.
         memory = core.get_memory() * (1.0 - core.get_global_option("SCF_MEM_SAFETY_FACTOR"))
-        self._orbitals = Orbitals(wavefunction.basisset(), self._grid, memory)
+        self._orbitals = Orbitals(wavefunction.basisset(), self.grid, memory)
         self._matrices = np.empty(0)
-        self._rows = np.empty(0)
+        self.rows = np.empty(0)
         self._values: Values | None = None
 
     def describe(self) -> str:
         """Lines for Psi4's output."""
-        atoms = len(self._grid.centres)
+        atoms = len(self.grid.centres)
         return (
             f"  ==> Nonlocal functional: {self._parts.text} <==\n\n"
-            f"    Evaluated by xcnet on {len(self._grid.grid)} points around {atoms} centers, in "
-            f"{len(self._grid.blocks)} blocks.\n    They are turned with the molecule's frame, "
+            f"    Evaluated by xcnet on {len(self.grid.grid)} points around {atoms} centers, in "
+            f"{len(self.grid.blocks)} blocks.\n    They are turned with the molecule's frame, "
             "not with the molecule.\n\n"
         )
 
@@ -64,20 +72,20 @@ class Field:
 
     def matrices(self, wavefunction: Any) -> list[Array]:
         """Potential matrices (nao, nao) in atomic orbitals, Hartree: one, or one of each spin."""
-        potential = self._grid.grid.points.weights * self._present(wavefunction).potential
+        potential = self.grid.grid.points.weights * self._present(wavefunction).potential
         return [self._orbitals.matrix(each) for each in potential]
 
     def gradient(self, wavefunction: Any) -> Array:
         """Derivatives (A, 3) of the energy by the nuclei, Hartree/bohr, of a stationary density."""
         values = self._present(wavefunction)
-        weighted = self._grid.grid.points.weights * values.potential
-        result = self._grid.response(values.exc)
-        moving = values.motion(self._rows[:, 1:4].sum(axis=0))
+        weighted = self.grid.grid.points.weights * values.potential
+        result = self.grid.response(values.exc)
+        moving = values.motion(self.rows[:, 1:4].sum(axis=0))
         for matrix, potential in zip(self._matrices, weighted, strict=True):
             by_atom, by_point = self._orbitals.moves(matrix, potential)
             result += by_atom
             moving += by_point
-        np.add.at(result, self._grid.parents, moving.T)
+        np.add.at(result, self.grid.parents, moving.T)
         return result
 
     def release(self) -> None:
@@ -89,8 +97,8 @@ class Field:
         matrices = _density_matrices(wavefunction, self._closed)
         if self._values is None or not np.array_equal(matrices, self._matrices):
             self._matrices = matrices
-            self._rows = np.array([self._orbitals.densities(each) for each in matrices])
-            self._values = evaluate(self._parts, self._grid.grid, self._rows)
+            self.rows = np.array([self._orbitals.densities(each) for each in matrices])
+            self._values = evaluate(self._parts, self.grid.grid, self.rows)
         return self._values
 
 

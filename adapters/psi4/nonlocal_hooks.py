@@ -16,6 +16,7 @@ from psi4.driver.procrouting.dft import dft_builder
 
 from xcnet.adapters.psi4 import nonlocal_parts
 from xcnet.adapters.psi4.nonlocal_field import Field
+from xcnet.errors import UnsupportedError
 
 Function = Callable[..., Any]
 
@@ -33,6 +34,7 @@ def install() -> None:
     for name, make in _METHODS.items():
         _replace(core.HF, name, make(getattr(core.HF, name)))
     _replace(core, "scfgrad", _gradient(core.scfgrad))
+    _replace(core, "scfhess", _hessian(core.scfhess))
 
 
 def uninstall() -> None:
@@ -115,11 +117,16 @@ def _finalize(original: Function) -> Function:
 
     @wraps(original)
     def finalize(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
         field = field_of(self)
         if field is not None:
+            if not field.rows.size:
+                raise UnsupportedError(
+                    f"{self.functional().name()}: these iterations left out the nonlocal part; "
+                    "let Psi4 iterate itself (set orbital_optimizer_package internal)",
+                    functional=self.functional().name(),
+                )
             field.release()
-        return result
+        return original(self, *args, **kwargs)
 
     return finalize
 
@@ -138,6 +145,24 @@ def _gradient(original: Function) -> Function:
         return result
 
     return gradient
+
+
+def _hessian(original: Function) -> Function:
+    """``psi4.core.scfhess``: refused."""
+
+    @wraps(original)
+    def hessian(wavefunction: Any, *args: Any, **kwargs: Any) -> Any:
+        if field_of(wavefunction) is not None:
+            name = wavefunction.functional().name()
+            raise UnsupportedError(
+                f"{name}: nonlocal functionals have no analytic Hessian; use frequency(..., "
+                "dertype='gradient'), finite differences of gradients",
+                functional=name,
+                method="Hessian",
+            )
+        return original(wavefunction, *args, **kwargs)
+
+    return hessian
 
 
 _METHODS: dict[str, Callable[[Function], Function]] = {
