@@ -80,8 +80,16 @@ def compile_c(output: Path, *arguments: str) -> Path:
     return output
 
 
+#: Names the file of a further libxc to test against.
+FURTHER_VARIABLE = "XCNET_TEST_LIBXC"
+#: libxc 5 and 7, and 0 for the further one.
+HOSTS = (5, 7) + (0,) * (FURTHER_VARIABLE in os.environ)
+
+
 def libxc_of(version: int) -> Path:
-    """File of libxc 7, PySCF's, or libxc 5, the system's."""
+    """File of libxc 7, PySCF's, of libxc 5, the system's, or of the further one, 0."""
+    if version == 0:
+        return Path(os.environ[FURTHER_VARIABLE]).resolve()
     if version == 7:
         import pyscf
 
