@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 from psi4 import core
 
+from xcnet import engine
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
 from xcnet.adapters.psi4.nonlocal_orbitals import Orbitals
 from xcnet.adapters.psi4.nonlocal_partition import Array
@@ -46,6 +48,9 @@ class Field:
                 "available with nonlocal functionals; set reference rks, or uks",
                 functional=parts.text,
             )
+        # A calculation keeps to the threads that Psi4 was given, unless xcnet was told otherwise.
+        if engine.THREADS_VARIABLE not in os.environ:
+            engine.set_num_threads(core.get_num_threads())
         self._parts = parts
         self._closed = isinstance(wavefunction, core.RHF)
         self.grid = molecular_grid(wavefunction.basisset())
@@ -62,8 +67,7 @@ class Field:
         return (
             f"  ==> Nonlocal functional: {self._parts.text} <==\n\n"
             f"    Evaluated by xcnet on {len(self.grid.grid)} points around {atoms} centers, in "
-            f"{len(self.grid.blocks)} blocks.\n    They are turned with the molecule's frame, "
-            "not with the molecule.\n\n"
+            f"{len(self.grid.blocks)} blocks.\n\n"
         )
 
     def energy(self, wavefunction: Any) -> float:

@@ -118,9 +118,7 @@ def _atomic_grid(charge: int, basis: Any, reach: float) -> Array:
     return inside
 
 
-def _points(
-    charge: int, basis: Any, numbers: dict[str, int], words: dict[str, str]
-) -> Array:
+def _points(charge: int, basis: Any, numbers: dict[str, int], words: dict[str, str]) -> Array:
     """Coordinates and weights (N, 4) of Psi4's grid for one atom at the origin."""
     atom = core.Molecule.from_arrays(
         elez=[charge], real=[False], geom=[0.0, 0.0, 0.0], units="Bohr", fix_com=True

@@ -18,8 +18,8 @@ from xcnet.adapters.psi4.nonlocal_partition import Array, Indices
 
 #: Psi4's names of the orbitals' values and first derivatives.
 FIRST = ("PHI", "PHI_X", "PHI_Y", "PHI_Z")
-#: Second derivatives [k][l].
-SECOND = tuple(tuple("PHI_" + "".join(sorted(k + l)) for l in "XYZ") for k in "XYZ")
+#: Second derivatives, by pairs of axes.
+SECOND = tuple(tuple("PHI_" + "".join(sorted(a + b)) for b in "XYZ") for a in "XYZ")
 ROWS = 5  # n, its gradient, tau
 #: Eigenvalues of a density matrix that count as zero, relative to the largest.
 _EMPTY = 1e-14

@@ -124,9 +124,7 @@ def _variables(rows: Array) -> dict[str, Array]:
     return {name: np.ascontiguousarray(value.T) for name, value in values.items()}
 
 
-def _add_potential(
-    potential: Array, weight: float, outputs: dict[str, Array], rows: Array
-) -> None:
+def _add_potential(potential: Array, weight: float, outputs: dict[str, Array], rows: Array) -> None:
     """Add derivatives by the rows, from those by libxc's variables at a fixed descriptor."""
     potential[:, 0] += weight * outputs["vrho"].T
     if "vsigma" in outputs:

@@ -1,4 +1,4 @@
-"""Nonlocal functionals in Psi4: the whole-grid route with functionals that are known, and NN-NRA."""
+"""The route of nonlocal functionals in Psi4, with functionals that Psi4 has as well."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ pytest.importorskip("numba", reason="nonlocal descriptors need numba")
 import psi4
 from scipy.spatial import cKDTree
 
-import xcnet
-from tests.psi4.calculations import COARSE, WATER, energy, gradient, molecule, run, water
-from xcnet.adapters.psi4 import nonlocal_field, nonlocal_grid, nonlocal_hooks, nonlocal_parts
+from tests.psi4.calculations import COARSE, WATER, energy, gradient, molecule, water
+from xcnet.adapters.psi4 import nonlocal_grid, nonlocal_parts
 from xcnet.adapters.psi4 import nonlocal_partition as partition
 
 Array = npt.NDArray[np.float64]
 
-NRA = "nn-nra-nagai2020"
 KEY = "MGGA_XC_NN_NRA_NAGAI2020"
-OXYGEN_HYDRIDE = "O 0 0 0; H 0 0.2 1.8"
 
 
 # -- the grid ------------------------------------------------------------------------------------
@@ -92,20 +89,21 @@ def _clone(name: str) -> dict[str, Any]:
 SLATER = {"name": "slater", "x_functionals": {"LDA_X": {}}, "c_functionals": {}}
 PAIRS = [(_clone("LDA_X_SLATER"), SLATER), (_clone("GGA_XC_PBE"), "pbe")]
 PAIRS += [(_clone("MGGA_XC_TPSS"), "tpss")]
+#: Atoms, charge, multiplicity, and further lines.
+CASES: dict[str, tuple[Any, ...]] = {
+    "rks": (WATER,),
+    "uks": (WATER, 1, 2),
+    "c1, 2 threads": (WATER, 0, 1, "symmetry c1"),
+    "ghost": ("He 0 0 0; @H 0 0 2.5",),
+}
 
 
 @pytest.mark.usefixtures("clones")
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=["lda", "gga", "mgga"])
-@pytest.mark.parametrize("case", ["rks", "uks", "c1, 2 threads", "ghost"])
+@pytest.mark.parametrize("case", CASES)
 def test_known_functional(ours: Any, theirs: Any, case: str) -> None:
-    mol = {
-        "rks": lambda: water(),
-        "uks": lambda: molecule(WATER, 1, 2),
-        "c1, 2 threads": lambda: water("symmetry c1"),
-        "ghost": lambda: molecule("He 0 0 0; @H 0 0 2.5"),
-    }[case]
     threads = 2 if "threads" in case else 1
-    both = [energy(name, mol(), threads=threads) for name in (ours, theirs)]
+    both = [energy(name, molecule(*CASES[case]), threads=threads) for name in (ours, theirs)]
     assert both[0] == pytest.approx(both[1], abs=1e-9)
 
 

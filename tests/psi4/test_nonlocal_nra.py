@@ -67,7 +67,7 @@ def _order(wfn: Any, mol: Any) -> list[int]:
 
     def keys(shells: Any) -> list[tuple[int, ...]]:
         seen: dict[tuple[int, int], int] = {}
-        result = []
+        result: list[tuple[int, ...]] = []
         for atom, momentum in shells:
             number = seen[atom, momentum] = seen.get((atom, momentum), -1) + 1
             result += [(atom, momentum, number, m) for m in range(2 * momentum + 1)]
@@ -80,7 +80,7 @@ def _order(wfn: Any, mol: Any) -> list[int]:
     return [place[key] for key in keys(ours)]
 
 
-def _pyscf(atoms: str, charge: int = 0, spin: int = 0) -> Any:
+def _pyscf(atoms: Any, charge: int = 0, spin: int = 0) -> Any:
     """The molecule, and a Kohn-Sham object with NN-NRA."""
     gto = pytest.importorskip("pyscf.gto", reason="these tests compare Psi4 with PySCF")
     from pyscf import dft
@@ -253,7 +253,7 @@ def test_partition_that_is_not_beckes() -> None:
 )
 def test_bad_definitions(parts: Any, error: type[Exception], match: str) -> None:
     whole = "xc_functionals" in parts or "correlation" in match
-    rest = {} if whole else {"c_functionals": {}}
+    rest: dict[str, Any] = {} if whole else {"c_functionals": {}}
     with pytest.raises(error, match=match):
         energy({"name": "bad", **parts, **rest}, molecule(HYDROGEN))
 
