@@ -13,7 +13,8 @@ enum { MAX_POINTS = 4 * CHUNK };
 
 bool cache_take(struct cache *cache, size_t np)
 {
-    return np <= MAX_POINTS && !atomic_flag_test_and_set_explicit(&cache->busy, memory_order_acquire);
+    return np <= MAX_POINTS &&
+           !atomic_flag_test_and_set_explicit(&cache->busy, memory_order_acquire);
 }
 
 void cache_release(struct cache *cache)
@@ -63,11 +64,14 @@ size_t cache_reuse(const struct cache *cache, const struct call *call, size_t np
 
 static bool make_room(struct cache *cache, const struct call *call, size_t np)
 {
-    size_t doubles = 0, nspin = (size_t)call->handle->nspin;
+    size_t doubles = 0;
+    int nspin = call->handle->nspin;
     for (int v = 0; v < VARIABLES; v++)
-        doubles += call->handle->record->inputs & 1u << v ? (size_t)variable_width(v, (int)nspin) : 0;
+        if (call->handle->record->inputs & 1u << v)
+            doubles += (size_t)variable_width(v, nspin);
     for (int l = 0; l < LABELS; l++)
-        doubles += call->outputs[l] ? (size_t)label_width(l, (int)nspin) : 0;
+        if (call->outputs[l])
+            doubles += (size_t)label_width(l, nspin);
     if (doubles * np > cache->capacity) {
         free(cache->store);
         cache->store = malloc(doubles * np * sizeof(double));

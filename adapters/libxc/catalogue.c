@@ -119,8 +119,10 @@ EXPORT int xcnet_load_index(const char *path)
 {
     catalogue();
     lock();
-    int count = load(path);
+    int count = path ? load(path) : -1;
     unlock();
+    if (!path)
+        fail("xcnet_load_index needs the path of an index");
     return count;
 }
 

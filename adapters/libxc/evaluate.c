@@ -20,9 +20,10 @@ EXPORT long xcnet_evaluations(void)
 
 /* -- memory ----------------------------------------------------------------------------------- */
 
-static bool in_graph(const struct record *record, const struct label_layout *layout, int order)
+/* Whether the functional depends on all of a label's variables. */
+static bool is_in_graphs(const struct record *record, int label)
 {
-    return layout->order <= order && !(layout->variables & ~record->inputs);
+    return !(layout_of(label)->variables & ~record->inputs);
 }
 
 static size_t round_up(size_t n)
@@ -30,32 +31,43 @@ static size_t round_up(size_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
-static bool chunk_allocate(struct chunk *chunk, const struct record *record, int order, size_t n)
+/* An array of the graph: where its pointer is kept, and its components per point. */
+struct array {
+    double **place;
+    size_t width;
+};
+
+static int list_arrays(struct array *arrays, struct chunk *chunk, const struct call *call)
 {
-    size_t doubles = 0;
-    double **arrays[VARIABLES + LABELS];
-    size_t widths[VARIABLES + LABELS];
+    const struct record *record = call->handle->record;
     int count = 0;
     for (int v = 0; v < VARIABLES; v++)
-        if (record->inputs & 1u << v) {
-            widths[count] = (size_t)variable_width(v, POLARIZED);
-            arrays[count++] = &chunk->inputs[v];
-        }
+        if (record->inputs & 1u << v)
+            arrays[count++] =
+                (struct array){&chunk->inputs[v], (size_t)variable_width(v, POLARIZED)};
     for (int l = 0; l < LABELS; l++)
-        if (in_graph(record, layout_of(l), order)) {
-            widths[count] = (size_t)layout_of(l)->width;
-            arrays[count++] = &chunk->outputs[l];
-        }
+        if (layout_of(l)->order <= call->order && is_in_graphs(record, l))
+            arrays[count++] = (struct array){&chunk->outputs[l], (size_t)layout_of(l)->width};
+    return count;
+}
+
+static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t n)
+{
+    struct array arrays[VARIABLES + LABELS];
+    int count = list_arrays(arrays, chunk, call);
+    size_t doubles = 0;
     n = round_up(n);
     for (int i = 0; i < count; i++)
-        doubles += widths[i] * n;
-    size_t bytes = (doubles + n) * sizeof(double) + n * sizeof *chunk->points;
+        doubles += arrays[i].width * n;
+    size_t bytes = doubles * sizeof(double) + n * sizeof *chunk->points + n * LANES;
     chunk->store = aligned_alloc(LANES * sizeof(double), bytes);
-    if (!chunk->store)
-        return false;
     double *next = chunk->store;
-    for (int i = 0; i < count; i++, next += widths[i - 1] * n)
-        *arrays[i] = next;
+    if (!next)
+        return false;
+    for (int i = 0; i < count; i++) {
+        *arrays[i].place = next;
+        next += arrays[i].width * n;
+    }
     chunk->points = (size_t *)next;
     chunk->absent = (unsigned char *)(chunk->points + n);
     return true;
@@ -84,8 +96,7 @@ static bool run(const struct call *call, const struct chunk *chunk)
                                                     variable_width(v, POLARIZED)};
     for (int l = 0; l < LABELS; l++)
         if (chunk->outputs[l])
-            outputs[output_count++] = (struct tensor){layout_of(l)->name,
-                                                      chunk->outputs[l],
+            outputs[output_count++] = (struct tensor){layout_of(l)->name, chunk->outputs[l],
                                                       layout_of(l)->width};
     atomic_fetch_add(&evaluations, (long)chunk->live);
     return ort_run(call->session, chunk->rounded, inputs, input_count, outputs, output_count,
@@ -155,7 +166,7 @@ static bool evaluate_points(struct call *call, size_t np)
     size_t size = np < CHUNK ? np : CHUNK;
     if (np == 0)
         return true;
-    if (!chunk_allocate(&chunk, call->handle->record, call->order, size)) {
+    if (!chunk_allocate(&chunk, call, size)) {
         fail("%s: out of memory", call->handle->record->name);
         return false;
     }
@@ -177,8 +188,7 @@ static void set_zero(const struct handle *handle, size_t np, double *const outpu
 {
     for (int l = 0; l < LABELS; l++)
         if (outputs[l] && is_own_label(handle->record, l))
-            memset(outputs[l], 0,
-                   np * (size_t)label_width(l, handle->nspin) * sizeof(double));
+            memset(outputs[l], 0, np * (size_t)label_width(l, handle->nspin) * sizeof(double));
 }
 
 /* Lists what is wanted; the order is -1 where nothing is. */
@@ -187,11 +197,10 @@ static void list_wanted(struct call *call)
     const struct record *record = call->handle->record;
     call->order = -1;
     for (int l = 0; l < LABELS; l++) {
-        const struct label_layout *layout = layout_of(l);
         if (!call->outputs[l] || !is_own_label(record, l))
             continue;
-        call->order = layout->order;
-        if (!(layout->variables & ~record->inputs))
+        call->order = layout_of(l)->order;
+        if (is_in_graphs(record, l))
             call->wanted[call->wanted_count++] = l;
     }
 }

@@ -150,8 +150,9 @@ static bool open_slot(const struct host *host, xc_func_type *p, const struct rec
         fail("%s: too many functionals at once", record->name);
         return false;
     }
-    if (REAL(host, xc_func_init)(p, template_of(record->family), nspin) != 0) {
-        fail("%s: libxc cannot initialise functional %d", record->name, template_of(record->family));
+    int template = template_of(record->family);
+    if (REAL(host, xc_func_init)(p, template, nspin) != 0) {
+        fail("%s: libxc cannot initialise its functional %d", record->name, template);
         release_slot(slot);
         return false;
     }
@@ -172,7 +173,7 @@ static bool open_slot(const struct host *host, xc_func_type *p, const struct rec
     return true;
 }
 
-int handle_open(const struct host *host, xc_func_type *p, const struct record *record, int nspin)
+int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin)
 {
     lock();
     bool opened = can_serve(record, nspin) && host_is_usable(host) && models_are_good(record) &&

@@ -18,7 +18,8 @@ static const struct {
     const char *name;
     void *own;
 } FUNCTION[FUNCTIONS] = {
-#define FUNCTION_ENTRY(result, none, name, parameters, arguments) [F_##name] = {#name, (void *)name},
+#define FUNCTION_ENTRY(result, none, name, parameters, arguments) \
+    [F_##name] = {#name, (void *)name},
 #define EVALUATION_ENTRY(FAMILY, name, OUT) [F_##name] = {#name, (void *)name},
     INFO_FUNCTIONS(FUNCTION_ENTRY)
     FORWARDED_FUNCTIONS(FUNCTION_ENTRY)
@@ -29,19 +30,14 @@ enum { MAX_HOSTS = 16, MAX_CALLERS = 128 };
 
 struct caller {
     uintptr_t low, high;
-    const struct host *host;
+    struct host *host;
 };
 
 static struct host *hosts[MAX_HOSTS];
 static int host_count;
 static struct caller callers[MAX_CALLERS];
 static _Atomic int caller_count;
-static const struct host no_host;
-
-const char *function_name(enum function function)
-{
-    return FUNCTION[function].name;
-}
+static struct host no_host;
 
 void *own_function(const char *name)
 {
@@ -64,10 +60,11 @@ static void *loaded_object(const char *path)
     return dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
 }
 
+/* A loaded object, found by an address in it or by its position. */
 struct search {
     uintptr_t address, low, high;
-    char *path;
-    void *any; /* handle of some loaded object that reaches a libxc */
+    int position;
+    char *path; /* NULL: not found */
 };
 
 static int visit(struct dl_phdr_info *object, size_t size, void *argument)
@@ -91,20 +88,32 @@ static int visit(struct dl_phdr_info *object, size_t size, void *argument)
     return 1;
 }
 
-static int visit_any(struct dl_phdr_info *object, size_t size, void *argument)
+static int visit_position(struct dl_phdr_info *object, size_t size, void *argument)
 {
     (void)size;
     struct search *search = argument;
-    if (object->dlpi_name[0] == '\0')
+    if (search->position-- > 0)
         return 0;
-    void *handle = loaded_object(object->dlpi_name);
-    if (foreign(handle, "xc_func_init")) {
-        search->any = handle;
-        return 1;
+    search->path = strdup(object->dlpi_name);
+    return 1;
+}
+
+/* Handle of the first loaded object that reaches a libxc. Objects are not opened while they are
+   listed: both take the loader's locks, in different order. */
+static void *any_libxc(void)
+{
+    for (int i = 0;; i++) {
+        struct search search = {.position = i};
+        dl_iterate_phdr(visit_position, &search);
+        if (!search.path)
+            return NULL;
+        void *handle = search.path[0] ? loaded_object(search.path) : NULL;
+        free(search.path);
+        if (foreign(handle, "xc_func_init"))
+            return handle;
+        if (handle)
+            dlclose(handle);
     }
-    if (handle)
-        dlclose(handle);
-    return 0;
 }
 
 /* Handle through which the caller's libxc is reached. A handle keeps its object loaded, so that
@@ -116,17 +125,12 @@ static void *find_libxc(const char *caller_path)
         return handle;
     Dl_info info;
     void *next = dlsym(RTLD_NEXT, "xc_func_init");
-    if (next && dladdr(next, &info) && foreign(handle = loaded_object(info.dli_fname), "xc_func_init"))
+    handle = next && dladdr(next, &info) ? loaded_object(info.dli_fname) : NULL;
+    if (foreign(handle, "xc_func_init"))
         return handle;
     const char *given = getenv("XCNET_LIBXC");
-    if (given && given[0]) {
-        handle = dlopen(given, RTLD_LAZY | RTLD_LOCAL);
-        if (foreign(handle, "xc_func_init"))
-            return handle;
-    }
-    struct search search = {0};
-    dl_iterate_phdr(visit_any, &search);
-    return search.any;
+    handle = given && given[0] ? dlopen(given, RTLD_LAZY | RTLD_LOCAL) : NULL;
+    return foreign(handle, "xc_func_init") ? handle : any_libxc();
 }
 
 static struct host *make_host(void *handle)
@@ -145,7 +149,7 @@ static struct host *make_host(void *handle)
 }
 
 /* Under the lock: the host with the same functions that is known already, or this one. */
-static const struct host *registered(struct host *host)
+static struct host *registered(struct host *host)
 {
     for (int i = 0; i < host_count; i++)
         if (hosts[i]->functions[F_xc_func_init] == host->functions[F_xc_func_init]) {
@@ -167,7 +171,7 @@ static void remember(struct caller caller)
     }
 }
 
-static const struct host *known(uintptr_t address)
+static struct host *known(uintptr_t address)
 {
     int count = atomic_load_explicit(&caller_count, memory_order_acquire);
     for (int i = 0; i < count; i++)
@@ -177,9 +181,9 @@ static const struct host *known(uintptr_t address)
 }
 
 /* The loader is never called under the lock: it has one of its own. */
-const struct host *host_of(const void *address)
+struct host *host_of(const void *address)
 {
-    const struct host *host = known((uintptr_t)address);
+    struct host *host = known((uintptr_t)address);
     if (host)
         return host;
     struct search search = {.address = (uintptr_t)address};
@@ -207,17 +211,22 @@ const struct host *host_of(const void *address)
 
 /* -- checking --------------------------------------------------------------------------------- */
 
+/* Some functions are not in every version from 5 to 7. */
 static const char *wrong_functions(const struct host *host)
 {
+    static const bool optional[FUNCTIONS] = {
+        [F_xc_hyb_type] = true,
+        [F_xc_reference_key] = true,
+        [F_xc_func_reference_get_key] = true,
+        [F_xc_func_set_fhc_enforcement] = true,
+        [F_xc_func_get_ext_params] = true,
+        [F_xc_func_get_ext_params_name] = true,
+        [F_xc_func_get_ext_params_value] = true,
+    };
     int major = 0, minor = 0, micro = 0;
-    for (int i = 0; i < FUNCTIONS; i++) {
-        bool optional = i == F_xc_reference_key || i == F_xc_func_reference_get_key ||
-                        i == F_xc_func_set_fhc_enforcement || i == F_xc_hyb_type ||
-                        i == F_xc_func_get_ext_params || i == F_xc_func_get_ext_params_name ||
-                        i == F_xc_func_get_ext_params_value || i == F_xc_nlc_coef;
-        if (!host->functions[i] && !optional)
+    for (int i = 0; i < FUNCTIONS; i++)
+        if (!host->functions[i] && !optional[i])
             return FUNCTION[i].name;
-    }
     REAL(host, xc_version)(&major, &minor, &micro);
     return major < 5 || major > 7 ? "a version from 5 to 7" : NULL;
 }
@@ -238,7 +247,8 @@ static const char *wrong_layout(const struct host *host, xc_func_type *p, int ns
     else if (info->name != REAL(host, xc_func_info_get_name)(info) ||
              strcmp(info->name, PBE_NAME) != 0)
         problem = "the name in its place";
-    else if (info->refs[0] != REAL(host, xc_func_info_get_references)(info, 0) ||
+    else if (!info->refs[0] ||
+             info->refs[0] != REAL(host, xc_func_info_get_references)(info, 0) ||
              info->refs[0]->doi != REAL(host, xc_func_reference_get_doi)(info->refs[0]))
         problem = "the references in their places";
     else if (info->flags != REAL(host, xc_func_info_get_flags)(info) ||
@@ -263,20 +273,16 @@ static const char *wrong(const struct host *host)
     return problem;
 }
 
-bool host_is_usable(const struct host *host)
+bool host_is_usable(struct host *host)
 {
-    enum { UNKNOWN, USABLE };
     if (!host->functions[F_xc_func_init])
         return false;
-    struct host *mutable = (struct host *)host;
-    if (atomic_load(&mutable->verdict) == USABLE)
+    if (atomic_load(&host->usable))
         return true;
     const char *problem = wrong(host);
-    if (problem) {
+    if (problem)
         fail("xcnet's functionals cannot be used with the libxc at %s: it lacks %s",
              host->path ? host->path : "an unknown path", problem);
-        return false;
-    }
-    atomic_store(&mutable->verdict, USABLE);
-    return true;
+    atomic_store(&host->usable, !problem);
+    return !problem;
 }

@@ -40,14 +40,14 @@ struct host {
     void *functions[FUNCTIONS]; /* NULL where this version has none */
     char *path;
     uintptr_t low, high; /* where it is loaded */
-    _Atomic int verdict;
+    _Atomic bool usable; /* checked and found to be */
 };
 
 /* Libxc that the code at this address would call without us; one without functions if none. */
-const struct host *host_of(const void *address);
+struct host *host_of(const void *address);
 /* Whether its structures are as this library expects; says why not. */
-bool host_is_usable(const struct host *host);
-const char *function_name(enum function function);
+bool host_is_usable(struct host *host);
+/* This library's function of a name; NULL if it has none. */
 void *own_function(const char *name);
 
 #define CALLER_HOST host_of(__builtin_return_address(0))
@@ -87,7 +87,7 @@ const char *variable_name(int variable);
 int variable_width(int variable, int nspin);
 int label_width(int label, int nspin);
 
-/* -- models.c, ort.c --------------------------------------------------------------------------*/
+/* -- models.c, ort.c -------------------------------------------------------------------------- */
 
 struct model {
     struct model *next;
@@ -204,7 +204,7 @@ struct handle {
 struct handle *own_handle(const xc_func_type *p);
 bool is_own_info(const xc_func_info_type *info);
 bool is_own_reference(const func_reference_type *reference);
-int handle_open(const struct host *host, xc_func_type *p, const struct record *record, int nspin);
+int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin);
 void handle_close(struct handle *handle, xc_func_type *p);
 long handles_alive(void);
 
@@ -218,7 +218,7 @@ enum {
 /* A chunk of points as the graphs take them: the living ones only, spin resolved and clamped. */
 struct chunk {
     size_t live;
-    size_t rounded; /* with copies of the last living point behind */
+    size_t rounded;        /* with copies of the last living point behind */
     size_t *points;        /* index of each among the caller's points */
     unsigned char *absent; /* spin channels (bits 1, 2) lifted to the floor */
     double *inputs[VARIABLES];

@@ -1,5 +1,5 @@
 /* ONNX Runtime through its C API, without its headers: OrtApi is a table of functions to which
-   newer versions only append. Indices from onnxruntime_c_api.h, checked in versions 1.18 to 1.32. */
+   newer versions only append. Indices: positions in onnxruntime_c_api.h. */
 
 #include <dlfcn.h>
 #include <stdio.h>
