@@ -72,7 +72,7 @@ def _initialize(original: Function) -> Function:
     @wraps(original)
     def initialize(self: Any, *args: Any, **kwargs: Any) -> Any:
         field = field_of(self)
-        if field is not None:
+        if field is not None and self.get_print():
             core.print_out(field.describe())
         return original(self, *args, **kwargs)
 

@@ -178,11 +178,13 @@ def test_gradient_equals_finite_differences(definition: Any, atoms: str, multipl
     assert (force * along).sum() == pytest.approx(slope, abs=1e-5)
 
 
-def test_optimization() -> None:
+def test_optimization_and_frequencies() -> None:
     mol = molecule("H 0 0 0; H 0 0 1.5")
     run(psi4.optimize, NRA, mol, options={"g_convergence": "gau_loose"})
     distance = np.linalg.norm(np.diff(mol.geometry().np, axis=0))
     assert distance == pytest.approx(1.42, abs=0.04)
+    _, wfn = run(psi4.frequency, NRA, mol, return_wfn=True, dertype="gradient")
+    assert wfn.frequencies().np[-1] == pytest.approx(4400.0, abs=300.0)  # cm^-1; of H2: 4401
 
 
 # -- how it is done ------------------------------------------------------------------------------
