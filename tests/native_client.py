@@ -150,10 +150,11 @@ class Handle:
             else client.call("xc_functional_get_number", name.encode())
         )
         self.pointer = c_void_p(client.call("xc_func_alloc"))
-        if client.call("xc_func_init", self.pointer, c_int(number), c_int(spin)) != 0:
+        self.refused = client.call("xc_func_init", self.pointer, c_int(number), c_int(spin)) != 0
+        self.info = c_void_p(client.call("xc_func_get_info", self.pointer))
+        if not self.info:
             client.call("xc_func_free", self.pointer)
             raise ValueError(name)
-        self.info = c_void_p(client.call("xc_func_get_info", self.pointer))
         family = client.call("xc_func_info_get_family", self.info)
         self.base = {1: "lda", 128: "lda", 2: "gga", 32: "gga", 4: "mgga", 64: "mgga"}[family]
 

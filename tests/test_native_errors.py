@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import xcnet
 from tests.densities import random_densities
 from tests.folders import MODELS, copy_folder
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
@@ -48,11 +50,16 @@ def client(compiled: Client, folder: Path) -> Iterator[Client]:
     assert native.take_error() == ""
 
 
-def refused(client: Client, name: str, spin: int = 1) -> str:
-    """Message of a functional that cannot be initialised."""
-    with pytest.raises(ValueError, match=name):
-        client.open(name, spin)
-    return native.take_error()
+def refused(client: Client, name: str) -> str:
+    """Message of a functional whose initialisation fails, but which harms nobody."""
+    with client.open(name, 2) as handle:
+        assert handle.refused
+        message = native.take_error()
+        result = handle.compute(random_densities(5))
+    assert all((array == 0.0).all() for label, array in result.items() if label != "vlapl")
+    full_name = xcnet.LibXCFunctional(name, 2)._xc_func_name
+    assert native.take_error() == f"{full_name} could not be initialised: its results are zero"
+    return message
 
 
 # -- models ------------------------------------------------------------------------------------
@@ -241,11 +248,21 @@ def test_nonlocal_is_refused(
     message = refused(client, "NN-NRA-Nagai2020")
     assert "is nonlocal" in message
     assert 'PySCF (mf.xc = "NN-NRA-Nagai2020"), Psi4 (energy("nn-nra-nagai2020"))' in message
+    # Programs initialise what is listed.
+    real = ctypes.CDLL(str(client.libxc)).xc_number_of_functionals()
+    local = sum(not spec.is_nonlocal for spec in native.specs())
+    count = client.call("xc_number_of_functionals")
+    assert count == real + local == real + len(native.specs()) - 1
+    numbers = (ctypes.c_int * count)()
+    client.call("xc_available_functional_numbers", numbers)
+    assert sorted(numbers) == list(numbers)
 
 
 @pytest.mark.parametrize("spin", [0, 3])
 def test_bad_spin(client: Client, spin: int) -> None:
-    assert f"must be 1 or 2, not {spin}" in refused(client, NAME, spin)
+    with pytest.raises(ValueError, match=NAME):
+        client.open(NAME, spin)
+    assert f"must be 1 or 2, not {spin}" in native.take_error()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -36,7 +36,13 @@ EXPORT int xc_family_from_id(int id, int *family, int *number)
 }
 
 /* libxc's lists call each other, through imports that may lead here: for libxc itself, also for
-   one that a program has opened and calls directly, they are libxc's own. */
+   one that a program has opened and calls directly, they are libxc's own. Programs initialise
+   what is listed, so that what would be refused is not. */
+static bool is_listed(const struct record *record)
+{
+    return !record->nonlocal_hosts;
+}
+
 #define LISTED(host) (CALLED_BY(host) ? &no_records : catalogue())
 
 static const struct catalogue no_records;
@@ -50,7 +56,11 @@ static int libxc_count(const struct host *host)
 EXPORT int xc_number_of_functionals(void)
 {
     const struct host *host = CALLER_HOST;
-    return libxc_count(host) + LISTED(host)->count;
+    const struct catalogue *c = LISTED(host);
+    int count = libxc_count(host);
+    for (int i = 0; i < c->count; i++)
+        count += is_listed(c->records[i]);
+    return count;
 }
 
 EXPORT int xc_maximum_name_length(void)
@@ -75,7 +85,8 @@ EXPORT int xc_maximum_name_length(void)
             real(list); \
         list += libxc_count(host); \
         for (int i = 0; i < c->count; i++) \
-            list[i] = c->records[i]->number; \
+            if (is_listed(c->records[i])) \
+                *list++ = c->records[i]->number; \
     }
 
 NUMBERS(xc_available_functional_numbers)
@@ -90,5 +101,6 @@ EXPORT void xc_available_functional_names(char **list)
         real(list);
     list += libxc_count(host);
     for (int i = 0; i < c->count; i++)
-        strcpy(list[i], c->records[i]->name);
+        if (is_listed(c->records[i]))
+            strcpy(*list++, c->records[i]->name);
 }

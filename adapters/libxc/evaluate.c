@@ -241,6 +241,10 @@ void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIA
     if (np == 0 || call.order < 0)
         return;
     set_zero(handle, np, outputs);
+    if (handle->refused) {
+        fail("%s could not be initialised: its results are zero", record->name);
+        return;
+    }
     if (call.order >= record->orders) {
         fail("%s has no %s; it has derivatives up to %s", record->name, names[call.order],
              names[record->orders - 1]);

@@ -114,19 +114,14 @@ static void describe(struct handle *slot, const struct record *record)
     }
 }
 
-static bool can_serve(const struct record *record, int nspin)
+static bool is_local(const struct record *record)
 {
-    if (nspin != UNPOLARIZED && nspin != POLARIZED) {
-        fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
-        return false;
-    }
-    if (record->nonlocal_hosts) {
-        fail("%s is nonlocal: it needs the whole grid, which libxc's interface does not give. It "
-             "can be used in %s",
-             record->name, record->nonlocal_hosts);
-        return false;
-    }
-    return true;
+    if (!record->nonlocal_hosts)
+        return true;
+    fail("%s is nonlocal: it needs the whole grid, which libxc's interface does not give. It can "
+         "be used in %s",
+         record->name, record->nonlocal_hosts);
+    return false;
 }
 
 /* What every host evaluates is opened at once, so that a bad model stops it here; the larger
@@ -142,19 +137,19 @@ static bool models_are_good(const struct record *record)
 }
 
 /* Under the lock. */
-static bool open_slot(const struct host *host, xc_func_type *p, const struct record *record,
-                      int nspin)
+static struct handle *open_slot(const struct host *host, xc_func_type *p,
+                                const struct record *record, int nspin)
 {
     struct handle *slot = take_slot();
     if (!slot) {
         fail("%s: too many functionals at once", record->name);
-        return false;
+        return NULL;
     }
     int template = template_of(record->family);
     if (REAL(host, xc_func_init)(p, template, nspin) != 0) {
         fail("%s: libxc cannot initialise its functional %d", record->name, template);
         release_slot(slot);
-        return false;
+        return NULL;
     }
     REAL(host, xc_func_set_dens_threshold)(p, record->thresholds.density);
     *slot = (struct handle){
@@ -169,19 +164,27 @@ static bool open_slot(const struct host *host, xc_func_type *p, const struct rec
     describe(slot, record);
     *(void **)p = &slot->info;
     atomic_store_explicit(&slot->active, true, memory_order_release);
-    atomic_fetch_add(&alive, 1);
-    return true;
+    return slot;
 }
 
+/* Some programs do not look at the result. Wherever possible a refused functional has an info
+   nevertheless, gives zeros and can be ended. */
 int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin)
 {
+    struct handle *slot = NULL;
+    *(void **)p = NULL;
     lock();
-    bool opened = can_serve(record, nspin) && host_is_usable(host) && models_are_good(record) &&
-                  open_slot(host, p, record, nspin);
+    if (nspin != UNPOLARIZED && nspin != POLARIZED)
+        fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
+    else if (host_is_usable(host))
+        slot = open_slot(host, p, record, nspin);
+    bool serves = slot && is_local(record) && models_are_good(record);
+    if (slot) {
+        slot->refused = !serves;
+        atomic_fetch_add(&alive, serves);
+    }
     unlock();
-    if (!opened)
-        *(void **)p = NULL;
-    return opened ? 0 : -1;
+    return serves ? 0 : -1;
 }
 
 void handle_close(struct handle *handle, xc_func_type *p)
@@ -190,8 +193,8 @@ void handle_close(struct handle *handle, xc_func_type *p)
     *(const void **)p = handle->template_info;
     const struct host *host = handle->host;
     cache_drop(&handle->cache);
+    atomic_fetch_sub(&alive, !handle->refused);
     release_slot(handle);
-    atomic_fetch_sub(&alive, 1);
     unlock();
     REAL(host, xc_func_end)(p);
 }

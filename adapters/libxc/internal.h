@@ -193,6 +193,7 @@ struct handle {
     const void *template_info;
     int nspin;
     bool enforce_fhc;
+    bool refused; /* its initialisation failed: results are zero */
     struct thresholds thresholds;
     long settings; /* changes with the thresholds */
     struct cache cache;
