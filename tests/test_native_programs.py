@@ -183,3 +183,25 @@ print(libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1).aux_funcs())
     assert (plain.returncode, plain.stderr) == (0, "")
     assert plain.stdout == preloaded.stdout
     assert (preloaded.returncode, preloaded.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("way", ["library", "package"])
+def test_onnx_runtime_sends_nothing_home(index: Path, tmp_path: Path, way: str) -> None:
+    """Nor does it start a thread for it, or write to the user's folders."""
+    code = {
+        "library": f"""
+import ctypes, os
+library = ctypes.CDLL({str(built_library())!r})
+assert library.xc_func_init(ctypes.create_string_buffer(4096), 100201, 1) == 0
+""",
+        "package": """
+import os, xcnet
+xcnet.functional("NN-r2SCAN").compute([0.1], [0.0], [0.1])
+""",
+    }[way]
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    host = {"XCNET_LIBXC": str(libxc_of(7)), "OPENBLAS_NUM_THREADS": "1"}
+    code += "print(len(os.listdir('/proc/self/task')))"
+    done = _run([sys.executable, "-c", code], index, **home, **host)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert list(tmp_path.rglob("*")) == []

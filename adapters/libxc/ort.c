@@ -66,6 +66,8 @@ static char *load(void)
     if (!path)
         return strdup("ONNX Runtime not found: the index names no library; set XCNET_ONNXRUNTIME "
                       "to the path of libonnxruntime.so");
+    /* Without it newer versions start a thread that sends data to their makers. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return text("ONNX Runtime not found (install the Python package onnxruntime, or set "
