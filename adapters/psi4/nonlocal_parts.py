@@ -60,6 +60,8 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
         # Psi4 takes the name of a registered functional for nothing but the registered dictionary.
         rest = _rest(definition) | {"name": f"rest of {definition['name']}"}
         built = original(rest, *args, **kwargs)
+        if rest["x_functionals"] == _NOTHING:
+            built[0].set_citation("")
         _label(built[0], definition, parts)
         return built
 
@@ -139,6 +141,5 @@ def _label(superfunctional: Any, definition: dict[str, Any], parts: Parts) -> No
     if "citation" not in definition:
         texts = [" ".join(c.text.split()) for _, entry in parts.terms for c in entry.citations]
         own = "".join(f"    {text}\n" for text in dict.fromkeys(texts))
-        local = superfunctional.x_alpha() or superfunctional.c_functionals()
-        superfunctional.set_citation(own + (superfunctional.citation() if local else ""))
+        superfunctional.set_citation(own + superfunctional.citation())
     _known[name, description] = parts

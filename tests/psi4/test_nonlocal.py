@@ -15,6 +15,7 @@ import psi4
 from scipy.spatial import cKDTree
 
 from tests.psi4.calculations import COARSE, WATER, energy, gradient, molecule, water
+from xcnet import expression, registry
 from xcnet.adapters.psi4 import nonlocal_grid, nonlocal_parts
 from xcnet.adapters.psi4 import nonlocal_partition as partition
 
@@ -143,6 +144,22 @@ def test_parts_of_both_kinds_add_up() -> None:
         "c_functionals": {"GGA_C_PBE": {"alpha": 0.4}, "GGA_C_PBE_CLONE": {"alpha": 0.6}},
     }
     assert energy(mixture, water()) == pytest.approx(energy("pbe0", water()), abs=1e-9)
+
+
+@pytest.mark.usefixtures("clones")
+@pytest.mark.parametrize("name", ["hyb_gga_xc_hse06", "hyb_gga_xc_wb97x", "hyb_gga_xc_pbeh"])
+def test_exact_exchange_of_a_functional(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Psi4 reads it from libxc."""
+    entry = registry.find("gga_xc_pbe_clone")
+    exchange = expression.exact_exchange(registry.find(name))
+    monkeypatch.setattr(expression, "exact_exchange", {entry: exchange}.__getitem__)
+    build = psi4.driver.dft.dft_builder.build_superfunctional_from_dictionary
+    ours = build(_clone("GGA_XC_PBE"), 256, 1, True)[0]
+    theirs = psi4.core.SuperFunctional.XC_build(f"XC_{name.upper()}", True)
+    for function in (ours, theirs):
+        function.allocate()
+    for value in ("x_alpha", "x_beta", "x_omega"):
+        assert getattr(ours, value)() == pytest.approx(getattr(theirs, value)(), abs=1e-12)
 
 
 @pytest.mark.usefixtures("published_networks")
