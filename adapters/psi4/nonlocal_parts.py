@@ -60,8 +60,9 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
         # Psi4 takes the name of a registered functional for nothing but the registered dictionary.
         rest = _rest(definition) | {"name": f"rest of {definition['name']}"}
         built = original(rest, *args, **kwargs)
-        if rest["x_functionals"] == _NOTHING:
-            built[0].set_citation("")
+        if "citation" not in definition:
+            local = "" if rest["x_functionals"] == _NOTHING else built[0].citation()
+            built[0].set_citation(_citation(parts) + local)
         _label(built[0], definition, parts)
         return built
 
@@ -132,14 +133,16 @@ def _psi4_exchange(exchange: ExactExchange) -> dict[str, float]:
 
 
 def _label(superfunctional: Any, definition: dict[str, Any], parts: Parts) -> None:
-    """Name, description and citation as of the whole; and the memory of its nonlocal parts."""
+    """Name and description as of the whole; and the memory of its nonlocal parts."""
     name = definition["name"].upper()
     description = definition.get("description", f"    {definition['name']}\n")
     description += f"    Nonlocal: {parts.text}, evaluated by xcnet {xcnet.__version__}\n"
     superfunctional.set_name(name)
     superfunctional.set_description(description)
-    if "citation" not in definition:
-        texts = [" ".join(c.text.split()) for _, entry in parts.terms for c in entry.citations]
-        own = "".join(f"    {text}\n" for text in dict.fromkeys(texts))
-        superfunctional.set_citation(own + superfunctional.citation())
     _known[name, description] = parts
+
+
+def _citation(parts: Parts) -> str:
+    """Citations of the nonlocal parts, as Psi4 prints them."""
+    texts = [" ".join(c.text.split()) for _, entry in parts.terms for c in entry.citations]
+    return "".join(f"    {text}\n" for text in dict.fromkeys(texts))

@@ -178,3 +178,6 @@ def test_one_name_for_two_mixtures() -> None:
         "0.8*NN-NRA-Nagai2020",
     ]
     assert [each.x_alpha() for each in built] == [0.3, 0.3]
+    citation = built[0].citation()
+    assert "Nagai" in citation
+    assert "Dirac" not in citation  # of the Slater exchange that stands for nothing
