@@ -16,6 +16,8 @@ PIP_INSTALL := -m pip --disable-pip-version-check --quiet install
 PIP := $(BIN)/python $(PIP_INSTALL)
 # Psi4 is built for one Python and, up to 1.9, for numpy 1: it has an environment of its own.
 PSI4 := .venv-psi4
+# What an editable installation compiles: it is installed again when this changes.
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
 # One thread for each worker: the tests' systems are too small for more.
 PYTEST := -m pytest -n $(JOBS) --dist loadfile
 
@@ -70,18 +72,18 @@ $(VENV)/.python:
 	     "Name one: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 
-$(VENV)/.demo: $(VENV)/.python pyproject.toml
+$(VENV)/.demo: $(VENV)/.python $(SOURCES)
 	$(PIP) --editable '.[pyscf]'
 	@touch $@
 
 # torch first, so that the project's own requirement finds it installed.
-$(VENV)/.dev: $(VENV)/.python pyproject.toml
+$(VENV)/.dev: $(VENV)/.python $(SOURCES)
 	$(PIP) $(TORCH)
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 # Made from the interpreter that runs psi4, whose packages (qcelemental, pint, ...) it sees.
-$(PSI4)/.ready: pyproject.toml
+$(PSI4)/.ready: $(SOURCES)
 	rm -rf $(PSI4)
 	"$$(sed -n '1s/^#! *//p' "$$(command -v psi4)")" -m venv --system-site-packages $(PSI4)
 	psi4 --psiapi-path | sed -n 's/^export PYTHONPATH=\([^:]*\).*/\1/p' \
