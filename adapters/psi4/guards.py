@@ -34,10 +34,8 @@ _RESPONSE = {
 
 def put() -> None:
     """Wrap Psi4's functions; once in a process."""
-    _wrap(dft_builder.build_superfunctional_from_dictionary, _checked_parts, dft_builder, dft)
-    proc_util.build_superfunctional_from_dictionary = (
-        dft_builder.build_superfunctional_from_dictionary
-    )
+    build = dft_builder.build_superfunctional_from_dictionary
+    _wrap(build, _checked_parts, dft_builder, dft, proc_util)
     _wrap(dft.build_superfunctional, _checked_whole, dft, dft.superfunctionals)
     _wrap(core.HF.compute_E, _checked_after, core.HF)
     _wrap(core.scfgrad, _checked_after, core)
