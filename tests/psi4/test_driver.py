@@ -68,7 +68,7 @@ def test_gradient_by_finite_differences_of_energies() -> None:
     np.testing.assert_allclose(analytic, numeric, atol=1e-5)
 
 
-FINE = {"dft_radial_points": 99, "dft_spherical_points": 590}
+FINE = {"dft_radial_points": 75, "dft_spherical_points": 302}
 
 
 def test_properties() -> None:

@@ -55,8 +55,9 @@ def test_energy_and_gradient_equal_libxc(make: Any, clone: Any, original: str) -
     np.testing.assert_allclose(np.array(forces), np.array(expected), atol=1e-7)
 
 
-@MOLECULES
-@pytest.mark.parametrize("clone", ["tpss_clone", PBE0], ids=["TPSS", "PBE0"])
+@pytest.mark.parametrize(
+    ("make", "clone"), [(water, "tpss_clone"), (radical, PBE0)], ids=["TPSS-RKS", "PBE0-UKS"]
+)
 def test_two_threads_change_nothing(make: Any, clone: Any) -> None:
     mol = make()
     one, two = (gradient(clone, mol, threads=threads) for threads in (1, 2))
