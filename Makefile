@@ -12,9 +12,16 @@ JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+PIP_INSTALL := -m pip --disable-pip-version-check --quiet install
+PIP := $(BIN)/python $(PIP_INSTALL)
+# Psi4 is built for one Python and, up to 1.9, for numpy 1: it has an environment of its own.
+PSI4 := .venv-psi4
+# What an editable installation compiles: it is installed again when this changes.
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
+# One thread for each worker: the tests' systems are too small for more.
+PYTEST := -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-psi4 hosts lint bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
@@ -22,9 +29,19 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/xcnet run H2O N2 --xc NN-r2SCAN,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
 
-# One thread for each worker: the tests' systems are too small for more.
-test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
+test: hosts $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) --ignore tests/psi4 $(TESTS)
+	@if command -v psi4 >/dev/null; then $(MAKE) test-psi4; \
+	else echo "Psi4 is not installed: tests/psi4 skipped" >&2; test "$$CI" != true; fi
+
+# The published networks are converted in the main environment, which has torch.
+test-psi4: $(VENV)/.dev $(PSI4)/.ready
+	$(BIN)/python -m tests.published $(PSI4)/nagai2020
+	OMP_NUM_THREADS=1 XCNET_TEST_MODELS=$(PSI4)/nagai2020 $(PSI4)/bin/python $(PYTEST) tests/psi4
+
+# Programs that the tests run xcnet in; installed where that takes nothing but apt.
+hosts:
+	@.ci/hosts
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -35,7 +52,7 @@ bench: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.compute
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PSI4) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Names of other versions may be stubs that fail when run: each candidate is tried.
 $(VENV)/.python:
@@ -55,12 +72,21 @@ $(VENV)/.python:
 	     "Name one: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 
-$(VENV)/.demo: $(VENV)/.python pyproject.toml
+$(VENV)/.demo: $(VENV)/.python $(SOURCES)
 	$(PIP) --editable '.[pyscf]'
 	@touch $@
 
 # torch first, so that the project's own requirement finds it installed.
-$(VENV)/.dev: $(VENV)/.python pyproject.toml
+$(VENV)/.dev: $(VENV)/.python $(SOURCES)
 	$(PIP) $(TORCH)
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+# Made from the interpreter that runs psi4, whose packages (qcelemental, pint, ...) it sees.
+$(PSI4)/.ready: $(SOURCES)
+	rm -rf $(PSI4)
+	"$$(sed -n '1s/^#! *//p' "$$(command -v psi4)")" -m venv --system-site-packages $(PSI4)
+	psi4 --psiapi-path | sed -n 's/^export PYTHONPATH=\([^:]*\).*/\1/p' \
+	  > "$$($(PSI4)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/psi4.pth"
+	$(PSI4)/bin/python $(PIP_INSTALL) --editable '.[pyscf]' 'numpy<2' pytest pytest-xdist
+	@touch $@

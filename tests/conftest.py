@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.published import CONVERTED_VARIABLE, convert, have_weights, weights_folder
 from xcnet import registry
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,10 +26,9 @@ def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def nagai2020_weights() -> Path:
-    """Folder of the authors' four files: XCNET_NAGAI2020, or shared/ beside the checkout."""
-    given = os.environ.get("XCNET_NAGAI2020")
-    folder = Path(given) if given else ROOT.parent / "shared" / "nagai2020"
-    if (folder / "NNmGGA").is_file():
+    """Folder of the authors' four files; skips the test where they are absent."""
+    folder = weights_folder()
+    if have_weights():
         return folder
     reason = f"the published weights are not in {folder}; XCNET_NAGAI2020 names another folder"
     if os.environ.get("CI", "").lower() == "true":
@@ -40,7 +38,7 @@ def nagai2020_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def nagai2020_models(
-    nagai2020_weights: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Path:
     """Folder of the four published functionals, converted once for all test processes.
 
@@ -48,18 +46,17 @@ def nagai2020_models(
     """
     import fcntl
 
-    from xcnet.training import nagai2020
-
+    converted = Path(os.environ.get(CONVERTED_VARIABLE, ""))
+    if converted.name and converted.is_dir():
+        return converted.absolute()
+    request.getfixturevalue("nagai2020_weights")
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     folder = shared / "nagai2020"
     with (shared / "nagai2020.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            making = shared / "nagai2020.part"
-            making.mkdir()
-            nagai2020.convert(nagai2020_weights, making)
-            making.rename(folder)
+            convert(folder)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -21,14 +22,14 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables",
-        "paths download _libxc_signatures",
+        "elf paths download _libxc_signatures",
         "spec _libxc_library",
         "density",
         "libxc",
         "registry",
         "expression engine",
         "terms near_region",
-        "grid",
+        "grid native",
         "facts",
         "functional",
         "check cli commands compat install job adapters training",
@@ -37,13 +38,14 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
     "ase": {"job", "training"},
-    "ctypes": {"libxc", "_libxc_signatures", "_libxc_library"},
+    "ctypes": {"libxc", "_libxc_signatures", "_libxc_library", "native"},
     "fastjsonschema": {"spec"},
     "matplotlib": {"training"},
     "numba": {"near_region"},
     "onnx": {"training"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"registry", "training"},
+    "platformdirs": {"native", "registry", "training"},
+    "psi4": {"adapters/psi4"},
     "pyscf": {"adapters/pyscf", "job", "training"},
     "torch": {"training"},
     "tqdm": {"job", "training"},
@@ -196,4 +198,8 @@ def test_installed_as_a_wheel(tmp_path: Path) -> None:
     ]
     assert set(models.split()) == {p.parent.name for p in (ROOT / "models").glob("*/model.json")}
     assert "xcnet/py.typed" in names
+    if sys.platform == "linux" and shutil.which("cc"):
+        assert {f"xcnet/adapters/libxc/{n}" for n in ("libxcnet.so", "xcnet.h")} == {
+            n for n in names if n.startswith("xcnet/adapters/libxc/")
+        }
     assert not [n for n in names if "tests" in n or n.endswith(".pyc")]

@@ -43,6 +43,8 @@ def test_there_is_something_to_run() -> None:
     assert len(LOOKUPS) >= 3
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:models|benchmarks|docs)/[\w./-]+)`", TEXT))
+@pytest.mark.parametrize(
+    "path", re.findall(r"`((?:models|benchmarks|docs|examples)/[\w./-]+)`", TEXT)
+)
 def test_files_exist(path: str) -> None:
     assert (README.parent / path).exists()

@@ -26,19 +26,24 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "info": ("xcnet.commands.info", "show what is known of a functional"),
         "cite": ("xcnet.commands.cite", "how to cite a functional"),
         "models": ("xcnet.commands.models", "install, remove and locate neural functionals"),
+        "psi4": ("xcnet.commands.psi4", "run Psi4 with these functionals, or hook them into it"),
         "run": ("xcnet.job", "compare functionals on molecules, in PySCF"),
+        "exec": ("xcnet.commands.exec", "run a program with the functionals in its libxc"),
         "train": ("xcnet.training.command", "train a functional from a recipe"),
     }
 )
+#: Subcommands whose further words belong to the program that they run.
+RUNNERS = frozenset({"exec"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    debug = "--debug" in words or bool(os.environ.get("XCNET_DEBUG"))
-    words = [word for word in words if word != "--debug"]
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    own = words.index(chosen) if chosen in RUNNERS else len(words)
+    debug = "--debug" in words[:own] or bool(os.environ.get("XCNET_DEBUG"))
+    words = [word for word in words[:own] if word != "--debug"] + words[own:]
     try:
-        chosen = next((word for word in words if not word.startswith("-")), "")
         arguments = _parser(chosen).parse_args(words)
         code: int = arguments.run(arguments)
         sys.stdout.flush()

@@ -119,6 +119,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _open(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
+    # Without it newer versions start a thread that sends data to their makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -84,6 +84,14 @@ class LibxcNotFoundError(XCNetError, ImportError):
     """No usable libxc shared library was found."""
 
 
+class NativeError(XCNetError, RuntimeError):
+    """xcnet's C library is missing, cannot be used, or refuses what it is linked into."""
+
+
+class ProgramError(XCNetError, RuntimeError):
+    """A program cannot be run with xcnet's functionals."""
+
+
 class MissingPackageError(XCNetError, ImportError):
     """An optional package (a host code, torch, ...) is not installed."""
 

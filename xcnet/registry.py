@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -86,6 +86,8 @@ RESERVED: Mapping[str, str] = MappingProxyType(
         "NN-NRA": "NN-NRA-Nagai2020",
     }
 )
+
+_listeners: list[Callable[[], None]] = []
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,13 @@ def broken() -> list[ModelError]:
 def refresh() -> None:
     """Scan again at the next look-up (after folders were added or removed)."""
     _scan.cache_clear()
+    for callback in _listeners:
+        callback()
+
+
+def on_change(callback: Callable[[], None]) -> None:
+    """Have a function called after each `refresh`, by a host that keeps a list of its own."""
+    _listeners.append(callback)
 
 
 def state() -> object:

@@ -1,0 +1,256 @@
+/* Evaluation: chunks of points through a graph into the caller's arrays.
+
+   The kernels of ONNX Runtime round the last few elements of an array differently. Numbers of
+   points and addresses that are multiples of the widest vector make a point's result the same to
+   the last bit whichever points it is evaluated with: threads, blocks and the cache change
+   nothing. */
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static atomic_long evaluations;
+
+EXPORT long xcnet_evaluations(void)
+{
+    return atomic_load(&evaluations);
+}
+
+/* -- memory ----------------------------------------------------------------------------------- */
+
+/* Whether the functional depends on all of a label's variables. */
+static bool is_in_graphs(const struct record *record, int label)
+{
+    return !(layout_of(label)->variables & ~record->inputs);
+}
+
+static size_t round_up(size_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
+/* An array of the graph: where its pointer is kept, and its components per point. */
+struct array {
+    double **place;
+    size_t width;
+};
+
+static int list_arrays(struct array *arrays, struct chunk *chunk, const struct call *call)
+{
+    const struct record *record = call->handle->record;
+    int count = 0;
+    for (int v = 0; v < VARIABLES; v++)
+        if (record->inputs & 1u << v)
+            arrays[count++] =
+                (struct array){&chunk->inputs[v], (size_t)variable_width(v, POLARIZED)};
+    for (int l = 0; l < LABELS; l++)
+        if (layout_of(l)->order <= call->order && is_in_graphs(record, l))
+            arrays[count++] = (struct array){&chunk->outputs[l], (size_t)layout_of(l)->width};
+    return count;
+}
+
+static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t n)
+{
+    struct array arrays[VARIABLES + LABELS];
+    int count = list_arrays(arrays, chunk, call);
+    size_t doubles = 0;
+    n = round_up(n);
+    for (int i = 0; i < count; i++)
+        doubles += arrays[i].width * n;
+    size_t bytes = doubles * sizeof(double) + n * sizeof *chunk->points + n * LANES;
+    chunk->store = aligned_alloc(LANES * sizeof(double), bytes);
+    double *next = chunk->store;
+    if (!next)
+        return false;
+    for (int i = 0; i < count; i++) {
+        *arrays[i].place = next;
+        next += arrays[i].width * n;
+    }
+    chunk->points = (size_t *)next;
+    chunk->absent = (unsigned char *)(chunk->points + n);
+    return true;
+}
+
+/* -- one chunk -------------------------------------------------------------------------------- */
+
+static void fill_up(struct chunk *chunk)
+{
+    chunk->rounded = round_up(chunk->live);
+    for (int v = 0; v < VARIABLES; v++) {
+        size_t width = (size_t)variable_width(v, POLARIZED);
+        for (size_t i = chunk->live; chunk->inputs[v] && i < chunk->rounded; i++)
+            memcpy(chunk->inputs[v] + i * width, chunk->inputs[v] + (chunk->live - 1) * width,
+                   width * sizeof(double));
+    }
+}
+
+static bool run(const struct call *call, const struct chunk *chunk)
+{
+    struct tensor inputs[VARIABLES], outputs[LABELS];
+    int input_count = 0, output_count = 0;
+    for (int v = 0; v < VARIABLES; v++)
+        if (chunk->inputs[v])
+            inputs[input_count++] = (struct tensor){variable_name(v), chunk->inputs[v],
+                                                    variable_width(v, POLARIZED)};
+    for (int l = 0; l < LABELS; l++)
+        if (chunk->outputs[l])
+            outputs[output_count++] = (struct tensor){layout_of(l)->name, chunk->outputs[l],
+                                                      layout_of(l)->width};
+    atomic_fetch_add(&evaluations, (long)chunk->live);
+    return ort_run(call->session, chunk->rounded, inputs, input_count, outputs, output_count,
+                   call->handle->record->name);
+}
+
+/* Exchange is a sum over spin channels and an absent one has none: the derivatives by its
+   variables are zero. False if a value is not finite. */
+static bool screen(const struct call *call, const struct chunk *chunk, size_t i)
+{
+    bool exchange = call->handle->record->kind == KIND_EXCHANGE, finite = true;
+    for (int w = 0; w < call->wanted_count; w++) {
+        int l = call->wanted[w];
+        const struct label_layout *layout = layout_of(l);
+        double *values = chunk->outputs[l] + i * (size_t)layout->width;
+        for (int c = 0; c < layout->width; c++) {
+            if (exchange && layout->columns[c].channels & chunk->absent[i])
+                values[c] = 0.0;
+            finite = finite && isfinite(values[c]);
+        }
+    }
+    return finite;
+}
+
+static void store_point(const struct call *call, const struct chunk *chunk, size_t i)
+{
+    for (int w = 0; w < call->wanted_count; w++) {
+        int l = call->wanted[w];
+        const struct label_layout *layout = layout_of(l);
+        size_t width = (size_t)layout->width;
+        const double *values = chunk->outputs[l] + i * width;
+        if (call->handle->nspin == POLARIZED) {
+            memcpy(call->outputs[l] + chunk->points[i] * width, values, width * sizeof *values);
+            continue;
+        }
+        double sum = 0.0;
+        for (size_t c = 0; c < width; c++)
+            sum += layout->columns[c].weight * values[c];
+        call->outputs[l][chunk->points[i]] = sum;
+    }
+}
+
+static bool evaluate_chunk(struct call *call, struct chunk *chunk, size_t first, size_t count)
+{
+    chunk_fill(chunk, call, first, count);
+    if (chunk->live == 0)
+        return true;
+    fill_up(chunk);
+    if (!run(call, chunk))
+        return false;
+    for (size_t i = 0; i < chunk->live; i++) {
+        if (screen(call, chunk, i)) {
+            store_point(call, chunk, i);
+            continue;
+        }
+        fail("%s gives a value that is not finite at point %zu: its results are zero there; the "
+             "functional cannot be used for this density",
+             call->handle->record->name, chunk->points[i]);
+        call->flawed = true;
+    }
+    return true;
+}
+
+static bool evaluate_points(struct call *call, size_t np)
+{
+    struct chunk chunk = {0};
+    size_t size = np < CHUNK ? np : CHUNK;
+    if (np == 0)
+        return true;
+    if (!chunk_allocate(&chunk, call, size)) {
+        fail("%s: out of memory", call->handle->record->name);
+        return false;
+    }
+    bool good = true;
+    for (size_t first = 0; good && first < np; first += size)
+        good = evaluate_chunk(call, &chunk, first, np - first < size ? np - first : size);
+    free(chunk.store);
+    return good;
+}
+
+/* -- one call --------------------------------------------------------------------------------- */
+
+bool is_own_label(const struct record *record, int label)
+{
+    return !(layout_of(label)->variables & 1u << LAPL) || record->inputs & 1u << LAPL;
+}
+
+static void set_zero(const struct handle *handle, size_t np, double *const outputs[LABELS])
+{
+    for (int l = 0; l < LABELS; l++)
+        if (outputs[l] && is_own_label(handle->record, l))
+            memset(outputs[l], 0, np * (size_t)label_width(l, handle->nspin) * sizeof(double));
+}
+
+/* Lists what is wanted; the order is -1 where nothing is. */
+static void list_wanted(struct call *call)
+{
+    const struct record *record = call->handle->record;
+    call->order = -1;
+    for (int l = 0; l < LABELS; l++) {
+        if (!call->outputs[l] || !is_own_label(record, l))
+            continue;
+        call->order = layout_of(l)->order;
+        if (is_in_graphs(record, l))
+            call->wanted[call->wanted_count++] = l;
+    }
+}
+
+static bool has_inputs(const struct record *record, const double *const inputs[VARIABLES])
+{
+    for (int v = 0; v < VARIABLES; v++)
+        if (record->inputs & 1u << v && !inputs[v]) {
+            fail("%s: the caller gives no %s", record->name, variable_name(v));
+            return false;
+        }
+    return true;
+}
+
+static void evaluate_with_cache(struct handle *handle, struct call *call, size_t np)
+{
+    struct cache *cache = cache_take(&handle->cache, np) ? &handle->cache : NULL;
+    size_t changed = cache ? cache_reuse(cache, call, np) : np;
+    bool good = evaluate_points(call, changed);
+    if (!good)
+        set_zero(handle, np, call->outputs);
+    if (!cache)
+        return;
+    if (good && !call->flawed)
+        cache_keep(cache, call, np, changed);
+    else
+        cache_drop(cache);
+    cache_release(cache);
+}
+
+void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
+              double *const outputs[LABELS])
+{
+    static const char *const names[] = {"exc", "vxc", "fxc", "kxc", "lxc"};
+    const struct record *record = handle->record;
+    struct call call = {.handle = handle, .inputs = inputs, .outputs = outputs};
+    list_wanted(&call);
+    if (np == 0 || call.order < 0)
+        return;
+    set_zero(handle, np, outputs);
+    if (handle->refused) {
+        fail("%s could not be initialised: its results are zero", record->name);
+        return;
+    }
+    if (call.order >= record->orders) {
+        fail("%s has no %s; it has derivatives up to %s", record->name, names[call.order],
+             names[record->orders - 1]);
+        return;
+    }
+    call.session = model_session(record->models[call.order], record->name);
+    if (call.session && has_inputs(record, inputs))
+        evaluate_with_cache(handle, &call, np);
+}

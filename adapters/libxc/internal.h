@@ -1,0 +1,256 @@
+/* What the files of libxcnet share. One lock guards everything that changes rarely: the index,
+   handles, sessions, the error. Evaluation takes it only to report an error. */
+
+#ifndef XCNET_INTERNAL_H
+#define XCNET_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libxc_api.h"
+#include "xcnet.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* -- lock.c ---------------------------------------------------------------------------------- */
+
+void lock(void);
+void unlock(void);
+
+/* -- error.c --------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 1, 2))) void fail(const char *format, ...);
+
+/* -- host.c: the libxc of the calling object -------------------------------------------------- */
+
+enum function {
+#define FUNCTION_INDEX(result, none, name, parameters, arguments) F_##name,
+#define EVALUATION_INDEX(FAMILY, name, OUT) F_##name,
+    INFO_FUNCTIONS(FUNCTION_INDEX)
+    FORWARDED_FUNCTIONS(FUNCTION_INDEX)
+    EVALUATION_FUNCTIONS(EVALUATION_INDEX)
+    FUNCTIONS
+#undef FUNCTION_INDEX
+#undef EVALUATION_INDEX
+};
+
+struct host {
+    void *functions[FUNCTIONS]; /* NULL where this version has none */
+    char *path;
+    uintptr_t low, high; /* where it is loaded */
+    _Atomic bool usable; /* checked and found to be */
+};
+
+/* Libxc that the code at this address would call without us; one without functions if none. */
+struct host *host_of(const void *address);
+/* Whether its structures are as this library expects; says why not. */
+bool host_is_usable(struct host *host);
+/* This library's function of a name; NULL if it has none. */
+void *own_function(const char *name);
+
+#define CALLER_HOST host_of(__builtin_return_address(0))
+/* Whether the calling function is libxc's own. */
+#define CALLED_BY(host) \
+    ((uintptr_t)__builtin_return_address(0) - (host)->low < (host)->high - (host)->low)
+#define REAL(host, name) ((__typeof__(&name))(host)->functions[F_##name])
+
+/* -- layout.c: libxc's labels, components and fold weights ------------------------------------ */
+
+enum variable { RHO, SIGMA, LAPL, TAU, VARIABLES };
+
+enum label {
+#define LABEL_INDEX(x) L_##x,
+    OUT_all(MGGA, LABEL_INDEX)
+    LABELS
+#undef LABEL_INDEX
+};
+
+enum { MAX_ORDER = 4 };
+
+struct column {
+    double weight;     /* in the sum that gives the closed-shell value */
+    unsigned channels; /* spins (bits 1, 2) whose variables it is a derivative by */
+};
+
+struct label_layout {
+    const char *name;
+    int order;
+    unsigned variables; /* bit per variable */
+    int width;          /* polarized; an unpolarized output has one component */
+    const struct column *columns;
+};
+
+const struct label_layout *layout_of(int label);
+const char *variable_name(int variable);
+int variable_width(int variable, int nspin);
+int label_width(int label, int nspin);
+
+/* -- models.c, ort.c -------------------------------------------------------------------------- */
+
+struct model {
+    struct model *next;
+    char *path;
+    char sha256[65];
+    bool checked;
+    _Atomic(void *) session;
+};
+
+struct tensor {
+    const char *name;
+    double *data;
+    int width;
+};
+
+/* The model of a file and its hash, the same for the same two. */
+struct model *model_find(const char *path, const char *sha256);
+/* Checks the file's hash, once; says what is wrong. */
+bool model_check(struct model *model, const char *functional);
+/* Session of the model, opened by the first who asks; says what is wrong. */
+void *model_session(struct model *model, const char *functional);
+/* Forgets all sessions, in a child process. */
+void models_forget(void);
+
+/* Runs a session on n points; says what is wrong. */
+bool ort_run(void *session, size_t n, const struct tensor *inputs, int input_count,
+             const struct tensor *outputs, int output_count, const char *functional);
+/* New session from a model's bytes; message receives the reason of a failure (free it). */
+void *ort_open(const void *bytes, size_t size, char **message);
+void ort_forget(void);
+void sha256_hex(const unsigned char *bytes, size_t size, char hex[65]);
+
+/* -- index.c, records.c ----------------------------------------------------------------------- */
+
+struct thresholds {
+    double density, zeta, sigma, tau;
+};
+
+enum { MAX_ALIASES = 16 };
+
+struct record {
+    const char *name;
+    int number, kind, family, flags;
+    const char *aliases[MAX_ALIASES];
+    int alias_count;
+    const char *description;
+    func_reference_type references[MAX_REFERENCES];
+    int reference_count;
+    unsigned inputs; /* bit per variable */
+    struct thresholds thresholds;
+    bool enforce_fhc;
+    double exx, omega, alpha, beta;
+    const char *nonlocal_hosts; /* NULL for a functional that is served here */
+    struct model *models[MAX_ORDER + 1];
+    int orders; /* how many derivative orders have a graph */
+};
+
+struct catalogue {
+    const struct catalogue *former; /* kept: hosts may still read its names */
+    const char *onnxruntime;        /* path; NULL where the index has none */
+    int count;
+    const struct record *records[]; /* by rising number */
+};
+
+/* The functionals in force; reads the file of XCNET_INDEX at the first call. */
+const struct catalogue *catalogue(void);
+const struct record *record_by_number(int number);
+const struct record *record_by_name(const char *name);
+
+/* A parsed index; its records point into its text. */
+struct index_file {
+    struct index_file *next;
+    char sha256[65];
+    char *text;
+    const char *onnxruntime;
+    struct record *records;
+    int count;
+};
+
+/* Reads an index file, the same one for the same content; NULL after saying what is wrong. */
+const struct index_file *index_read(const char *path);
+/* Whole content of a file with a 0 behind it (free it); NULL after saying what is wrong. */
+char *read_file(const char *path, size_t limit, size_t *size, const char *what);
+
+/* -- handles.c -------------------------------------------------------------------------------- */
+
+/* The previous call of a handle, in the caller's layout. */
+struct cache {
+    atomic_flag busy;
+    size_t np;     /* 0: holds nothing */
+    int order;
+    long settings; /* the handle's, at that time */
+    size_t capacity;
+    double *store;
+    double *inputs[VARIABLES], *outputs[LABELS]; /* NULL for what is not held */
+};
+
+struct handle {
+    xc_func_info_type info; /* first: what the host's xc_func_type points to */
+    func_reference_type references[MAX_REFERENCES];
+    const struct record *record;
+    const struct host *host;
+    const void *template_info;
+    int nspin;
+    bool enforce_fhc;
+    bool refused; /* its initialisation failed: results are zero */
+    struct thresholds thresholds;
+    long settings; /* changes with the thresholds */
+    struct cache cache;
+    struct handle *next;
+    _Atomic bool active;
+};
+
+/* The handle behind libxc's object, its info or reference; NULL where it is not ours. */
+struct handle *own_handle(const xc_func_type *p);
+bool is_own_info(const xc_func_info_type *info);
+bool is_own_reference(const func_reference_type *reference);
+int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin);
+void handle_close(struct handle *handle, xc_func_type *p);
+long handles_alive(void);
+
+/* -- evaluate.c, density.c, cache.c ----------------------------------------------------------- */
+
+enum {
+    CHUNK = 2048, /* points per run of a graph, as in xcnet/engine.py */
+    LANES = 8     /* a run has a multiple of these points, see evaluate.c */
+};
+
+/* A chunk of points as the graphs take them: the living ones only, spin resolved and clamped. */
+struct chunk {
+    size_t live;
+    size_t rounded;        /* with copies of the last living point behind */
+    size_t *points;        /* index of each among the caller's points */
+    unsigned char *absent; /* spin channels (bits 1, 2) lifted to the floor */
+    double *inputs[VARIABLES];
+    double *outputs[LABELS];
+    double *store;
+};
+
+/* One call: what the caller gave and wants. */
+struct call {
+    const struct handle *handle;
+    const double *const *inputs;
+    double *const *outputs; /* NULL where not wanted */
+    int wanted[LABELS], wanted_count; /* labels of the graph that are wanted */
+    int order;                        /* highest of them: the graph to run */
+    void *session;
+    bool flawed; /* some points have no result */
+};
+
+void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
+              double *const outputs[LABELS]);
+/* Whether the functional writes this label: as libxc, not the Laplacian's if it needs none. */
+bool is_own_label(const struct record *record, int label);
+/* Fills the chunk from points first .. first + count - 1. */
+void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count);
+
+bool cache_take(struct cache *cache, size_t np);
+void cache_release(struct cache *cache);
+/* Copies the results of the points at the end that are as before; returns how many are not. */
+size_t cache_reuse(const struct cache *cache, const struct call *call, size_t np);
+/* Keeps a call of which the first points have changed. */
+void cache_keep(struct cache *cache, const struct call *call, size_t np, size_t changed);
+void cache_drop(struct cache *cache);
+
+#endif

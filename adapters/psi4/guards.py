@@ -1,0 +1,200 @@
+"""What Psi4 cannot do with a functional, refused before its C++ runs; and errors from inside it.
+
+Psi4's C++ aborts the process or goes on silently where a functional lacks what a method needs,
+and the native library cannot raise through it: both are looked after here, around the functions
+of Psi4's driver and the methods of its core that such calculations go through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from psi4 import core
+from psi4.driver.procrouting import dft, proc_util, response
+from psi4.driver.procrouting.dft import dft_builder
+from psi4.driver.procrouting.proc_table import procedures
+
+import xcnet
+from xcnet import native, registry, variables
+from xcnet.adapters.psi4 import nonlocal_parts, registration
+from xcnet.errors import UnsupportedError
+
+_FXC = 2
+_PYSCF = "the same functional in PySCF (import xcnet.adapters.pyscf)"
+#: Methods of wavefunctions that need second derivatives: what they serve, what to use instead.
+_RESPONSE = {
+    "soscf_update": ("SOSCF", "DIIS (set soscf false), with damping_percentage in hard cases"),
+    "cphf_solve": ("linear response", f"finite differences in a field (perturb_h), or {_PYSCF}"),
+    "cphf_Hx": ("linear response", f"finite differences in a field (perturb_h), or {_PYSCF}"),
+    "twoel_Hx": ("TDDFT and response", f"mf.TDDFT() of {_PYSCF}"),
+}
+
+
+def put() -> None:
+    """Wrap Psi4's functions; once in a process."""
+    build = dft_builder.build_superfunctional_from_dictionary
+    _wrap(build, _checked_parts, dft_builder, dft, proc_util)
+    _wrap(dft.build_superfunctional, _checked_whole, dft, dft.superfunctionals)
+    _wrap(core.HF.compute_E, _checked_after, core.HF)
+    _wrap(core.scfgrad, _checked_after, core)
+    for name, (method, instead) in _RESPONSE.items():
+        original = getattr(core.HF, name)
+        setattr(core.HF, name, _refusing(original, method, instead))
+    _guard_procedures("properties", "scf", _checked_properties)
+    _guard_procedures("energy", "td-scf", _checked_excitations)
+
+
+def _wrap(original: Any, guard: Callable[[Any], Callable[..., Any]], *owners: Any) -> None:
+    """Put a guarded function in the place of the original, in all modules that hold it."""
+    guarded = wraps(original)(guard(original))
+    for owner in owners:
+        setattr(owner, original.__name__, guarded)
+
+
+def _guard_procedures(kind: str, like: str, guard: Callable[[Any], Callable[..., Any]]) -> None:
+    """Guard the procedure of one method, for all methods that share it; versions may lack it."""
+    table = procedures[kind]
+    original = table.get(like)
+    if original is None:
+        return
+    guarded = wraps(original)(guard(original))
+    for name, procedure in table.items():
+        if procedure is original:
+            table[name] = guarded
+
+
+# -- building a functional -----------------------------------------------------------------------
+
+
+def _checked_parts(build: Any) -> Callable[..., Any]:
+    def guarded(definition: Any, *args: Any, **kwargs: Any) -> Any:
+        native.take_error()  # of a calculation before this one
+        entries = registration.parts_of(definition)
+        for entry in entries:
+            _check_part(entry)
+        try:
+            built = build(definition, *args, **kwargs)
+        except RuntimeError:
+            native.check()  # says why, where Psi4 only says that
+            raise
+        if entries:
+            _credit(built[0])
+        return built
+
+    return guarded
+
+
+def _credit(superfunctional: Any) -> None:
+    """Have Psi4's output name this package below the functional's own description."""
+    description = superfunctional.description().rstrip()
+    superfunctional.set_description(f"{description}\n    Evaluated by xcnet {xcnet.__version__}\n")
+
+
+def _check_part(entry: registry.Entry) -> None:
+    """Stop for a functional that Psi4 cannot hold, or whose files were altered."""
+    error = registration.problem(entry)
+    if error is not None:
+        raise error
+    assert entry.spec is not None
+    for filename in entry.spec.derivatives.values():
+        entry.spec.read(filename)
+
+
+def _checked_whole(build: Any) -> Callable[..., Any]:
+    def guarded(name: Any, *args: Any, **kwargs: Any) -> Any:
+        error = registration.refusal(name) if isinstance(name, str) else None
+        if error is not None:
+            raise error
+        built = build(name, *args, **kwargs)
+        if core.get_option("SCF", "SOSCF"):
+            _require_response(built[0], *_RESPONSE["soscf_update"])
+        return built
+
+    return guarded
+
+
+# -- second derivatives --------------------------------------------------------------------------
+
+
+def _refusing(original: Any, method: str, instead: str) -> Callable[..., Any]:
+    @wraps(original)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _require_response(self.functional(), method, instead)
+        return original(self, *args, **kwargs)
+
+    return guarded
+
+
+def _require_response(superfunctional: Any, method: str, instead: str) -> None:
+    """Stop if a functional with a part of ours has no second derivatives in Psi4."""
+    entries = _entries(superfunctional)
+    if nonlocal_parts.parts_of(superfunctional) is None and (
+        not entries or (not superfunctional.is_meta() and all(map(_has_fxc, entries)))
+    ):
+        return
+    raise _unsupported(superfunctional.name(), method, instead)
+
+
+def _unsupported(name: str, method: str, instead: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name}: {method} needs second derivatives, which Psi4 has neither for meta-GGAs, nor for "
+        f"nonlocal functionals, nor for models without {variables.ORDERS[_FXC]}. Use {instead}.",
+        functional=name,
+        method=method,
+    )
+
+
+def _entries(superfunctional: Any) -> list[registry.Entry]:
+    parts = [*superfunctional.x_functionals(), *superfunctional.c_functionals()]
+    return registration.neural([part.name() for part in parts])
+
+
+def _has_fxc(entry: registry.Entry) -> bool:
+    return entry.spec is not None and entry.spec.highest_order >= _FXC
+
+
+def _checked_properties(run: Any) -> Callable[..., Any]:
+    """Refuse response properties before the self-consistent field is spent."""
+
+    def guarded(name: str, **kwargs: Any) -> Any:
+        asked = {str(word).upper() for word in kwargs.get("properties", ())}
+        if asked & set(response.scf_response.property_dicts):
+            _require_response_of(kwargs.get("dft_functional") or name, *_RESPONSE["cphf_solve"])
+        return run(name, **kwargs)
+
+    return guarded
+
+
+def _checked_excitations(run: Any) -> Callable[..., Any]:
+    """Refuse ``energy('td-...')``, which newer versions have, in the same way."""
+
+    def guarded(name: str, **kwargs: Any) -> Any:
+        functional = kwargs.get("dft_functional") or name.removeprefix("td-")
+        _require_response_of(functional, *_RESPONSE["twoel_Hx"])
+        return run(name, **kwargs)
+
+    return guarded
+
+
+def _require_response_of(functional: Any, method: str, instead: str) -> None:
+    if isinstance(functional, str):
+        functional = dft_builder.functionals.get(functional.lower())
+    if not isinstance(functional, dict):
+        return  # a function: looked at when the response is asked for
+    entries = registration.parts_of(functional)
+    if not all(_has_fxc(entry) and "tau" not in entry.spec.inputs for entry in entries):
+        raise _unsupported(functional["name"], method, instead)
+
+
+# -- errors from inside the native library -------------------------------------------------------
+
+
+def _checked_after(function: Any) -> Callable[..., Any]:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        native.check()
+        return result
+
+    return guarded

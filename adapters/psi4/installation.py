@@ -1,0 +1,62 @@
+"""What importing the adapter does to Psi4: checks, patch, names, guards."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import psi4
+from psi4 import core
+
+from xcnet import native, registry
+from xcnet.adapters.psi4 import guards, nonlocal_hooks, registration
+from xcnet.errors import UnsupportedError
+
+_logger = logging.getLogger(__name__)
+_installed = False
+
+
+def install() -> None:
+    """Make Psi4 know the registry's functionals, as they are now.
+
+    Done when the package is imported, and again whenever the registry is told to look anew
+    (`xcnet.registry.refresh`). Calling it again is harmless.
+
+    Raises
+    ------
+    UnsupportedError
+        This Psi4 misreads numpy's arrays, or holds its libxc in a way that cannot be reached.
+    EngineError
+        The native library or ONNX Runtime cannot be used.
+    """
+    global _installed
+    check_arrays()
+    native.load()
+    if not _installed:
+        slots = native.patch(core.__file__)
+        _logger.debug("%d entry points of %s patched", slots, core.__file__)
+        guards.put()
+        nonlocal_hooks.install()
+        registry.on_change(install)
+        _installed = True
+    registration.register()
+
+
+def check_arrays() -> None:
+    """Stop if Psi4 misreads numpy's arrays, as builds made for numpy 1 do under numpy 2.
+
+    Raises
+    ------
+    UnsupportedError
+        With the versions and the remedy.
+    """
+    given = np.arange(1.0, 7.0).reshape(2, 3)
+    read = np.array(core.Matrix.from_array(given))
+    if read.shape != given.shape or not np.array_equal(read, given):
+        raise UnsupportedError(
+            f"Psi4 {psi4.__version__} misreads the arrays of numpy {np.__version__}: it was built "
+            "for numpy 1, and its results would be silently wrong. Install an older numpy beside "
+            "it: pip install 'numpy<2'",
+            host=f"Psi4 {psi4.__version__}",
+            given=np.__version__,
+        )

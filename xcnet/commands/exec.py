@@ -1,0 +1,118 @@
+"""``xcnet exec -- PROGRAM ARGUMENTS``: a program that finds xcnet's functionals in its libxc.
+
+The C library is preloaded: it answers for the functionals of the index and passes everything else
+on to the libxc that the program is linked to. The program takes this process's place, with its
+exit status and signals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from xcnet import native, registry
+from xcnet.commands.exec_checks import check_program
+from xcnet.errors import NativeError, ProgramError, UnsupportedError
+
+PRELOAD = "LD_PRELOAD"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this subcommand's arguments."""
+    parser.usage = "xcnet exec -- PROGRAM [ARGUMENT ...]"
+    parser.description = (
+        "Run a program that is linked dynamically to libxc; xcnet's functionals have their names "
+        "and numbers there (`xcnet list` shows both)."
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.set_defaults(refuse=parser.error)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Become the program; returns only by an error.
+
+    Raises
+    ------
+    ProgramError
+        The program is not there, or cannot be given functionals.
+    ModelError, NativeError, MissingPackageError
+        A functional was altered; the library, or ONNX Runtime, is missing.
+    """
+    words = arguments.words[arguments.words[:1] == ["--"] :]
+    if not words:
+        arguments.refuse("name the program to run, after --")
+    if not sys.platform.startswith("linux"):
+        raise UnsupportedError("xcnet exec needs Linux, whose loader can preload a library")
+    program = find_program(words[0])
+    _verify_functionals()
+    library = native.library_path()
+    environment = {
+        **os.environ,
+        PRELOAD: preload(library, os.environ.get(PRELOAD, "")),
+        native.INDEX_VARIABLE: str(native.write_index()),
+    }
+    warning = check_program(program, library, environment)
+    if warning:
+        print(f"xcnet: warning: {warning}", file=sys.stderr)
+    return _become(program, words, environment)
+
+
+def find_program(name: str) -> Path:
+    """Program's file, found as a shell finds it.
+
+    Raises
+    ------
+    ProgramError
+        There is none, or it may not be executed.
+    """
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found).absolute()
+    path = Path(name)
+    if os.sep in name and path.is_dir():
+        raise ProgramError(f"{name} is a folder, not a program", file=name)
+    if os.sep in name and path.exists():
+        raise ProgramError(f"{name} is not executable (chmod +x makes it so)", file=name)
+    where = "no such file" if os.sep in name else "no program of this name on the PATH"
+    raise ProgramError(f"{name}: {where}", file=name)
+
+
+def preload(library: Path, others: str) -> str:
+    """LD_PRELOAD with the library after what is there: a sanitizer has to be first.
+
+    Raises
+    ------
+    NativeError
+        The library's path has a character that separates the entries of LD_PRELOAD.
+    """
+    if any(character in str(library) for character in ": \t\n"):
+        raise NativeError(
+            f"{library} cannot be preloaded, because its path has a space or a colon: install "
+            "xcnet in another folder",
+            file=str(library),
+        )
+    entries = others.replace(":", " ").split()
+    return ":".join([*(entry for entry in entries if entry != str(library)), str(library)])
+
+
+def _verify_functionals() -> None:
+    """Check the files that the library will read (ModelError), and name what is left out."""
+    for spec in native.specs():
+        for filename in spec.derivatives.values():
+            spec.read(filename)
+    for error in registry.broken():
+        print(f"xcnet: left out: {error}", file=sys.stderr)
+
+
+def _become(program: Path, words: list[str], environment: dict[str, str]) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(program, words, environment)
+    except OSError as error:
+        raise ProgramError(
+            f"{program} cannot be started: {error.strerror}", file=str(program)
+        ) from error
