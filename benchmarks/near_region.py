@@ -59,6 +59,7 @@ def grid_of(atoms: str, level: int) -> Grid:
         centres=molecule.atom_coords(),
         parents=grids.atm_idx,
         volumes=grids.quadrature_weights,
+        numbers=[gto.charge(molecule.atom_symbol(atom)) for atom in range(molecule.natm)],
     )
 
 

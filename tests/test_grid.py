@@ -60,6 +60,7 @@ def grid_of(case: Case) -> Grid:
         centres=atoms.centres,
         parents=atoms.parents,
         volumes=atoms.volumes,
+        numbers=atoms.numbers,
     )
 
 
