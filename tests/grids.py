@@ -82,13 +82,16 @@ class Case:
 
 
 @cache
-def molecular_grid(atoms: Any, level: int, basis: str = "6-31g") -> Case:
+def molecular_grid(
+    atoms: Any, level: int, basis: str = "6-31g", scheme: str = "original_becke"
+) -> Case:
     """Grid of PySCF with a superposition of atomic densities (no calculation needed)."""
     from pyscf import dft, gto
 
     molecule = gto.M(atom=atoms, basis=basis, verbose=0, spin=None)
     grids = dft.Grids(molecule)
     grids.level = level
+    grids.becke_scheme = getattr(dft.gen_grid, scheme)
     grids.build()
     matrix = np.asarray(dft.RKS(molecule).get_init_guess(molecule, "minao"))
     rho = np.concatenate(

@@ -28,7 +28,7 @@ ORDER, HIGH_ORDER = 12, 20
 RESOLVED, USED = (0.55, 0.1), (1.0, 0.1)
 #: An atom's part is left out at points that are farther from it, by REACH, than from the closest
 #: atom, and taken up to two thirds of the order at those that are by FAR (measured).
-REACH, FAR = 6.0, 2.5  # bohr
+REACH, FAR = 4.0, 3.0  # bohr
 CHUNK = 2048
 
 
@@ -60,9 +60,11 @@ class Continuum:
         self._neighbours = np.argsort(between, axis=1, kind="stable")
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
-        degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
-        self._resolved = _fade(degree / shells.degree[:, None], *RESOLVED)
-        self._resolved *= _fade(degree / (order + 1), *USED)
+        degree = np.arange(order + 1)
+        kept = _fade(degree / shells.degree[:, None], *RESOLVED) * _fade(
+            degree / len(degree), *USED
+        )
+        self._resolved = np.repeat(kept, 2 * degree + 1, axis=1)
         self._tables = [
             radial.tables(
                 shells.radii[part].tobytes(), shells.volumes[part].tobytes(), sigma, order
@@ -204,5 +206,6 @@ class Continuum:
 
 def _fade(degree: Array, centre: float, width: float) -> Array:
     """From 1 at low to 0 at high degrees, smoothly."""
-    result: Array = np.vectorize(math.erfc)((degree - centre) / width)
-    return 0.5 * result
+    erfc = np.vectorize(math.erfc, otypes=[float])
+    result: Array = 0.5 * erfc((degree - centre) / width)
+    return result

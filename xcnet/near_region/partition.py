@@ -18,7 +18,7 @@ from xcnet.near_region.points import Array, Points
 
 #: A point's share may exceed the host's by this factor, since a density is known only times its
 #: weight; where the host's share is smaller still, the own one is left out.
-LARGEST = 1e12
+LARGEST = 1e8
 #: Own shares that may be left out. If there are larger ones, the host's weights vanish where the
 #: own cells do not (some hosts' cells end sharply), and the host's shares are used everywhere.
 LEFT_OUT = 1e-3

@@ -13,11 +13,11 @@ from xcnet.near_region.points import Array
 #: cells finite (as H. Laqua, J. Kussmann, C. Ochsenfeld, J. Chem. Phys. 149, 204111 (2018)).
 RANGE = 6.0
 #: Hydrogen's cell against a heavier atom: shift of Becke's coordinate, and weight.
-SHIFT, LIGHT = 0.3, 0.6
+SHIFT, LIGHT = 0.28, 0.6
 #: Added to r in 1/r, bohr.
 CORE = 0.05
 #: Cells are zero below it.
-TINY = 1e-16
+TINY = 1e-12
 
 
 @numba.njit(nogil=True, cache=True)
@@ -43,15 +43,20 @@ def shares(
         if own < 0:
             continue
         count, mine, total = 0, 0.0, 0.0
-        closest = math.inf
+        near = 0
         for which in range(len(centres)):
             atom = neighbours[own, which]
             # No atom beyond has a cell here, or limits one that is here; the first is the parent.
             if which > 0 and distances[own, which] > 2.0 * (radii[0] + RANGE):
                 break
             atoms[count], radii[count] = atom, _distance(coords, i, centres, atom)
-            closest = min(closest, radii[count])
+            if radii[count] < radii[near]:
+                near = count
             count += 1
+        closest = radii[near]
+        # The closest atom ends most of the cells: it comes first.
+        atoms[0], atoms[near] = atoms[near], atoms[0]
+        radii[0], radii[near] = radii[near], radii[0]
         for one in range(count):
             if radii[one] < closest + RANGE:
                 cell = _cell(one, count, atoms, radii, centres, rows)
