@@ -11,6 +11,7 @@ of H to Cl.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from xcnet import engine
 from xcnet.near_region import compiled
@@ -25,7 +26,7 @@ LEFT_OUT = 1e-3
 CHUNK = 4096
 
 
-def factors(points: Points, neighbours: Array, distances: Array) -> Array:
+def factors(points: Points, neighbours: npt.NDArray[np.intp], distances: Array) -> Array:
     """What turns weights w of the host into volumes times own shares, (N,); 1 without elements.
 
     Parameters
