@@ -257,17 +257,20 @@ def test_own_partition_needs_the_elements_and_cells_without_ends(water: Case) ->
 
 
 def test_shares_of_all_atoms_add_up_to_one() -> None:
-    """At every point, whichever atom it belongs to; a far atom and a coinciding ghost included."""
+    """At every point, whichever atom it belongs to, also far above a sheet of many."""
     rng = np.random.default_rng(0)
-    centres = np.array([[0.0, 0, 0], [0, 0, 2.1], [0, 2.0, -1], [9, 0, 0], [40, 0, 0], [9, 0, 0]])
-    rows = np.array([1, 0, 2, 1, 0, 0])
+    sheet = np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0), [60.0]), axis=-1).reshape(-1, 3)
+    apart = [[0.0, 0, 0], [0, 0, 2.1], [0, 2.0, -1], [9, 0, 0], [40, 0, 0], [9, 0, 0]]
+    centres = np.concatenate([apart, 2.5 * sheet])
+    rows = np.concatenate([[1, 0, 2, 1, 0, 0], np.arange(64) % 3])
     between = np.linalg.norm(centres[:, None] - centres, axis=2)
     neighbours = np.argsort(between, axis=1, kind="stable")
     distances = np.take_along_axis(between, neighbours, axis=1)
     coords = centres[rng.integers(0, 6, 500)] + rng.normal(size=(500, 3)) * 2
+    coords[400:] = centres[rng.integers(6, 70, 100)] + rng.normal(size=(100, 3)) * 30
     total = np.zeros(500)
     loops = compiled.loops("partition_loops")
-    for atom in range(6):
+    for atom in range(len(centres)):
         share = np.zeros(500)
         owner = np.full(500, atom)
         loops.shares(coords, owner, centres, rows, neighbours, distances, 0, 500, share)

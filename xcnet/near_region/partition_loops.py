@@ -16,7 +16,7 @@ RANGE = 6.0
 SHIFT, LIGHT = 0.28, 0.6
 #: Added to r in 1/r, bohr.
 CORE = 0.05
-#: Cells are zero below it.
+#: Cells are zero below this part of the closest atom's.
 TINY = 1e-12
 
 
@@ -42,8 +42,7 @@ def shares(
         own = parent[i]
         if own < 0:
             continue
-        count, mine, total = 0, 0.0, 0.0
-        near = 0
+        count, near, mine, total, largest = 0, 0, 0.0, 0.0, 0.0
         for which in range(len(centres)):
             atom = neighbours[own, which]
             # No atom beyond has a cell here, or limits one that is here; the first is the parent.
@@ -59,7 +58,9 @@ def shares(
         radii[0], radii[near] = radii[near], radii[0]
         for one in range(count):
             if radii[one] < closest + RANGE:
-                cell = _cell(one, count, atoms, radii, centres, rows)
+                cell = _cell(one, count, atoms, radii, centres, rows, TINY * largest)
+                if one == 0:
+                    largest = cell
                 total += cell
                 if atoms[one] == own:
                     mine = cell
@@ -67,7 +68,9 @@ def shares(
 
 
 @numba.njit(nogil=True)
-def _cell(one: int, count: int, atoms: Array, radii: Array, centres: Array, rows: Array) -> float:
+def _cell(
+    one: int, count: int, atoms: Array, radii: Array, centres: Array, rows: Array, smallest: float
+) -> float:
     """Cell function of an atom, before all are divided by their sum."""
     row = rows[atoms[one]]
     cell = (LIGHT if row == 0 else 1.0) / (radii[one] + CORE)
@@ -84,7 +87,7 @@ def _cell(one: int, count: int, atoms: Array, radii: Array, centres: Array, rows
         for _ in range(3 if min(row, row_other) == 2 else 2):
             mu *= 1.5 - 0.5 * mu * mu
         cell *= 0.5 * (1.0 - mu)
-        if cell < TINY:
+        if cell < smallest:
             return 0.0
     return cell
 
