@@ -247,8 +247,8 @@ def test_own_partition_needs_the_elements_and_cells_without_ends(water: Case) ->
     sharp = molecular_grid("O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587", 3, scheme="stratmann")
     assert not np.array_equal(sharp.points.weights != 0.0, np.ones(len(sharp.density), bool))
     for case, limit in (
-        (dataclasses.replace(water, points=nameless), 1e-2),
-        (sharp, 1e-2),
+        (dataclasses.replace(water, points=nameless), 1e-3),
+        (sharp, 1e-3),
     ):
         points = case.sample(200)
         given = Continuum(case.points, SIGMA).apply(case.points.weights * case.density)

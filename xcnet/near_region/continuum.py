@@ -61,9 +61,8 @@ class Continuum:
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
         degree = np.arange(order + 1)
-        kept = _fade(degree / shells.degree[:, None], *RESOLVED) * _fade(
-            degree / len(degree), *USED
-        )
+        kept = _fade(degree / shells.degree[:, None], *RESOLVED)
+        kept *= _fade(degree / (order + 1), *USED)
         self._resolved = np.repeat(kept, 2 * degree + 1, axis=1)
         self._tables = [
             radial.tables(
