@@ -12,8 +12,8 @@ from xcnet.near_region.points import Array
 #: Longest distance, bohr, over which the density goes over from one atom to another; it makes
 #: cells finite (as H. Laqua, J. Kussmann, C. Ochsenfeld, J. Chem. Phys. 149, 204111 (2018)).
 RANGE = 6.0
-#: Hydrogen's cell against a heavier atom: shift of Becke's coordinate, and weight.
-SHIFT, LIGHT = 0.28, 0.6
+#: Hydrogen's cell: shift of Becke's coordinate against atoms up to neon and heavier, and weight.
+SHIFT, SHIFT_HEAVY, LIGHT = 0.28, 0.36, 0.6
 #: Added to r in 1/r, bohr.
 CORE = 0.05
 #: Cells are zero below this part of the closest atom's.
@@ -82,7 +82,8 @@ def _cell(
         mu = max(-1.0, min(1.0, difference / max(apart, 1e-10)))
         row_other = rows[atoms[other]]
         if (row == 0) != (row_other == 0):
-            mu += (SHIFT if row == 0 else -SHIFT) * (1.0 - mu * mu)
+            shift = SHIFT_HEAVY if max(row, row_other) == 2 else SHIFT
+            mu += (shift if row == 0 else -shift) * (1.0 - mu * mu)
         # Between the large cores of two heavy atoms the steeper step is the smoother one.
         for _ in range(3 if min(row, row_other) == 2 else 2):
             mu *= 1.5 - 0.5 * mu * mu
