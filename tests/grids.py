@@ -86,14 +86,14 @@ def molecular_grid(
     atoms: Any, level: int, basis: str = "6-31g", scheme: str = "original_becke"
 ) -> Case:
     """Grid of PySCF with a superposition of atomic densities (no calculation needed)."""
-    from pyscf import dft, gto
+    from pyscf import dft, gto, scf
 
     molecule = gto.M(atom=atoms, basis=basis, verbose=0, spin=None)
     grids = dft.Grids(molecule)
     grids.level = level
     grids.becke_scheme = getattr(dft.gen_grid, scheme)
     grids.build()
-    matrix = np.asarray(dft.RKS(molecule).get_init_guess(molecule, "minao"))
+    matrix = np.asarray(scf.hf.init_guess_by_minao(molecule))
     rho = np.concatenate(
         [
             dft.numint.eval_rho(
