@@ -44,7 +44,7 @@ GEOMETRIES = {
 MOLECULES = {
     "def2-svp": "H2 LiH CH4 C2H2 C2H4 C2H6 C6H6 NH3 N2 H2O CO CO2 HF F2 LiF OCHCHO SiH4 PH3 P2 "
     "SH2 HCl Cl2 Na2 NaCl NaH SO2 SiO AlF MgO CH3Cl CCl4 AlCl3 Ar HBr Br2 KF",
-    "aug-cc-pvtz": "F- Cl- OH- NO2- H2O LiH",
+    "aug-cc-pvtz": "F- Cl- OH- NO2- H2O",
 }
 
 
