@@ -1,7 +1,7 @@
 """Cost of the near-region descriptor and its adjoint.
 
-Water against the loop over all pairs of the published script, and an alkane of 20 atoms against
-one of 59, both definitions. ``python -m benchmarks.near_region`` writes
+Water against the loop over all pairs of the published script, and alkanes of 20, 59 and 119 atoms
+against each other, both definitions. ``python -m benchmarks.near_region`` writes
 ``benchmarks/results/near_region.md``.
 """
 
@@ -59,6 +59,7 @@ def grid_of(atoms: str, level: int) -> Grid:
         centres=molecule.atom_coords(),
         parents=grids.atm_idx,
         volumes=grids.quadrature_weights,
+        numbers=[gto.charge(molecule.atom_symbol(atom)) for atom in range(molecule.natm)],
     )
 
 
@@ -117,17 +118,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    molecules = {"water": WATER, "C6H14": alkane(6), "C19H40": alkane(19)}
-    small = grid_of("He 0 0 0", 0)
+    molecules = {"water": WATER, "C6H14": alkane(6), "C19H40": alkane(19), "C39H80": alkane(39)}
+    helium = grid_of("He 0 0 0", 0)
     for descriptor in DESCRIPTORS:  # compiles the loops
-        measure(small, descriptor, 1)
+        measure(helium, descriptor, 1)
     lines = [
         "| definition | molecule | points | prepare, s | R, s | adjoint, s | µs per point |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     both: dict[tuple[str, str], float] = {}
+    points: dict[str, int] = {}
     for name, atoms in molecules.items():
         grid = grid_of(atoms, arguments.level)
+        points[name] = len(grid)
         for descriptor in DESCRIPTORS:
             row = measure(grid, descriptor, arguments.rounds)
             total = both[descriptor.definition, name] = row["apply"] + row["transpose"]
@@ -146,13 +149,17 @@ def main() -> int:
             for d in DESCRIPTORS
         )
         + ".",
-        "C19H40 against C6H14: "
-        + ", ".join(
-            f"{both[d.definition, 'C19H40'] / both[d.definition, 'C6H14']:.2f} x the time as "
-            f"{d.definition}"
-            for d in DESCRIPTORS
-        )
-        + f". Peak memory of the whole process {peak:.0f} MB.",
+        *(
+            f"{large} against {small}, {points[large] / points[small]:.2f} x the points: "
+            + ", ".join(
+                f"{both[d.definition, large] / both[d.definition, small]:.2f} x the time as "
+                f"{d.definition}"
+                for d in DESCRIPTORS
+            )
+            + "."
+            for small, large in (("C6H14", "C19H40"), ("C19H40", "C39H80"))
+        ),
+        f"Peak memory of the whole process {peak:.0f} MB.",
     ]
     text = (
         "# Cost of the near-region descriptor\n\n"

@@ -60,6 +60,7 @@ def grid_of(case: Case) -> Grid:
         centres=atoms.centres,
         parents=atoms.parents,
         volumes=atoms.volumes,
+        numbers=atoms.numbers,
     )
 
 
@@ -114,6 +115,18 @@ def test_energy_is_the_formula_with_the_directly_summed_descriptor(water: Case) 
     np.testing.assert_allclose(whole["vsigma"], pointwise["vsigma"], rtol=1e-10, atol=1e-12)
     assert set(whole) == {"zk", "vrho", "vsigma", "vtau"}
     assert "vnear_region" in pointwise
+
+
+def test_error_of_the_continuum_hardly_changes_the_energy() -> None:
+    case = molecular_grid(WATER, level=2)
+    functional, values = with_continuum(xcnet.functional(NAME)), inputs(case)
+    parts = np.array_split(np.arange(len(case.density)), 8)
+    near = np.concatenate([case.analytic_near_region(part, 0.2) for part in parts])
+    exact = functional.compute(values | {"near_region": near}, do_vxc=False)["zk"][:, 0]
+    change = energy(functional, values, grid_of(case)) - case.points.weights @ (
+        case.density * exact
+    )
+    assert abs(change) < 1e-7
 
 
 def test_all_forms_of_the_call_agree(water: Case) -> None:

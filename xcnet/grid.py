@@ -38,6 +38,10 @@ class Grid:
         Centre that each point belongs to, -1 for none (padding of zero weight).
     volumes : (N,) array, optional
         Weights before the partition among the atoms.
+    numbers : (A,) array, optional
+        Atomic numbers of the centres, 0 for ghosts. With them the continuum descriptor is several
+        times more accurate on coarse grids, and the nonlocal potential has a meaning only times
+        the weights: it is huge where a weight is tiny.
 
     Raises
     ------
@@ -53,8 +57,9 @@ class Grid:
         centres: Any = None,
         parents: Any = None,
         volumes: Any = None,
+        numbers: Any = None,
     ) -> None:
-        self.points = read_points(coords, weights, centres, parents, volumes)
+        self.points = read_points(coords, weights, centres, parents, volumes, numbers)
         self._operators: dict[NearRegion, Operator] = {}
 
     def __len__(self) -> int:

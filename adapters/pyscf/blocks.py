@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from pyscf import gto
 from pyscf.dft import numint
 
 from xcnet.adapters.pyscf.layout import ROWS, Array
@@ -50,7 +51,7 @@ def joined(grids: Any, parts: list[tuple[Array, Array, Array]]) -> dict[str, Any
     centres = grids.mol.atom_coords()
     return {
         **{"coords": coords, "weights": weights, "centres": centres},
-        **{"parents": parents, "volumes": volumes},
+        **{"parents": parents, "volumes": volumes, "numbers": _numbers(grids.mol)},
     }
 
 
@@ -63,7 +64,13 @@ def _atoms(grids: Any) -> dict[str, Any]:
         "centres": grids.mol.atom_coords(),
         "parents": parents,
         "volumes": grids.quadrature_weights,
+        "numbers": _numbers(grids.mol),
     }
+
+
+def _numbers(mol: Any) -> list[int]:
+    """Atomic numbers, 0 for ghosts; pseudopotentials do not change them."""
+    return [gto.charge(mol.atom_symbol(atom)) for atom in range(mol.natm)]
 
 
 def _found_atoms(grids: Any) -> dict[str, Any]:
@@ -76,7 +83,10 @@ def _found_atoms(grids: Any) -> dict[str, Any]:
         return {}
     parents, volumes = np.full(len(grids.weights), -1), np.zeros(len(grids.weights))
     parents[target], volumes[target] = made["parents"][place], made["volumes"][place]
-    return {"centres": made["centres"], "parents": parents, "volumes": volumes}
+    return {
+        **{"centres": made["centres"], "parents": parents, "volumes": volumes},
+        "numbers": made["numbers"],
+    }
 
 
 def densities(

@@ -12,6 +12,7 @@ its transpose. The energy sum_i w_i n_i zk(x_i, R_i) then has the exact derivati
     dE/dn_i = w_i (v_i + [S^T (w f_R)]_i),    f_R = d(n zk)/dR,
 
 so that the nonlocal potential needs no division by the weights, which may be zero or negative.
+The continuum's S itself may contain 1/w: its potential means something only times w.
 """
 
 from __future__ import annotations

@@ -1,36 +1,34 @@
 """The descriptor as an integral, independent of the grid it is computed on.
 
-The weights partition the density among the atoms (A. D. Becke, J. Chem. Phys. 88, 2547 (1988),
-doi:10.1063/1.454033; the same paper's way to solve Poisson's equation is
-doi:10.1063/1.455005). Each part is expanded in real spherical harmonics around its
-atom, `radial.tables` applies the exact kernel to each radial function, and the result is summed
-at the points of all atoms: Hermite interpolation between the shells. Each step is a linear map
-whose transpose is coded beside it.
+The density is parted among the atoms (`partition.factors`), as in A. D. Becke's and R. M.
+Dickson's way to solve Poisson's equation (J. Chem. Phys. 89, 2993 (1988), doi:10.1063/1.455005).
+Each part is expanded in real spherical harmonics around its atom, `radial.tables` applies the
+exact kernel to each radial function, and the result is summed at the points of all atoms: Hermite
+interpolation between the shells. Each step is a linear map whose transpose is coded beside it.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
 
 from xcnet import engine
-from xcnet.near_region import compiled, radial
+from xcnet.near_region import compiled, partition, radial
 from xcnet.near_region.points import Array, Points
 from xcnet.near_region.shells import find_shells
 
 #: Highest angular momentum: the default, and the one for reference values.
 ORDER, HIGH_ORDER = 12, 20
-#: Harmonics of a shell are damped from the first to the second of these, relative to the degree L
-#: that its points integrate exactly. A density with harmonics up to l is exact up to L - l; those
-#: of real densities fall off, so that some beyond L/2 pay (measured).
-DAMPED = (0.45, 0.7)
-#: At other atoms' points the part of an atom is left out beyond a reach, and beyond ``FAR`` it is
-#: taken up to two thirds of the order: that keeps the cost linear. The reach grows with the
-#: largest radius of an atom's middle shell, since grids put shells where the density is: 0.8 bohr
-#: for H, 1.1 for C, 1.9 for Li. What is left out is below the error of the high order (measured).
-REACH, FAR = 7.0, 6.0  # middle radii; bohr
-WIDTHS = 10.0  # on top, in widths sigma
+#: Harmonics fade out around some degree, over some width: relative to the degree that a shell's
+#: points integrate exactly, and to the number of degrees that are used. What points cannot tell
+#: apart, or a sharp end, would spread from a nucleus over its whole sphere, where there may be a
+#: millionth of the density; smooth ends keep errors in their place (measured).
+RESOLVED, USED = (0.55, 0.1), (1.0, 0.1)
+#: An atom's part is left out at points that are farther from it, by REACH, than from the closest
+#: atom, and taken up to two thirds of the order at those that are by FAR (measured).
+REACH, FAR = 4.0, 3.0  # bohr
 CHUNK = 2048
 
 
@@ -62,11 +60,10 @@ class Continuum:
         self._neighbours = np.argsort(between, axis=1, kind="stable")
         self._distances = np.take_along_axis(between, self._neighbours, axis=1)
         self._coefficients = self._loops.recursion(order)
-        degree = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
-        begin, end = DAMPED
-        # A shell with few points cannot tell high harmonics from low ones.
-        relative = degree / shells.degree[:, None]
-        self._resolved = np.clip((end - relative) / (end - begin), 0.0, 1.0)
+        degree = np.arange(order + 1)
+        kept = _fade(degree / shells.degree[:, None], *RESOLVED)
+        kept *= _fade(degree / (order + 1), *USED)
+        self._resolved = np.repeat(kept, 2 * degree + 1, axis=1)
         self._tables = [
             radial.tables(
                 shells.radii[part].tobytes(), shells.volumes[part].tobytes(), sigma, order
@@ -74,13 +71,20 @@ class Continuum:
             for part in self._parts()
         ]
         self._points = len(points.weights)
-        middle = [float(np.median(shells.radii[p])) for p in self._parts() if p.stop > p.start]
-        self._reach = REACH * max(middle, default=0.0) + WIDTHS * sigma
-        self._far = np.array([FAR + WIDTHS * sigma, 2 * order // 3])
+        self._factors = partition.factors(points, self._neighbours, self._distances)[shells.order]
+        self._closest = self._loops.closest(
+            self._coords,
+            shells.parent,
+            self._radius,
+            shells.centres,
+            self._neighbours,
+            self._distances,
+        )
+        self._limits = np.array([REACH, FAR, 2 * order // 3])
 
     def apply(self, charges: Array) -> Array:
         """R (N,) of the charges w n (N,), in electrons."""
-        moments = self._moments(np.ascontiguousarray(charges[self._shells.order]))
+        moments = self._moments(charges[self._shells.order] * self._factors)
         table = np.empty((len(moments), 2, moments.shape[1]))
         for part, matrices in zip(self._parts(), self._tables, strict=True):
             shells = part.stop - part.start
@@ -97,13 +101,13 @@ class Continuum:
                 self._coords,
                 self._shells.parent,
                 self._radius,
+                self._closest,
                 self._shells.centres,
                 self._neighbours,
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                self._reach,
-                self._far,
+                self._limits,
                 table,
                 self._coefficients,
                 points.start,
@@ -125,14 +129,14 @@ class Continuum:
             self._loops.scatter(
                 self._coords,
                 self._radius,
+                self._closest,
                 self._shells.point_start,
                 self._shells.centres,
                 self._neighbours,
                 self._distances,
                 self._shells.shell_start,
                 self._shells.radii,
-                self._reach,
-                self._far,
+                self._limits,
                 values,
                 self._coefficients,
                 atom.start,
@@ -149,7 +153,7 @@ class Continuum:
         moments *= self._resolved
         sums = np.zeros(len(self._coords))
         engine.for_each_chunk(len(sums), CHUNK, lambda p: self._synthesise(moments, p, sums))
-        return self._unsorted(sums)
+        return self._unsorted(sums * self._factors)
 
     def _moments(self, charges: Array) -> Array:
         """Charges of the shells (K, lm): sum of charge times harmonic over the points."""
@@ -197,3 +201,10 @@ class Continuum:
         result = np.zeros(self._points)
         result[self._shells.order] = values
         return result
+
+
+def _fade(degree: Array, centre: float, width: float) -> Array:
+    """From 1 at low to 0 at high degrees, smoothly."""
+    erfc = np.vectorize(math.erfc, otypes=[float])
+    result: Array = 0.5 * erfc((degree - centre) / width)
+    return result

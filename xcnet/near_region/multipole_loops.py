@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from xcnet.near_region.points import Array
-from xcnet.near_region.radial import DECAY
+from xcnet.near_region.radial import DECAY, WIDE
 
 FAST = {"contract", "reassoc", "nnan", "ninf", "nsz", "arcp"}
 
@@ -57,7 +57,7 @@ def _hermite(radii: Array, r: float) -> Any:
     h = radii[k + 1] - radii[k]
     t = (r - radii[k]) / h
     s = 1.0 - t
-    decay = DECAY / max(h, 1.0)
+    decay = DECAY / max(h / WIDE, 1.0)
     left, right = math.exp(-decay * h * t), math.exp(decay * h * s)
     d0, d1 = h * t * s * s * left, -h * t * t * s * right
     v0, v1 = s * s * (1 + 2 * t) * left + decay * d0, t * t * (3 - 2 * t) * right + decay * d1
@@ -106,17 +106,36 @@ def _direction(vectors: Array, i: int, ab: Array, y: Array) -> None:
 
 
 @numba.njit(nogil=True, fastmath=FAST, cache=True)
+def closest(
+    coords: Array, parent: Array, radius: Array, centres: Array, neighbours: Array, distances: Array
+) -> Array:
+    """Distance (P,) of each point from the atom closest to it."""
+    result = radius.copy()
+    for i in range(len(coords)):
+        own = parent[i]
+        for which in range(1, len(centres)):
+            if distances[own, which] >= radius[i] + result[i]:
+                break
+            atom = neighbours[own, which]
+            x0 = coords[i, 0] - centres[atom, 0]
+            x1 = coords[i, 1] - centres[atom, 1]
+            x2 = coords[i, 2] - centres[atom, 2]
+            result[i] = min(result[i], math.sqrt(x0 * x0 + x1 * x1 + x2 * x2))
+    return result
+
+
+@numba.njit(nogil=True, fastmath=FAST, cache=True)
 def gather(
     coords: Array,
     parent: Array,
     radius: Array,
+    closest: Array,
     centres: Array,
     neighbours: Array,
     distances: Array,
     shell_start: Array,
     radii: Array,
-    reach: float,
-    far: Array,
+    limits: Array,
     table: Array,
     ab: Array,
     first: int,
@@ -125,16 +144,18 @@ def gather(
 ) -> None:
     """Add to points first..end the fields of all other atoms within reach.
 
-    far (2,): a distance and the highest l beyond it; table (K, 2, lm): values and slopes on each
+    limits (3,): how much farther than the closest atom others are left out, how much farther they
+    are taken up to a lower order, and this order; table (K, 2, lm): values and slopes on each
     shell; result (P,).
     """
     order = ab.shape[1] - 1
+    reach, far, far_order = limits[0], limits[1], min(order, int(limits[2]))
     y = np.empty((order + 1) ** 2)
     for i in range(first, end):
         own = parent[i]
         total = 0.0
         for which in range(len(centres)):
-            if distances[own, which] >= reach + radius[i]:
+            if distances[own, which] >= radius[i] + closest[i] + reach:
                 break
             atom = neighbours[own, which]
             begin, stop = shell_start[atom], shell_start[atom + 1]
@@ -144,10 +165,10 @@ def gather(
             x1 = coords[i, 1] - centres[atom, 1]
             x2 = coords[i, 2] - centres[atom, 2]
             r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
-            if r >= min(reach, radii[stop - 1]):
+            if r >= min(closest[i] + reach, radii[stop - 1]):
                 continue
             scale = 1.0 / max(r, 1e-300)
-            used = order if r < far[0] else min(order, int(far[1]))
+            used = order if r < closest[i] + far else far_order
             size = (used + 1) ** 2
             _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)
@@ -162,14 +183,14 @@ def gather(
 def scatter(
     coords: Array,
     radius: Array,
+    closest: Array,
     point_start: Array,
     centres: Array,
     neighbours: Array,
     distances: Array,
     shell_start: Array,
     radii: Array,
-    reach: float,
-    far: Array,
+    limits: Array,
     values: Array,
     ab: Array,
     atom: int,
@@ -177,27 +198,30 @@ def scatter(
 ) -> None:
     """Transpose of `gather` for the table of one atom."""
     order = ab.shape[1] - 1
+    reach, far, far_order = limits[0], limits[1], min(order, int(limits[2]))
     y = np.empty((order + 1) ** 2)
     begin, stop = shell_start[atom], shell_start[atom + 1]
     if stop - begin < 2:
         return
-    limit = min(reach, radii[stop - 1])
     for which in range(len(centres)):
         other = neighbours[atom, which]
         if other == atom:
             continue
         distance = distances[atom, which]
-        for i in range(point_start[other], point_start[other + 1]):
-            if distance >= reach + radius[i]:
+        begin_point, end_point = point_start[other], point_start[other + 1]
+        # Points are sorted by their radius, which is never less than the closest distance.
+        inner = np.searchsorted(radius[begin_point:end_point], 0.5 * (distance - reach))
+        for i in range(begin_point + inner, end_point):
+            if distance >= radius[i] + closest[i] + reach:
                 continue
             x0 = coords[i, 0] - centres[atom, 0]
             x1 = coords[i, 1] - centres[atom, 1]
             x2 = coords[i, 2] - centres[atom, 2]
             r = math.sqrt(x0 * x0 + x1 * x1 + x2 * x2)
-            if r >= limit:
+            if r >= min(closest[i] + reach, radii[stop - 1]):
                 continue
             scale = 1.0 / max(r, 1e-300)
-            used = order if r < far[0] else min(order, int(far[1]))
+            used = order if r < closest[i] + far else far_order
             size = (used + 1) ** 2
             _harmonics(x0 * scale, x1 * scale, x2 * scale, ab, used, y)
             k, v0, v1, d0, d1 = _hermite(radii[begin:stop], r)

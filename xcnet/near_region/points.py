@@ -25,11 +25,14 @@ class Atoms:
         Centre whose grid each point belongs to; -1 for a point of none, of zero weight.
     volumes : (N,) float64
         Weights before the partition among the atoms, bohr^3: 4 pi r^2 dr times the angular weight.
+    numbers : (A,) float64 or None
+        Atomic numbers of the centres, 0 for ghosts; None where they are not known.
     """
 
     centres: Array
     parents: npt.NDArray[np.int64]
     volumes: Array
+    numbers: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,7 @@ def read_points(
     centres: Any = None,
     parents: Any = None,
     volumes: Any = None,
+    numbers: Any = None,
 ) -> Points:
     """Check the points of a grid; any order, weights of any sign.
 
@@ -58,6 +62,8 @@ def read_points(
         bohr^3; negative ones occur and are welcome.
     centres, parents, volumes : array, optional
         See `Atoms`; all three or none.
+    numbers : array, optional
+        See `Atoms`; only with the other three.
 
     Raises
     ------
@@ -70,17 +76,18 @@ def read_points(
     points = len(coords)
     checked = _array("weights", weights, (points,))
     given = [value is not None for value in (centres, parents, volumes)]
-    if not any(given):
+    if not any(given) and numbers is None:
         return Points(coords, checked)
     if not all(given):
         raise InputError(
-            "centres, parents and volumes of the points belong together: give all or none",
+            "centres, parents and volumes of the points belong together (and atomic numbers to "
+            "them): give all or none",
             argument="centres",
         )
-    return Points(coords, checked, _atoms(centres, parents, volumes, checked))
+    return Points(coords, checked, _atoms(centres, parents, volumes, numbers, checked))
 
 
-def _atoms(centres: Any, parents: Any, volumes: Any, weights: Array) -> Atoms:
+def _atoms(centres: Any, parents: Any, volumes: Any, numbers: Any, weights: Array) -> Atoms:
     centres = _array("centres", centres)
     if centres.ndim != 2 or centres.shape[1] != 3:
         raise _shape_error("centres", "(A, 3)", centres.shape)
@@ -93,7 +100,9 @@ def _atoms(centres: Any, parents: Any, volumes: Any, weights: Array) -> Atoms:
         )
     if weights[owner < 0].any():
         raise InputError("a point of no centre (parent -1) has a weight", argument="parents")
-    return Atoms(centres, owner, _array("volumes", volumes, weights.shape))
+    if numbers is not None:
+        numbers = _array("numbers", numbers, (len(centres),))
+    return Atoms(centres, owner, _array("volumes", volumes, weights.shape), numbers)
 
 
 def read_values(name: str, values: Any, points: int) -> Array:

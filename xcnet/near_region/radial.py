@@ -23,8 +23,9 @@ from xcnet.near_region.points import Array
 #: Shells that the interpolation of n_lm between two of them rests on.
 STENCIL = 8
 #: Fields and densities are interpolated times exp(DECAY r), so that the error of a large value
-#: does not reach the small ones outside of it. In 1/bohr; less where shells are over 1 bohr apart.
-DECAY = 1.5
+#: does not reach the small ones outside of it. In 1/bohr; less where shells are more than ``WIDE``
+#: bohr apart.
+DECAY, WIDE = 1.5, 2.5
 #: Gauss points per piece of the radial integral, and longest piece in units of sigma.
 PIECE_POINTS, PIECE_LENGTH = 6, 1.0
 #: Gauss points of the integral over d, and its length beyond the shortest in units of sigma.
@@ -97,7 +98,7 @@ def _interpolation(nodes: Array, left: float, right: float, r: Array) -> Array:
     for i in range(size):
         others = np.delete(near, i)
         result[:, first + i] = np.prod((u[:, None] - others) / (near[i] - others), axis=1)
-    decay = DECAY / max(right - left, 1.0)
+    decay = DECAY / max((right - left) / WIDE, 1.0)
     result[:, stencil] *= np.exp(decay * (nodes[stencil] - r[:, None]))
     return result
 
