@@ -37,7 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
     "ase": {"job", "training"},
-    "ctypes": {"libxc", "_libxc_signatures", "_libxc_library"},
+    "ctypes": {"libxc", "_libxc_signatures", "_libxc_library", "adapters/pyscf/dispersion"},
     "fastjsonschema": {"spec"},
     "matplotlib": {"training"},
     "numba": {"near_region"},

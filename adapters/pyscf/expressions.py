@@ -64,6 +64,11 @@ def holds_neural(text: str) -> bool:
     return _neural_names().search(text) is not None
 
 
+def sole_neural(text: str) -> registry.Entry | None:
+    """Functional that an expression (from `as_text`) consists of, if it is one neural one."""
+    return registry.find(text) if _neural_names().fullmatch(text) else None
+
+
 def make_plan(text: str, previous: Any) -> Plan:
     """Plan of an expression (from `as_text`); `previous` evaluates what is not neural.
 
@@ -100,12 +105,6 @@ def parse(text: str, previous: Any) -> Parsed:
     tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), text)
     # PySCF takes every E- for a number's exponent; after a name it is a minus.
     tokens = re.sub(r"(?<![\d.])E-", "E+-", tokens)
-    if codes and re.search(r"-D[34]", tokens):
-        raise UnsupportedError(
-            f"{text}: no dispersion parameters are known for neural functionals. Leave out the "
-            "dispersion suffix.",
-            functional=text,
-        )
     try:
         try:
             return _spliced_parse(tokens, codes, previous)
@@ -136,8 +135,8 @@ def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     return UnsupportedError(
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
-        "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
-        f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
+        "the response of the grid), Hessians by their differences, newton() and internal "
+        f"stability of molecules with RKS, UKS and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
         functional=names,
         method=method,
     )

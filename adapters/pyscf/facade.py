@@ -13,7 +13,7 @@ from pyscf.dft import xc_deriv
 
 import xcnet
 from xcnet import registry, variables
-from xcnet.adapters.pyscf import expressions, layout, neural
+from xcnet.adapters.pyscf import dispersion, expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
 from xcnet.spec import ExactExchange
@@ -79,6 +79,7 @@ class Libxc:
             except KeyError:  # libxc's name in another spelling, or nobody's
                 return expressions.make_plan(text, self.previous)
             return None
+        dispersion.check(text)
         return expressions.make_plan(text, self.previous)
 
     def parse_xc(self, description: object) -> Any:
