@@ -48,6 +48,12 @@ DIRAC = _article(
     "Math. Proc. Cambridge Philos. Soc. 26, 376 (1930)",
     "10.1017/S0305004100016108",
 )
+BECKE = _article(
+    "Becke1988_3098",
+    "A. D. Becke",
+    "Phys. Rev. A 38, 3098 (1988)",
+    "10.1103/PhysRevA.38.3098",
+)
 PBE = _article(
     "Perdew1996_3865",
     "J. P. Perdew and K. Burke and M. Ernzerhof",
@@ -86,6 +92,15 @@ class Clone:
         return kinds[self.name.split("_")[1]]
 
 
+def _b88(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
+    beta, four_thirds = 0.0042, (rho + baselines.TINY) ** (4.0 / 3.0)
+    x = torch.sqrt(sigma[:, ::2] + baselines.TINY**2) / four_thirds
+    arsinh = torch.log(x + torch.sqrt(1.0 + x**2))
+    slater = 1.5 * (0.75 / torch.pi) ** (1.0 / 3.0)
+    factor = slater + beta * x**2 / (1.0 + 6.0 * beta * x * arsinh)
+    return baselines.sum_of_channels(-four_thirds * factor, rho, empty)
+
+
 def _pbe(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
     return baselines.pbe_x(rho, sigma, empty) + baselines.pbe_c(rho, sigma)
 
@@ -114,6 +129,7 @@ CLONES = (
         TPSS,
         1e-12,
     ),
+    Clone("gga_x_b88_clone", "B88_clone", 190008, ("gga_x_b88",), _b88, BECKE, 1e-15),
 )
 
 
