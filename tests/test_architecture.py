@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
-    "ase": {"job", "training"},
+    "ase": {"adapters/ase", "job", "training"},
     "ctypes": {"libxc", "_libxc_signatures", "_libxc_library", "adapters/pyscf/dispersion"},
     "fastjsonschema": {"spec"},
     "matplotlib": {"training"},
@@ -44,7 +44,7 @@ HOMES = {
     "onnx": {"training"},
     "onnxruntime": {"engine"},
     "platformdirs": {"registry", "training"},
-    "pyscf": {"adapters/pyscf", "job", "training"},
+    "pyscf": {"adapters/ase", "adapters/pyscf", "job", "training"},
     "torch": {"training"},
     "tqdm": {"job", "training"},
 }

@@ -22,6 +22,7 @@ Codes = dict[str, int | str]
 Parsed = tuple[Sequence[float], Sequence[tuple[int, float]]]
 
 FIRST_NEURAL_ID = 100_100
+PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 
 _parser_lock = threading.RLock()
 
@@ -50,6 +51,12 @@ class Plan:
     def is_nonlocal(self) -> bool:
         """Whether a functional in it needs the density on the whole grid at once."""
         return any(near_region(entry) is not None for _, entry in self.neural)
+
+    @property
+    def grid_level(self) -> int:
+        """PySCF grid level that the records ask for; PySCF's default where that is enough."""
+        specs = [entry.spec for _, entry in self.neural if entry.spec is not None]
+        return max([PLAIN_GRID, *(spec.grid_level for spec in specs)])
 
 
 def as_text(xc: object) -> str:
@@ -136,7 +143,8 @@ def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
         "the response of the grid), Hessians by their differences, newton() and internal "
-        f"stability of molecules with RKS, UKS and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
+        f"stability of molecules with RKS, UKS and ROKS. {instead}For other methods use a "
+        "semilocal functional, such as NN-r2SCAN.",
         functional=names,
         method=method,
     )

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from xcnet.adapters.pyscf.expressions import Plan
+from xcnet.adapters.pyscf.expressions import PLAIN_GRID, Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.errors import ConvergenceError
 
-PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 STEP = 1e-2  # bohr; the error of the central difference is about 2e-5 Hartree/bohr^2
 TOLERANCE = 1e-11  # Hartree, of the self-consistent energies
 
@@ -30,8 +29,7 @@ def reason(libxc: Libxc, plan: Plan) -> str:
         return "it is nonlocal"
     if libxc.max_deriv_order(plan.xc) < 2:
         return "it has no second derivatives"
-    levels = [entry.spec.grid_level for _, entry in plan.neural if entry.spec is not None]
-    if max(levels, default=0) > PLAIN_GRID:
+    if plan.grid_level > PLAIN_GRID:
         return "PySCF's has no response of the grid, which it is sensitive to"
     return ""
 
@@ -57,7 +55,7 @@ def finite_differences(mf: Any, atoms: Iterable[int], why: str) -> Array:
     warnings.warn(
         f"{mf.xc}: Hessian by finite differences of {6 * len(atoms)} gradients, because {why}",
         UserWarning,
-        stacklevel=4,
+        stacklevel=3,
     )
     gradient = _Gradient(mf)
     rows = np.empty((len(atoms), 3, len(atoms), 3))

@@ -15,6 +15,7 @@ from xcnet.adapters.pyscf import hessian, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.refusals import Needs
+from xcnet.errors import UnknownFunctionalError
 
 Function = Callable[..., Any]
 Maker = Callable[[Any], Any]
@@ -23,7 +24,12 @@ Maker = Callable[[Any], Any]
 def plan_of(ni: Any, xc_code: object) -> Plan | None:
     """Plan of a neural expression; None for any other, and where the adapter is not there."""
     libxc = getattr(ni, "libxc", None)
-    return libxc.plan(xc_code) if isinstance(libxc, Libxc) else None
+    if not isinstance(libxc, Libxc):
+        return None
+    try:
+        return libxc.plan(xc_code)
+    except UnknownFunctionalError:  # a functional set by define_xc_ may have any name
+        return None
 
 
 def plan_of_object(mf: Any) -> Plan | None:
@@ -37,7 +43,12 @@ def answered(original: Function) -> Function:
 
     @wraps(original)
     def answer(xc_code: object, *args: Any) -> Any:
-        neural = own.plan(xc_code) is not None
+        try:
+            neural = own.plan(xc_code) is not None
+        except UnknownFunctionalError:
+            if isinstance(xc_code, str):
+                raise
+            neural = False  # PySCF reads the parts of a tuple one by one here, unlike elsewhere
         return (getattr(own, original.__name__) if neural else original)(xc_code, *args)
 
     return answer
