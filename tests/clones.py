@@ -7,7 +7,7 @@ with them. They are no functionals for users.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from xcnet import variables
 from xcnet.training import baselines, export
 
 MODELS = Path(__file__).resolve().parent / "models"
+#: The PySCF adapter's self-test has a copy of its own, without higher derivatives.
+STARTUP = MODELS.parent.parent / "adapters" / "pyscf"
 
 
 def _article(key: str, authors: str, journal: str, doi: str) -> dict[str, str]:
@@ -174,12 +176,12 @@ def record(clone: Clone) -> dict[str, Any]:
     }
 
 
-def make(clone: Clone, parent: Path) -> Path:
+def make(clone: Clone, parent: Path, orders: Sequence[str] = variables.ORDERS[:4]) -> Path:
     """Export one clone to ``parent / name``, which must not exist."""
     energy = clone.energy
     if clone.kind != "correlation":
         energy = partial(energy, empty=clone.density_threshold)
-    export(Module(energy), record(clone), parent / clone.name)
+    export(Module(energy), record(clone), parent / clone.name, orders)
     return parent / clone.name
 
 
@@ -189,6 +191,9 @@ def main() -> None:
     for clone in CLONES:
         shutil.rmtree(MODELS / clone.name, ignore_errors=True)
         print(make(clone, MODELS))
+    clone = next(c for c in CLONES if c.alias == "PBE_clone")
+    shutil.rmtree(STARTUP / clone.name, ignore_errors=True)
+    print(make(clone, STARTUP, ("exc", "vxc")))
 
 
 if __name__ == "__main__":

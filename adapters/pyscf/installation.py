@@ -8,7 +8,7 @@ from typing import Any
 import pyscf
 from pyscf.dft import numint
 
-from xcnet.adapters.pyscf import hooks
+from xcnet.adapters.pyscf import hooks, startup
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import ArgumentTypeError, UnsupportedError
 
@@ -25,6 +25,7 @@ def install() -> None:
     global _installed
     with _lock:
         mixin = _mixin()
+        startup.check()
         if _installed is None or mixin.libxc is _installed.previous:
             _installed = Libxc(mixin.libxc)
             mixin.libxc = _installed
@@ -64,6 +65,7 @@ def attach(mf: Any) -> Any:
             f"attach() takes a Kohn-Sham object of PySCF, not {type(mf).__name__}"
         )
     _mixin()
+    startup.check()
     previous = mf._numint.libxc
     while isinstance(previous, Libxc):
         previous = previous.previous
