@@ -14,6 +14,7 @@ from typing import Any
 
 from pyscf.dft import numint
 from pyscf.grad import rks as grad_rks
+from pyscf.grad import uks as grad_uks
 
 from tests.folders import MODELS
 from xcnet import registry
@@ -74,7 +75,7 @@ def pytest_configure() -> None:
     adapter.install()
     numint.LibXCMixin.libxc = Provider(numint.LibXCMixin.libxc.previous)
     # PySCF's stored gradients are without it; for our functionals it is on.
-    grad_rks.Gradients.grid_response = False
+    grad_rks.Gradients.grid_response = grad_uks.Gradients.grid_response = False
 
 
 def pytest_unconfigure() -> None:

@@ -21,7 +21,7 @@ from pyscf.scf import dhf
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
 
-from xcnet.adapters.pyscf import dispersion, nonlocal_numint
+from xcnet.adapters.pyscf import announcement, dispersion, nonlocal_numint
 from xcnet.adapters.pyscf.makers import (
     GridResponse,
     Maker,
@@ -116,6 +116,8 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
+    (rks.KohnShamDFT, "dump_flags", announcement.with_advice),
+    (pbc_rks.KohnShamDFT, "dump_flags", announcement.with_references),
     # refused
     (numint.NumInt, "nr_rks_fxc_st", checked_values(_RESPONSE)),
     (grad_rks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
