@@ -3,7 +3,8 @@
 Runs each file twice, as it is and with `tests.pyscf_provider`, and compares the outcomes test by
 test. The tests belong to the release of the PySCF that is installed. They are not in its packages
 and not in this repository: they come from ``--source``, a checkout or archive of PySCF, or from
-its repository on the network. Results are written to ``--output`` after each file.
+its repository on the network. Results are written to ``--output`` after each file;
+files that are not run again keep their lines there.
 """
 
 from __future__ import annotations
@@ -89,14 +90,19 @@ def _alone(test: Path, folder: Path) -> Path:
     return apart / test.name
 
 
-def run(test: Path, with_clones: bool, limit: float, folder: Path) -> tuple[Outcomes, Counter[str]]:
-    """Outcome of each test of a file, and the evaluations by clones."""
+def run(
+    test: Path, with_clones: bool, limit: float, folder: Path, selection: str = SELECTION
+) -> tuple[Outcomes, Counter[str]]:
+    """Outcome of each test of a file, and the evaluations by clones.
+
+    A file with nothing but tests that PySCF leaves out is run whole.
+    """
     report, counts = folder / "report.xml", folder / "counts.json"
     for path in (report, counts):
         path.unlink(missing_ok=True)
     plugin = ["-p", "tests.pyscf_provider"] if with_clones else []
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={folder}"]
-    command += ["--import-mode=importlib", "-k", SELECTION, f"--junitxml={report}", *plugin]
+    command += ["--import-mode=importlib", "-k", selection, f"--junitxml={report}", *plugin]
     env = {**os.environ, "PYTHONPATH": str(ROOT), COUNTS: str(counts), "PYTHONHASHSEED": "0"}
     try:
         subprocess.run(
@@ -112,7 +118,8 @@ def run(test: Path, with_clones: bool, limit: float, folder: Path) -> tuple[Outc
     if not report.is_file():
         return {"(file)": ("failed", "pytest did not start")}, Counter()
     used = Counter(json.loads(counts.read_text())) if counts.is_file() else Counter[str]()
-    return dict(_outcomes(report)), used
+    found = dict(_outcomes(report))
+    return (found, used) if found or not selection else run(test, with_clones, limit, folder, "")
 
 
 def _outcomes(report: Path) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -145,6 +152,16 @@ def differences(name: str, plain: Outcomes, ours: Outcomes) -> list[str]:
     ]
 
 
+def earlier(path: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Lines of files that an output holds already, of the same PySCF."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if f"# PySCF {pyscf.__version__}'s" not in text:
+        return {}, {}
+    rows = {found[1]: found[0] for found in re.finditer(r"^\| (\w+/\S+) \|.*$", text, re.MULTILINE)}
+    lines = re.findall(r"^- `.*$", text, re.MULTILINE)
+    return rows, {name: [x for x in lines if x.startswith(f"- `{name}::")] for name in rows}
+
+
 def write(path: Path, rows: Mapping[str, str], changed: Mapping[str, list[str]]) -> None:
     """Result so far."""
     lines = [
@@ -173,8 +190,7 @@ def main() -> int:
         "--output", type=Path, default=ROOT / "benchmarks" / "results" / "pyscf_suite.md"
     )
     arguments = parser.parse_args()
-    rows: dict[str, str] = {}
-    changed: dict[str, list[str]] = {}
+    rows, changed = earlier(arguments.output)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = tests_of(arguments.source, pyscf.__version__, folder)
