@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,14 +24,25 @@ GEOMETRY = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
 
 
 @contextmanager
-def installed(*folders: Path) -> Iterator[None]:
-    """Adapter installed, clones and the functionals of more folders known by name."""
+def known(*folders: Path) -> Iterator[None]:
+    """Clones and the functionals in more folders known by name."""
     with pytest.MonkeyPatch.context() as patch:
         path = ":".join(str(folder) for folder in (MODELS, *folders))
         patch.setenv(registry.MODEL_PATH_VARIABLE, path)
+        yield
+
+
+@contextmanager
+def installed(*folders: Path) -> Iterator[None]:
+    """The same, with the adapter installed."""
+    with known(*folders):
         adapter.install()
         yield
         adapter.uninstall()
+    # PySCF's objects keep their checkpoint files open, and live on in cycles.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def molecule(atom: str = GEOMETRY, basis: str = "sto-3g", **settings: Any) -> Any:

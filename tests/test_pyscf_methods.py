@@ -19,17 +19,16 @@ from pyscf.scf import addons
 from tests.folders import copy_folder
 from tests.pyscf_methods import (
     GEOMETRY,
-    MODELS,
     both,
     cation,
     installed,
+    known,
     molecule,
     rks,
     tight,
     uks,
     water,
 )
-from xcnet import registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import UnsupportedError
 
@@ -277,14 +276,15 @@ DISPERSION = {
 
 
 @pytest.fixture
-def with_dispersion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_dispersion(tmp_path: Path) -> Iterator[None]:
     pytest.importorskip("pyscf.dispersion", reason="dispersion needs pyscf-dispersion")
     for i, (method, parameters) in enumerate(DISPERSION.items()):
         record = {"method": method, "parameters": parameters}
         names = {"id": 199010 + i, "aliases": [f"My-PBE-{i}"]}
         name = f"gga_xc_pbe_{method.lower()}_record"
         copy_folder(tmp_path, name, "gga_xc_pbe_clone", dispersion=record, **names)
-    monkeypatch.setenv(registry.MODEL_PATH_VARIABLE, f"{MODELS}:{tmp_path}")
+    with known(tmp_path):
+        yield
 
 
 @pytest.mark.usefixtures("with_dispersion")
