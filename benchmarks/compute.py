@@ -122,13 +122,13 @@ def higher_orders() -> dict[str, dict[str, Case]]:
 def measure(
     chosen: Mapping[str, Case], inputs: Mapping[str, Array], rounds: int
 ) -> dict[str, Array]:
-    """Times of each case in seconds, (rounds,); the cases take turns."""
+    """Processor times of each case in seconds, (rounds,); the cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, case in chosen.items():
-            start = time.perf_counter()
+            start = time.process_time()
             case(inputs)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     # The first round starts sessions and fills caches.
     return {name: np.array(values[1:]) for name, values in times.items()}
 
@@ -209,10 +209,10 @@ def main() -> int:
         tables.append(orders_table(orders, arguments.points // 4))
     text = (
         "# Cost of compute\n\n" + "\n\n".join(tables) + "\n\n"
-        "torch is the same network evaluated and differentiated by autograd in float64. Above: "
-        f"medians of {arguments.rounds} rounds (500 for one point) in which the cases take turns, "
-        "the ratios taken within each round. Last table: an order is computed with all below it; "
-        "fastest rounds."
+        "Processor times. torch is the same network evaluated and differentiated by autograd in "
+        f"float64; medians of {arguments.rounds} rounds (500 for one point) in which the cases take "
+        "turns, the ratios taken within each round. Last table: an order is computed with all "
+        "below it; fastest rounds."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
