@@ -91,7 +91,7 @@ def test_other_gradients() -> None:
         mf = dft.RKSpU(water(), xc=xc, U_idx=["O 2p"], U_val=[3.0])
         return tight(mf).run().nuc_grad_method().set(grid_response=True).kernel()
 
-    for calculation in (roks, plus_u):
+    for calculation in (roks, plus_u) if hasattr(dft, "RKSpU") else (roks,):
         ours, theirs = both(calculation, TPSS)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
@@ -213,8 +213,11 @@ ENVIRONMENTS: dict[str, Callable[[str], Any]] = {
     "symmetry": lambda xc: dft.RKS(molecule(FLUORIDE, symmetry=True), xc=xc),
     "sf-x2c": lambda xc: dft.RKS(molecule(FLUORIDE), xc=xc).sfx2c1e(),
     "PCM": lambda xc: dft.RKS(molecule(FLUORIDE), xc=xc).PCM(),
-    "DFT+U": lambda xc: dft.RKSpU(molecule(FLUORIDE), xc=xc, U_idx=["F 2p"], U_val=[3.0]),
 }
+if hasattr(dft, "RKSpU"):  # PySCF 2.8 has it for crystals only
+    ENVIRONMENTS["DFT+U"] = lambda xc: dft.RKSpU(
+        molecule(FLUORIDE), xc=xc, U_idx=["F 2p"], U_val=[3.0]
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
