@@ -132,25 +132,23 @@ def test_multicollinear(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.parametrize(("pair", "tolerance"), [(SLATER, 1e-9), (PBE, 1e-5), (TPSS, 1e-2)])
+@pytest.mark.parametrize(("pair", "tolerance"), [(SLATER, 1e-9), (PBE, 1e-9), (TPSS, 5e-3)])
 def test_random_density_matrices(pair: tuple[str, str], tolerance: float) -> None:
-    """Negative densities of a spin or of both, as PySCF's own tests make them.
+    """A third of the points with a negative density of a spin or of both.
 
-    Derivatives at the edges of the functional's domain are as large as 1e20, and TPSS meets values
-    of tau below its bounds, where libxc and the clone do not clamp to the last digit alike.
+    There TPSS meets values of tau below its bounds, where libxc and the clone do not clamp to the
+    last digit alike; its derivatives are as large as 1e17.
     """
-    mf = uks("PBE")
-    mf.grids.build()
-    random = np.random.default_rng(7).normal(size=(2, mf.mol.nao, mf.mol.nao))
-    matrices = random + random.transpose(0, 2, 1)
-
-    def numbers(xc: str) -> Any:
-        _, energy, potential = mf._numint.nr_uks(mf.mol, mf.grids, xc, matrices)
-        return [energy, *potential.ravel()]
-
-    ours, theirs = both(numbers, pair)
-    assert ours[0] == pytest.approx(theirs[0], rel=tolerance)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
+    mf = uks("PBE").run()
+    ni, mol = mf._numint, mf.mol
+    random = np.random.default_rng(7).normal(size=(2, mol.nao, mol.nao))
+    matrices = mf.make_rdm1() + 0.3 * (random + random.transpose(0, 2, 1))
+    orbitals = ni.eval_ao(mol, mf.grids.coords)
+    density = np.array([ni.eval_rho(mol, orbitals, matrix) for matrix in matrices])
+    assert (density < 0).any(axis=0).mean() > 0.3
+    ours, theirs = (ni.nr_uks(mol, mf.grids, xc, matrices) for xc in pair)
+    assert ours[1] == pytest.approx(theirs[1], abs=tolerance)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=0, atol=1e-5 * np.abs(theirs[2]).max())
 
 
 def _scanned(xc: str) -> Any:
