@@ -60,12 +60,12 @@ def remove() -> None:
 
 
 def _found(module: str, owner: str) -> Any:
-    """Class in one of PySCF's other packages, or None where it is not installed."""
+    """Class in one of PySCF's other packages, or None where there is none that works."""
     with warnings.catch_warnings():  # they are "under testing"
         warnings.simplefilter("ignore")
         try:
             return getattr(import_module(module), owner)
-        except ImportError:
+        except (ImportError, AttributeError):  # absent, or made for another PySCF
             return None
 
 
