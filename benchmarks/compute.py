@@ -210,8 +210,8 @@ def main() -> int:
     text = (
         "# Cost of compute\n\n" + "\n\n".join(tables) + "\n\n"
         "Processor times. torch is the same network evaluated and differentiated by autograd in "
-        f"float64; medians of {arguments.rounds} rounds (500 for one point) in which the cases take "
-        "turns, the ratios taken within each round. Last table: an order is computed with all "
+        f"float64; medians of {arguments.rounds} rounds (500 for one point), in which the cases "
+        "take turns; ratios are taken within each round. Last table: an order is computed with all "
         "below it; fastest rounds."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
