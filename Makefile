@@ -1,17 +1,21 @@
-# demo | test | lint | bench: each sets up all it needs in .venv, then runs.
+# demo | test | test-pyscf | lint | bench: each sets up all it needs in .venv, then runs.
 # On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
 #   TORCH=...           what pip installs as torch, for test, lint and bench only; any pip arguments,
 #                       e.g. TORCH="torch==2.13.0 --index-url <an index with the build you want>"
+#   VERSION=2.11        the PySCF of test-pyscf (default: the oldest supported), beside .venv's own
 
 PYTHON ?=
 TORCH ?= torch==2.13.0
 TESTS ?= tests
 JOBS ?= 2
+VERSION ?= 2.8
+PYSCF_TESTS ?= $(wildcard tests/test_pyscf_*.py) tests/test_kxc.py
 
 VENV := .venv
 BIN := $(VENV)/bin
+OTHER := $(VENV)/pyscf-$(VERSION)
 PIP_INSTALL := -m pip --disable-pip-version-check --quiet install
 PIP := $(BIN)/python $(PIP_INSTALL)
 # Psi4 is built for one Python and, up to 1.9, for numpy 1: it has an environment of its own.
@@ -21,10 +25,10 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
 # One thread for each worker: the tests' systems are too small for more.
 PYTEST := -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-psi4 hosts lint bench clean
+.PHONY: help demo test test-pyscf test-psi4 hosts lint bench clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
 
 demo: $(VENV)/.demo
 	$(BIN)/xcnet run H2O N2 --xc NN-r2SCAN,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
@@ -42,6 +46,13 @@ test-psi4: $(VENV)/.dev $(PSI4)/.ready
 # Programs that the tests run xcnet in; installed where that takes nothing but apt.
 hosts:
 	@.ci/hosts
+
+# Older PySCF fails with numpy 2.4 in its own TDDFT, and 2.8 leaves files open.
+test-pyscf: $(VENV)/.dev
+	@test -d $(OTHER)/pyscf || { $(PIP) --target $(OTHER).part "pyscf==$(VERSION).*" "numpy<2.4" && \
+	  mv $(OTHER).part $(OTHER); }
+	OMP_NUM_THREADS=1 PYTHONPATH=$(OTHER) $(BIN)/python $(PYTEST) \
+	  -W ignore::ResourceWarning -W ignore::pytest.PytestUnraisableExceptionWarning $(PYSCF_TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

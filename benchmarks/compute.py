@@ -1,4 +1,4 @@
-"""Cost of `compute` (exc and vxc, both spins): neural functionals, libxc's M06-L, torch.
+"""Cost of `compute` (all orders, both spins): neural functionals, libxc's M06-L, torch.
 
 All cases of a spin run in one process, one thread, taking turns, so that their ratios hold whatever
 else the machine does. ``python benchmarks/compute.py`` writes ``benchmarks/results/compute.md``.
@@ -40,6 +40,8 @@ NAMES: dict[str, str] = {
     "xcnet NN-metaGGA": PUBLISHED.alias,
 }
 SPINS = ("polarized", "unpolarized")
+#: What is computed together: an order and all below it.
+ORDERS = {"exc + vxc": {}, "+ fxc": {"do_fxc": True}, "+ kxc": {"do_fxc": True, "do_kxc": True}}
 
 
 def densities(points: int, spin: str, seed: int = 0) -> dict[str, Array]:
@@ -55,10 +57,10 @@ def densities(points: int, spin: str, seed: int = 0) -> dict[str, Array]:
     return {"rho": rho, "sigma": sigma, "tau": tau}
 
 
-def compute_case(name: str, spin: str) -> Case:
+def compute_case(name: str, spin: str, **orders: bool) -> Case:
     """Public `compute` of a functional."""
     functional = xcnet.functional(name, spin)
-    return lambda inputs: functional.compute(inputs)
+    return lambda inputs: functional.compute(inputs, **orders)
 
 
 def libxc_case() -> Case:
@@ -109,16 +111,24 @@ def cases(weights: Path | None, folder: Path) -> dict[str, dict[str, Case]]:
     return served
 
 
+def higher_orders() -> dict[str, dict[str, Case]]:
+    """Cases of `ORDERS` by functional, polarized."""
+    return {
+        label: {order: compute_case(name, "polarized", **do) for order, do in ORDERS.items()}
+        for label, name in NAMES.items()
+    }
+
+
 def measure(
     chosen: Mapping[str, Case], inputs: Mapping[str, Array], rounds: int
 ) -> dict[str, Array]:
-    """Times of each case in seconds, (rounds,); the cases take turns."""
+    """Processor times of each case in seconds, (rounds,); the cases take turns."""
     times: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(rounds + 1):
         for name, case in chosen.items():
-            start = time.perf_counter()
+            start = time.process_time()
             case(inputs)
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     # The first round starts sessions and fills caches.
     return {name: np.array(values[1:]) for name, values in times.items()}
 
@@ -135,6 +145,21 @@ def table(spin: str, many: Mapping[str, Array], one: Mapping[str, Array], points
         lines.append(
             f"| {name} | {np.median(times) / points * 1e6:.2f} "
             f"| {np.median(times / reference):.2f} | {np.median(one[name]) * 1e6:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def orders_table(found: Mapping[str, Mapping[str, Array]], points: int) -> str:
+    """Markdown table of all orders; ratios of the fastest rounds."""
+    lines = [
+        f"| polarized, µs per point, N = {points:,} | {' | '.join(ORDERS)} "
+        "| fxc / vxc | kxc / fxc |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, times in found.items():
+        vxc, fxc, kxc = (times[order].min() / points * 1e6 for order in ORDERS)
+        lines.append(
+            f"| {name} | {vxc:.2f} | {fxc:.2f} | {kxc:.2f} | {fxc / vxc:.1f} | {kxc / fxc:.1f} |"
         )
     return "\n".join(lines)
 
@@ -176,11 +201,18 @@ def main() -> int:
             one = measure(chosen, densities(1, spin), 500)
             many = measure(chosen, densities(arguments.points, spin), arguments.rounds)
             tables.append(table(spin, many, one, arguments.points))
+        points = densities(arguments.points // 4, "polarized")
+        orders = {
+            name: measure(chosen, points, 1 + arguments.rounds // 3)
+            for name, chosen in higher_orders().items()
+        }
+        tables.append(orders_table(orders, arguments.points // 4))
     text = (
         "# Cost of compute\n\n" + "\n\n".join(tables) + "\n\n"
-        "torch is the same network evaluated and differentiated by autograd in float64; "
-        f"medians of {arguments.rounds} rounds (500 for one point) in which the cases take turns, "
-        "the ratios taken within each round."
+        "Processor times. torch is the same network evaluated and differentiated by autograd in "
+        f"float64; medians of {arguments.rounds} rounds (500 for one point), in which the cases "
+        "take turns; ratios are taken within each round. Last table: an order is computed with all "
+        "below it; fastest rounds."
         f"\n\n{machine()}\n\nMade by `make bench` (`benchmarks/compute.py`).\n"
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

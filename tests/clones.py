@@ -7,7 +7,7 @@ with them. They are no functionals for users.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from xcnet import variables
 from xcnet.training import baselines, export
 
 MODELS = Path(__file__).resolve().parent / "models"
+#: The PySCF adapter's self-test has a copy of its own, without higher derivatives.
+STARTUP = MODELS.parent.parent / "adapters" / "pyscf"
 
 
 def _article(key: str, authors: str, journal: str, doi: str) -> dict[str, str]:
@@ -47,6 +49,12 @@ DIRAC = _article(
     "P. A. M. Dirac",
     "Math. Proc. Cambridge Philos. Soc. 26, 376 (1930)",
     "10.1017/S0305004100016108",
+)
+BECKE = _article(
+    "Becke1988_3098",
+    "A. D. Becke",
+    "Phys. Rev. A 38, 3098 (1988)",
+    "10.1103/PhysRevA.38.3098",
 )
 PBE = _article(
     "Perdew1996_3865",
@@ -86,6 +94,15 @@ class Clone:
         return kinds[self.name.split("_")[1]]
 
 
+def _b88(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
+    beta, four_thirds = 0.0042, (rho + baselines.TINY) ** (4.0 / 3.0)
+    x = torch.sqrt(sigma[:, ::2] + baselines.TINY**2) / four_thirds
+    arsinh = torch.log(x + torch.sqrt(1.0 + x**2))
+    slater = 1.5 * (0.75 / torch.pi) ** (1.0 / 3.0)
+    factor = slater + beta * x**2 / (1.0 + 6.0 * beta * x * arsinh)
+    return baselines.sum_of_channels(-four_thirds * factor, rho, empty)
+
+
 def _pbe(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
     return baselines.pbe_x(rho, sigma, empty) + baselines.pbe_c(rho, sigma)
 
@@ -114,6 +131,7 @@ CLONES = (
         TPSS,
         1e-12,
     ),
+    Clone("gga_x_b88_clone", "B88_clone", 190008, ("gga_x_b88",), _b88, BECKE, 1e-15),
 )
 
 
@@ -158,12 +176,12 @@ def record(clone: Clone) -> dict[str, Any]:
     }
 
 
-def make(clone: Clone, parent: Path) -> Path:
+def make(clone: Clone, parent: Path, orders: Sequence[str] = variables.ORDERS[:4]) -> Path:
     """Export one clone to ``parent / name``, which must not exist."""
     energy = clone.energy
     if clone.kind != "correlation":
         energy = partial(energy, empty=clone.density_threshold)
-    export(Module(energy), record(clone), parent / clone.name)
+    export(Module(energy), record(clone), parent / clone.name, orders)
     return parent / clone.name
 
 
@@ -173,6 +191,9 @@ def main() -> None:
     for clone in CLONES:
         shutil.rmtree(MODELS / clone.name, ignore_errors=True)
         print(make(clone, MODELS))
+    clone = next(c for c in CLONES if c.alias == "PBE_clone")
+    shutil.rmtree(STARTUP / clone.name, ignore_errors=True)
+    print(make(clone, STARTUP, ("exc", "vxc")))
 
 
 if __name__ == "__main__":

@@ -37,16 +37,23 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
-    "ase": {"job", "training"},
-    "ctypes": {"libxc", "_libxc_signatures", "_libxc_library", "native"},
+    "ase": {"adapters/ase", "job", "training"},
+    "ctypes": {
+        "libxc",
+        "_libxc_signatures",
+        "_libxc_library",
+        "native",
+        "adapters/pyscf/dispersion",
+    },
     "fastjsonschema": {"spec"},
+    "gpu4pyscf": {"adapters/gpu4pyscf"},
     "matplotlib": {"training"},
     "numba": {"near_region"},
     "onnx": {"training"},
     "onnxruntime": {"engine"},
     "platformdirs": {"native", "registry", "training"},
     "psi4": {"adapters/psi4"},
-    "pyscf": {"adapters/pyscf", "job", "training"},
+    "pyscf": {"adapters/ase", "adapters/gpu4pyscf", "adapters/pyscf", "job", "training"},
     "torch": {"training"},
     "tqdm": {"job", "training"},
 }

@@ -24,6 +24,14 @@ def test_tables_of_both_spins(
         assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in cases]
 
 
+def test_table_of_all_orders(published: Path) -> None:
+    points = compute.densities(3, "polarized")
+    found = {n: compute.measure(c, points, 1) for n, c in compute.higher_orders().items()}
+    lines = compute.orders_table(found, 3).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in compute.NAMES]
+    assert all(line.count(" | ") == 5 for line in lines[2:])
+
+
 def test_closed_shells_have_equal_channels() -> None:
     one, two = (compute.densities(4, spin) for spin in ("unpolarized", "polarized"))
     for name, factor in (("rho", 2.0), ("sigma", 4.0), ("tau", 2.0)):

@@ -79,7 +79,7 @@ def test_info_of_a_neural_one(nagai2020_models: Path) -> None:
     facts = json.loads(done.stdout)
     assert facts["name"] == "mgga_xc_nn_metagga_nagai2020"
     assert facts["origin"] == "path"
-    assert facts["derivatives"] == ["exc", "vxc", "fxc"]
+    assert facts["derivatives"] == ["exc", "vxc", "fxc", "kxc"]
     assert facts["training"]["data"] == ["H2O", "NH3", "NO"]
 
 

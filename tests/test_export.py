@@ -93,7 +93,7 @@ def test_committed_clones_are_what_the_code_makes(tmp_path: Path) -> None:
     for clone in (LDA, GGA):
         made = make(clone, tmp_path)
         committed = MODELS / clone.name
-        for name in ("exc.onnx", "vxc.onnx", "fxc.onnx", "CARD.md"):
+        for name in ("exc.onnx", "vxc.onnx", "fxc.onnx", "kxc.onnx", "CARD.md"):
             assert (made / name).read_bytes() == (committed / name).read_bytes(), name
         new, old = (np.load(folder / "reference.npz") for folder in (made, committed))
         assert set(new) == set(old)
@@ -103,13 +103,13 @@ def test_committed_clones_are_what_the_code_makes(tmp_path: Path) -> None:
 
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from tests.clones import CLONES, make; "
-    code += "make(CLONES[6], Path(sys.argv[1]))"
+    code += "make(CLONES[4], Path(sys.argv[1]))"
     env = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True, env=env)
-    make(CLONES[4], tmp_path / "b")  # the other process has not seen these expressions
-    make(MGGA, tmp_path / "b")
-    for name in ("exc.onnx", "vxc.onnx", "fxc.onnx"):
-        a, b = ((tmp_path / side / MGGA.name / name).read_bytes() for side in "ab")
+    make(CLONES[3], tmp_path / "b")  # the other process has not seen these expressions
+    make(CLONES[4], tmp_path / "b")
+    for name in ("exc.onnx", "vxc.onnx", "fxc.onnx", "kxc.onnx"):
+        a, b = ((tmp_path / side / CLONES[4].name / name).read_bytes() for side in "ab")
         assert a == b
 
 
@@ -120,11 +120,11 @@ def test_folder_is_complete(tmp_path: Path) -> None:
     assert [p.name for p in spec.folder.parent.iterdir()] == ["gga_x_test"]
     spec.verify()
     assert spec.read("CARD.md") == b"# Card\n"
-    assert spec.highest_order == 2
+    assert spec.highest_order == 3
     reference = np.load(spec.folder / "reference.npz")
-    labels = list(variables.requested_labels(spec.variables, [True] * 3))
+    labels = list(variables.requested_labels(spec.variables, [True] * 4))
     assert sorted(reference) == sorted([*spec.variables, *labels])
-    found = engine.run(spec, 2, {name: reference[name] for name in spec.variables})
+    found = engine.run(spec, 3, {name: reference[name] for name in spec.variables})
     for label in labels:
         np.testing.assert_allclose(found[label], reference[label], rtol=1e-12, atol=0)
         assert reference[label].shape == (64, variables.width(label, 2))

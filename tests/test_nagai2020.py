@@ -113,7 +113,7 @@ def test_graphs_equal_the_published_form(
 def test_record(published_one: Published, nagai2020_models: Path) -> None:
     spec = load_spec(nagai2020_models / published_one.name)
     assert (spec.id, spec.aliases) == (published_one.id, (published_one.alias,))
-    assert list(spec.derivatives) == ["exc", "vxc", "fxc"]
+    assert list(spec.derivatives) == ["exc", "vxc", "fxc", "kxc"]
     assert check.self_test(spec) < check.TOLERANCE
     assert spec.is_nonlocal == (published_one.alias == "NN-NRA-Nagai2020")
     if spec.is_nonlocal:

@@ -106,7 +106,8 @@ def test_results_of_other_weights_never_reach_a_card(spec: FunctionalSpec, tmp_p
     with pytest.raises(InputError, match=f"results of the weights {WEIGHTS}, not of"):
         publication.publish(RECIPE, other, metrics, "", folder, RESULT)
     assert not folder.exists()
-    assert "atomization" not in words(publication.publish(RECIPE, other, metrics, "", folder))
+    facts = publication.record(RECIPE, other, metrics, "")
+    assert "atomization" not in words(publication.card(RECIPE, facts))
     with pytest.raises(InputError, match="cannot read results"):
         publication.validation(tmp_path / "none.jsonl", WEIGHTS)
 

@@ -79,8 +79,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "TDDFT, open shell": (lambda: _object("UKS").run().TDDFT(), "semilocal"),
     "response": (lambda: _object().run().gen_response(singlet=True), "semilocal"),
     "external stability": (lambda: _object().run().stability(external=True), "semilocal"),
-    "Hessian": (lambda: _object().run().Hessian(), "finite differences of gradients"),
-    "Hessian, open shell": (lambda: _object("UKS").run().Hessian(), "finite differences"),
     "gradient": (_without_response, "grid_response = True"),
     "GKS": (lambda: _object("GKS").run(), "semilocal"),
     "GKS, noncollinear": (lambda: _object("GKS").set(collinear="ncol").run(), "semilocal"),

@@ -130,7 +130,7 @@ def spin_resolved(inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 def fold(label: str, values: Array) -> Array:
     """Contract a polarized output (N, k) at a closed-shell density to the unpolarized (N, 1)."""
-    weights = np.array(variables.fold_weights(label))
+    weights = np.array(variables.fold_weights(label), like=values)
     folded: Array = (values @ weights)[:, None]
     return folded
 

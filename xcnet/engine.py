@@ -23,6 +23,11 @@ Array = npt.NDArray[np.float64]
 
 #: Points per run of a graph: the intermediate arrays of one chunk stay in the cache.
 CHUNK = 2048
+#: The same for third derivatives, whose many cheap nodes cost more to start than to compute.
+LARGE_CHUNK = 8192
+#: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
+HOST = ("cpu", 0)
+CUDA = "CUDAExecutionProvider"
 THREADS_VARIABLE = "XCNET_NUM_THREADS"
 
 _threads: int | None = None
@@ -74,18 +79,59 @@ def run(spec: FunctionalSpec, order: int, inputs: Mapping[str, Array]) -> dict[s
     dict
         Label -> (N, width) float64, ``zk`` per particle, derivatives of n*zk.
     """
-    session, names = _session(spec, order)
+    if not isinstance(inputs[spec.variables[0]], np.ndarray):
+        return run_in_place(spec, order, inputs)
+    session, names = _session(spec, order, HOST)
     feed = {name: inputs[name] for name in spec.variables}
     try:
         results: Sequence[Array] = session.run(names, feed)
     except Exception as error:
-        # ONNX Runtime raises its own hierarchy, derived from Exception alone.
-        raise EngineError(
-            f"{spec.name}: ONNX Runtime failed on {spec.derivatives[variables.ORDERS[order]]}: "
-            f"{error}",
-            functional=spec.name,
-        ) from error
+        raise _failed(spec, order, error) from error
     return dict(zip(names, results, strict=True))
+
+
+def run_in_place(spec: FunctionalSpec, order: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Evaluate a graph where its inputs lie: arrays of cupy on their CUDA device, or of numpy.
+
+    Inputs and outputs are bound by address; nothing is copied between device and host. On a
+    device this needs the package onnxruntime-gpu. See `run`.
+    """
+    feed = {name: inputs[name] for name in spec.variables}
+    feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
+    first = feed[spec.variables[0]]
+    on_host = isinstance(first, np.ndarray)
+    place = HOST if on_host else ("cuda", int(first.device.id))
+    session, names = _session(spec, order, place)
+    results = {
+        label: np.empty_like(first, shape=(len(first), variables.width(label, variables.POLARIZED)))
+        for label in names
+    }
+    binding = session.io_binding()
+    for bind, arrays in ((binding.bind_input, feed), (binding.bind_output, results)):
+        for name, array in arrays.items():
+            address = array.ctypes.data if on_host else array.data.ptr
+            bind(name, *place, np.float64, array.shape, address)
+    if not on_host:
+        first.device.synchronize()  # the session has a stream of its own
+    try:
+        session.run_with_iobinding(binding)
+    except Exception as error:
+        raise _failed(spec, order, error) from error
+    binding.synchronize_outputs()
+    return results
+
+
+def _failed(spec: FunctionalSpec, order: int, error: Exception) -> EngineError:
+    # ONNX Runtime raises its own hierarchy, derived from Exception alone.
+    return EngineError(
+        f"{spec.name}: ONNX Runtime failed on {spec.derivatives[variables.ORDERS[order]]}: {error}",
+        functional=spec.name,
+    )
+
+
+def chunk(flags: Sequence[bool]) -> int:
+    """Points per run of a graph that gives the derivative orders whose flag is set."""
+    return LARGE_CHUNK if any(flags[3:]) else CHUNK
 
 
 def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
@@ -109,8 +155,10 @@ def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> No
 
 
 @lru_cache(maxsize=64)
-def _session(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
-    return _open(spec, order)
+def _session(
+    spec: FunctionalSpec, order: int, place: tuple[str, int]
+) -> tuple[Any, tuple[str, ...]]:
+    return _open(spec, order, place)
 
 
 # A session copied by fork holds locks of threads that are gone; the child opens its own.
@@ -118,7 +166,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_session.cache_clear)
 
 
-def _open(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
+def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any, tuple[str, ...]]:
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -127,6 +175,15 @@ def _open(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
         raise MissingPackageError(
             "neural functionals need the package onnxruntime: pip install onnxruntime"
         ) from error
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if place != HOST:
+        if CUDA not in onnxruntime.get_available_providers():
+            raise MissingPackageError(
+                "neural functionals on a GPU need the package onnxruntime-gpu in place of "
+                "onnxruntime: pip install onnxruntime-gpu",
+                package="onnxruntime-gpu",
+            )
+        providers.insert(0, (CUDA, {"device_id": place[1]}))
     filename = spec.derivatives[variables.ORDERS[order]]
     content = spec.read(filename)
     options = onnxruntime.SessionOptions()
@@ -136,9 +193,7 @@ def _open(spec: FunctionalSpec, order: int) -> tuple[Any, tuple[str, ...]]:
     # Exported graphs are simplified already; rewritten once more they run 2 to 10 % slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
     except Exception as error:
         raise EngineError(
             f"{spec.name}: {spec.folder / filename} is not a graph that ONNX Runtime "

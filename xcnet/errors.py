@@ -106,3 +106,7 @@ class ExportError(XCNetError, RuntimeError):
 
 class UnsupportedError(XCNetError, NotImplementedError):
     """A host asked for something that the functional cannot do."""
+
+
+class ConvergenceError(XCNetError, RuntimeError):
+    """A calculation in a host did not become self-consistent."""

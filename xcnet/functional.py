@@ -186,7 +186,8 @@ class LibXCFunctional(Facts):
         views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
         if points and labels:
             if whole is None:
-                engine.for_each_chunk(points, engine.CHUNK, lambda p: self._add(inputs, views, p))
+                size = engine.chunk(flags)
+                engine.for_each_chunk(points, size, lambda p: self._add(inputs, views, p))
             else:
                 self._check_whole_grid(whole, points, flags)
                 add_terms(whole, self._terms, inputs, views)

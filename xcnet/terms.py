@@ -153,7 +153,7 @@ def _silence(label: str, value: Array, absent: NDArray[np.bool_]) -> None:
     """
     for spin in (0, 1):
         for column in variables.channel_columns(label, spin):
-            value[absent[:, spin], column] = 0.0
+            value[:, column][absent[:, spin]] = 0.0
 
 
 class LibxcTerm:

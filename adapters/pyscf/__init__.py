@@ -21,10 +21,14 @@ are read by PySCF's own parser, with our names spliced in; their neural terms ar
 `xcnet.functional`, all other terms and the exact exchange by whatever was there before.
 Expressions without a neural functional are handed on unchanged.
 
-Nonlocal functionals (``NN-NRA-Nagai2020``) need the density on the whole grid at once: the methods
-of PySCF that see it ask for them first (`hooks`). RKS, UKS and ROKS of molecules have energies,
-gradients (with the response of the grid, by default), ``newton()`` and internal stability;
-everything else is refused with an error that says so.
+`hooks` lists the methods of PySCF that are told about neural functionals first:
+
+- gradients include the response of the grid by default;
+- Hessians come from differences of gradients where the functional's record asks for a finer grid
+  than PySCF's analytic ones, which lack that response, can be trusted on;
+- nonlocal functionals (``NN-NRA-Nagai2020``) need the density on the whole grid at once. RKS, UKS
+  and ROKS of molecules have energies, gradients, Hessians, ``newton()`` and internal stability;
+- whatever PySCF or the functional cannot do is refused with an error that says what to do instead.
 """
 
 from __future__ import annotations

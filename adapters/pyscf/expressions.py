@@ -22,6 +22,7 @@ Codes = dict[str, int | str]
 Parsed = tuple[Sequence[float], Sequence[tuple[int, float]]]
 
 FIRST_NEURAL_ID = 100_100
+PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 
 _parser_lock = threading.RLock()
 
@@ -51,6 +52,12 @@ class Plan:
         """Whether a functional in it needs the density on the whole grid at once."""
         return any(near_region(entry) is not None for _, entry in self.neural)
 
+    @property
+    def grid_level(self) -> int:
+        """PySCF grid level that the records ask for; PySCF's default where that is enough."""
+        specs = [entry.spec for _, entry in self.neural if entry.spec is not None]
+        return max([PLAIN_GRID, *(spec.grid_level for spec in specs)])
+
 
 def as_text(xc: object) -> str:
     """Description of a functional in any way that PySCF allows, as one upper-case string."""
@@ -62,6 +69,11 @@ def as_text(xc: object) -> str:
 def holds_neural(text: str) -> bool:
     """Whether a neural functional is named in an expression (from `as_text`)."""
     return _neural_names().search(text) is not None
+
+
+def sole_neural(text: str) -> registry.Entry | None:
+    """Functional that an expression (from `as_text`) consists of, if it is one neural one."""
+    return registry.find(text) if _neural_names().fullmatch(text) else None
 
 
 def make_plan(text: str, previous: Any) -> Plan:
@@ -100,12 +112,6 @@ def parse(text: str, previous: Any) -> Parsed:
     tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), text)
     # PySCF takes every E- for a number's exponent; after a name it is a minus.
     tokens = re.sub(r"(?<![\d.])E-", "E+-", tokens)
-    if codes and re.search(r"-D[34]", tokens):
-        raise UnsupportedError(
-            f"{text}: no dispersion parameters are known for neural functionals. Leave out the "
-            "dispersion suffix.",
-            functional=text,
-        )
     try:
         try:
             return _spliced_parse(tokens, codes, previous)
@@ -136,8 +142,9 @@ def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     return UnsupportedError(
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
-        "the response of the grid), newton() and internal stability of molecules with RKS, UKS "
-        f"and ROKS. {instead}For other methods use a semilocal functional, such as NN-r2SCAN.",
+        "the response of the grid), Hessians by their differences, newton() and internal "
+        f"stability of molecules with RKS, UKS and ROKS. {instead}For other methods use a "
+        "semilocal functional, such as NN-r2SCAN.",
         functional=names,
         method=method,
     )

@@ -13,7 +13,7 @@ from pyscf.dft import xc_deriv
 
 import xcnet
 from xcnet import registry, variables
-from xcnet.adapters.pyscf import expressions, layout, neural
+from xcnet.adapters.pyscf import dispersion, expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
 from xcnet.spec import ExactExchange
@@ -79,6 +79,7 @@ class Libxc:
             except KeyError:  # libxc's name in another spelling, or nobody's
                 return expressions.make_plan(text, self.previous)
             return None
+        dispersion.check(text)
         return expressions.make_plan(text, self.previous)
 
     def parse_xc(self, description: object) -> Any:
@@ -151,8 +152,8 @@ class Libxc:
 
     @_ours
     def xc_reference(self, plan: Plan) -> list[str]:
-        """References of all terms."""
-        own = [f"{e.name}: {citation.text}" for _, e in plan.neural for citation in e.citations]
+        """Names, versions and references of all terms."""
+        own = [line for _, entry in plan.neural for line in _description(entry)]
         return own + (self.previous.xc_reference(plan.rest) if plan.rest_kind != "HF" else [])
 
     @_ours
@@ -247,6 +248,15 @@ class Libxc:
         flat = self.eval_xc1(xc_code, rho, spin, deriv, omega)
         rows = layout.density_rows(rho, plan.kind, spin)
         return xc_deriv.transform_xc(rows if spin else rows[0], flat, plan.kind, spin, deriv)
+
+
+def _description(entry: registry.Entry) -> list[str]:
+    """Name and version of a neural functional, then its references."""
+    assert entry.spec is not None  # of a plan's neural terms
+    names = " = ".join((*entry.aliases[:1], entry.name))
+    graph = entry.spec.files[entry.spec.derivatives["exc"]][:12]
+    first = f"{names}, exc.onnx {graph}, xcnet {xcnet.__version__}: {entry.description}"
+    return [first, *(f"{c.text} {c.doi}".rstrip() for c in entry.citations)]
 
 
 def restore(previous: Any) -> Libxc:

@@ -1,31 +1,50 @@
-"""Where PySCF hands the whole grid to a functional: methods that ask for nonlocal ones first."""
+"""Methods of PySCF that are told about neural functionals first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial, wraps
+import warnings
+from importlib import import_module
 from typing import Any
 
-from pyscf.dft import numint, numint2c
-from pyscf.dft import rks as dft_rks
+from pyscf.dft import dks, gks, gks_symm, libxc, numint, numint2c, rks, rks_symm, roks
 from pyscf.grad import rks as grad_rks
+from pyscf.grad import tdrhf as grad_tdrhf
 from pyscf.grad import uks as grad_uks
 from pyscf.hessian import rhf as hessian_rhf
+from pyscf.pbc.dft import gks as pbc_gks
+from pyscf.pbc.dft import kgks as pbc_kgks
+from pyscf.pbc.dft import rks as pbc_rks
+from pyscf.pbc.grad import krks as pbc_grad_krks
+from pyscf.pbc.grad import kuks as pbc_grad_kuks
+from pyscf.pbc.scf import hf as pbc_hf
+from pyscf.scf import dhf
+from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
 
-from xcnet.adapters.pyscf import nonlocal_gradient, nonlocal_numint
-from xcnet.adapters.pyscf.expressions import Plan, unsupported
-from xcnet.adapters.pyscf.facade import Libxc
-
-Function = Callable[..., Any]
+from xcnet.adapters.pyscf import announcement, dispersion, nonlocal_numint
+from xcnet.adapters.pyscf.makers import (
+    GridResponse,
+    Maker,
+    answered,
+    checked,
+    checked_origin,
+    checked_values,
+    reliable_hessian,
+    same_functionals,
+    whole_grid,
+    whole_grid_response,
+    whole_shells,
+)
+from xcnet.adapters.pyscf.refusals import Needs
 
 _originals: dict[tuple[Any, str], tuple[Any, Any]] = {}
 
 
 def put() -> None:
-    """Let the methods of `TABLE` ask for nonlocal functionals first; again changes nothing."""
-    for owner, name, make in TABLE:
-        if (owner, name) not in _originals:
+    """Put the replacements of `TABLE` and `OPTIONAL` in place; again changes nothing."""
+    found = [(_found(module, owner), name, make) for module, owner, name, make in OPTIONAL]
+    for owner, name, make in (*TABLE, *found):
+        if owner is not None and (owner, name) not in _originals:
             original = vars(owner)[name]
             ours = make(original)
             setattr(owner, name, ours)
@@ -40,101 +59,97 @@ def remove() -> None:
     _originals.clear()
 
 
-def nonlocal_plan(ni: Any, xc_code: object) -> Plan | None:
-    """Plan of a nonlocal expression; None for any other, and where the adapter is not there."""
-    libxc = getattr(ni, "libxc", None)
-    plan = libxc.plan(xc_code) if isinstance(libxc, Libxc) else None
-    return plan if plan is not None and plan.is_nonlocal else None
+def _found(module: str, owner: str) -> Any:
+    """Class in one of PySCF's other packages, or None where there is none that works."""
+    with warnings.catch_warnings():  # they are "under testing"
+        warnings.simplefilter("ignore")
+        try:
+            return getattr(import_module(module), owner)
+        except (ImportError, AttributeError):  # absent, or made for another PySCF
+            return None
 
 
-def _of_object(mf: Any) -> Plan | None:
-    return nonlocal_plan(getattr(mf, "_numint", None), getattr(mf, "xc", None))
+_USE_UKS = "Use UKS: mf.to_uks()."
+_USE_GGA = "Use a GGA for it."
+_LEAVE_RESPONSE = "Leave grid_response = True."
+
+_RESPONSE = Needs("a response between different spins", order=2)
+_NO_GRID_RESPONSE = Needs("a gradient without the response of the grid", way_out=_LEAVE_RESPONSE)
+_GKS = Needs("GKS")
+_DKS = Needs("DKS")
+_NONCOLLINEAR = Needs("noncollinear GKS", kinds=("LDA",), way_out="Use collinear = 'col'.")
+_CRYSTALS = Needs("the Kohn-Sham method of crystals")
+_SECOND_ORDER = Needs("newton()", order=2, whole_grid=True, way_out="Use DIIS.")
+_TDDFT = Needs("TDDFT", order=2)
+_TDDFT_GRADIENT = Needs("the gradient of excited states", order=3)
+_ROKS_HESSIAN = Needs("the Hessian of ROKS", kinds=(), way_out=_USE_UKS)
+_GKS_GRADIENT = Needs("the gradient of GKS", kinds=(), way_out=_USE_UKS)
+_DKS_GRADIENT = Needs("the gradient of DKS", kinds=(), way_out="Use x2c: mf.sfx2c1e().")
+_CRYSTAL_GRADIENT = Needs("the gradient of crystals", kinds=("LDA", "GGA"), way_out=_USE_GGA)
+_NMR = Needs("NMR shielding", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
+_MAGNETIZABILITY = Needs("magnetizability", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
 
 
-def _instead(ours: Function) -> Callable[[Function], Function]:
-    """Replacement of a function of (ni, mol, grids, xc_code, ...) that gets the plan."""
+def _is_noncollinear(ni: Any) -> bool:
+    return bool(ni.collinear[0] == "n")
 
-    def make(original: Function) -> Function:
-        @wraps(original)
-        def call(ni: Any, mol: Any, grids: Any, xc_code: object, *args: Any, **kwargs: Any) -> Any:
-            plan = nonlocal_plan(ni, xc_code)
-            if plan is None:
-                return original(ni, mol, grids, xc_code, *args, **kwargs)
-            return ours(ni, mol, grids, plan, *args, **kwargs)
-
-        return call
-
-    return make
-
-
-def _refused(method: str, instead: str = "") -> Callable[[Function], Function]:
-    def refuse(ni: Any, mol: Any, grids: Any, plan: Plan, *args: Any, **kwargs: Any) -> Any:
-        raise unsupported(plan, method, instead)
-
-    return _instead(refuse)
-
-
-def _refused_for(method: str, instead: str = "") -> Callable[[Function], Function]:
-    """Replacement of the constructor of something made from a mean-field object."""
-
-    def make(original: Function) -> Function:
-        @wraps(original)
-        def init(self: Any, mf: Any, *args: Any, **kwargs: Any) -> None:
-            plan = _of_object(mf)
-            if plan is not None:
-                raise unsupported(plan, method, instead)
-            original(self, mf, *args, **kwargs)
-
-        return init
-
-    return make
-
-
-def _with_grid_response(original: Function) -> Function:
-    return _instead(partial(nonlocal_gradient.full_response, original))(original)
-
-
-def _whole_shells(original: Function) -> Function:
-    """Keep points of little density: their shells carry descriptors."""
-
-    @wraps(original)
-    def prune(ks: Any, mol: Any, dm: Any, grids: Any) -> Any:
-        return grids if _of_object(ks) is not None else original(ks, mol, dm, grids)
-
-    return prune
-
-
-class _GridResponse:
-    """Default of ``grid_response`` of a gradient object: on for nonlocal functionals."""
-
-    def __init__(self, default: bool) -> None:
-        self._default = default
-
-    def __get__(self, gradients: Any, owner: Any = None) -> bool:
-        return self._default or _of_object(getattr(gradients, "base", None)) is not None
-
-
-_RESPONSE = "Leave grid_response = True. "
-_DIFFERENCES = "Use finite differences of gradients. "
 
 #: Owner, name, and what makes the replacement from the original.
-TABLE: tuple[tuple[Any, str, Callable[[Any], Any]], ...] = (
-    (numint.NumInt, "nr_rks", _instead(nonlocal_numint.nr_rks)),
-    (numint.NumInt, "nr_uks", _instead(nonlocal_numint.nr_uks)),
-    (numint.NumInt, "nr_rks_fxc", _instead(nonlocal_numint.nr_rks_fxc)),
-    (numint.NumInt, "nr_uks_fxc", _instead(nonlocal_numint.nr_uks_fxc)),
-    (numint.NumInt, "nr_rks_fxc_st", _refused("a response between different spins")),
-    (numint.NumInt, "cache_xc_kernel", _instead(nonlocal_numint.cache_xc_kernel)),
-    (numint.NumInt, "cache_xc_kernel1", _instead(nonlocal_numint.cache_xc_kernel1)),
-    (numint2c.NumInt2C, "nr_vxc", _refused("GKS")),
-    (numint2c.NumInt2C, "get_vxc", _refused("GKS")),
-    (dft_rks, "prune_small_rho_grids_", _whole_shells),
-    (grad_rks, "get_vxc", _refused("a gradient without the response of the grid", _RESPONSE)),
-    (grad_uks, "get_vxc", _refused("a gradient without the response of the grid", _RESPONSE)),
-    (grad_rks, "get_vxc_full_response", _with_grid_response),
-    (grad_uks, "get_vxc_full_response", _with_grid_response),
-    (grad_rks.Gradients, "grid_response", _GridResponse),
-    (grad_uks.Gradients, "grid_response", _GridResponse),
-    (tdscf_rhf.TDBase, "__init__", _refused_for("TDDFT")),
-    (hessian_rhf.HessianBase, "__init__", _refused_for("the analytic Hessian", _DIFFERENCES)),
-)
+TABLE: list[tuple[Any, str, Maker]] = [
+    # nonlocal functionals
+    (numint.NumInt, "nr_rks", whole_grid(nonlocal_numint.nr_rks)),
+    (numint.NumInt, "nr_uks", whole_grid(nonlocal_numint.nr_uks)),
+    (numint.NumInt, "nr_rks_fxc", whole_grid(nonlocal_numint.nr_rks_fxc)),
+    (numint.NumInt, "nr_uks_fxc", whole_grid(nonlocal_numint.nr_uks_fxc)),
+    (numint.NumInt, "cache_xc_kernel", whole_grid(nonlocal_numint.cache_xc_kernel)),
+    (numint.NumInt, "cache_xc_kernel1", whole_grid(nonlocal_numint.cache_xc_kernel1)),
+    (rks, "prune_small_rho_grids_", whole_shells),
+    (grad_rks, "get_vxc_full_response", whole_grid_response),
+    (grad_uks, "get_vxc_full_response", whole_grid_response),
+    # what a neural functional does differently
+    (libxc, "is_hybrid_xc", answered),
+    (libxc, "is_nlc", answered),
+    (grad_rks.Gradients, "grid_response", GridResponse),
+    (grad_uks.Gradients, "grid_response", GridResponse),
+    (hessian_rhf.HessianBase, "kernel", reliable_hessian),
+    (hessian_rhf.HessianBase, "hess", reliable_hessian),
+    (rks.KohnShamDFT, "to_gks", same_functionals),
+    (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
+    (pbc_hf.SCF, "to_kscf", same_functionals),
+    (rks.KohnShamDFT, "dump_flags", announcement.with_advice),
+    (pbc_rks.KohnShamDFT, "dump_flags", announcement.with_references),
+    # refused
+    (numint.NumInt, "nr_rks_fxc_st", checked_values(_RESPONSE)),
+    (grad_rks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
+    (grad_uks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
+    (numint2c.NumInt2C, "nr_vxc", checked_values(_GKS)),
+    (numint2c.NumInt2C, "get_vxc", checked_values(_GKS)),
+    (numint2c.NumInt2C, "_gks_mcol_vxc", checked_values(_NONCOLLINEAR, _is_noncollinear)),
+    (dks.DKS, "dump_flags", checked(_DKS)),
+    (pbc_rks.KohnShamDFT, "build", checked(_CRYSTALS)),
+    (newton_ah._CIAH_SOSCF, "__init__", checked_origin(_SECOND_ORDER)),
+    (tdscf_rhf.TDBase, "__init__", checked_origin(_TDDFT)),
+    (grad_tdrhf.Gradients, "__init__", checked_origin(_TDDFT_GRADIENT)),
+    (roks.ROKS, "Hessian", checked(_ROKS_HESSIAN)),
+    (rks_symm.ROKS, "Hessian", checked(_ROKS_HESSIAN)),
+    (gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
+    (gks_symm.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
+    (pbc_gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
+    (pbc_kgks.KGKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
+    (dhf.DHF, "nuc_grad_method", checked(_DKS_GRADIENT)),
+    (pbc_grad_krks.Gradients, "__init__", checked_origin(_CRYSTAL_GRADIENT)),
+    (pbc_grad_kuks.Gradients, "__init__", checked_origin(_CRYSTAL_GRADIENT)),
+]
+
+#: The same for PySCF's other packages, by module, where they are installed.
+OPTIONAL: list[tuple[str, str, str, Maker]] = [
+    ("pyscf.dispersion.dftd3", "DFTD3Dispersion", "__init__", dispersion.with_record),
+    ("pyscf.dispersion.dftd4", "DFTD4Dispersion", "__init__", dispersion.with_record),
+    ("pyscf.prop.nmr.rhf", "NMR", "__init__", checked_origin(_NMR)),
+    (
+        "pyscf.prop.magnetizability.rhf",
+        "Magnetizability",
+        "__init__",
+        checked_origin(_MAGNETIZABILITY),
+    ),
+]

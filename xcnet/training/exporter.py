@@ -38,7 +38,7 @@ def export(
     module: torch.nn.Module,
     record: Mapping[str, Any],
     folder: str | Path,
-    orders: Sequence[str] = ("exc", "vxc", "fxc"),
+    orders: Sequence[str] = variables.ORDERS[:4],
     card: str | None = None,
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
@@ -54,7 +54,7 @@ def export(
     folder : path
         Where the folder appears, whole or not at all; must not exist.
     orders : sequence of str
-        Derivative orders without a gap: at least exc and vxc, at most up to kxc.
+        Derivative orders without a gap: at least exc and vxc, at most up to kxc (all by default).
     card : str, optional
         Text of CARD.md; made from the record if not given.
 

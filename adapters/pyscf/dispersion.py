@@ -1,0 +1,105 @@
+"""Dispersion corrections with the parameters of a functional's record: ``NN-name-D3BJ``, ``-D4``.
+
+PySCF hands the name before the suffix, or all of ``mf.xc`` where ``mf.disp`` is set, to Grimme's
+libraries, which know the parameters of the functionals in their lists only. One neural functional
+alone has those of its record; for a mixture nobody has fitted any.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from xcnet.adapters.pyscf import expressions
+from xcnet.errors import UnsupportedError
+
+NEEDED = frozenset({"s8", "a1", "a2"})
+KNOWN = NEEDED | {"s6", "s9", "alp"}
+LISTED = "pbe"  # in the libraries' lists; its parameters are replaced at once
+
+_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$")
+
+
+def split(text: str) -> tuple[str, str]:
+    """Expression (from `expressions.as_text`) without the suffix, and its version or nothing."""
+    match = _SUFFIX.search(text)
+    return (text[: match.start()], match[1]) if match else (text, "")
+
+
+def check(text: str) -> None:
+    """Refuse a suffix that no record has parameters for (UnsupportedError)."""
+    base, version = split(text)
+    if version:
+        parameters(base, version)
+
+
+def parameters(text: str, version: str) -> dict[str, float]:
+    """Damping parameters of an expression (from `expressions.as_text`).
+
+    Raises
+    ------
+    UnsupportedError
+        For a mixture, and for a functional whose record has no parameters of this version.
+    """
+    entry = expressions.sole_neural(text)
+    record = entry.spec.dispersion if entry is not None and entry.spec is not None else None
+    if record is None or record["method"] != version:
+        lacking = "is a mixture" if entry is None else "has no such parameters in its record"
+        raise UnsupportedError(
+            f"{text} {lacking}: no {version} dispersion correction. Leave out the suffix and "
+            "mf.disp, or name a functional whose parameters suit: mf.disp = 'd3bj:pbe'.",
+            functional=text,
+            expected=version,
+        )
+    values = dict(record["parameters"])
+    if not set(values) >= NEEDED or not set(values) <= KNOWN:
+        raise UnsupportedError(
+            f"the record of {text} has the {version} parameters {sorted(values)}; PySCF needs "
+            f"{sorted(NEEDED)} and can use {sorted(KNOWN - NEEDED)}",
+            functional=text,
+            expected=sorted(NEEDED),
+            given=sorted(values),
+        )
+    return values
+
+
+def with_record(original: Callable[..., None]) -> Callable[..., None]:
+    """Constructor of PySCF's ``DFTD3Dispersion`` or ``DFTD4Dispersion`` that asks records too."""
+
+    @wraps(original)
+    def init(self: Any, mol: Any, xc: str, *args: Any, **kwargs: Any) -> None:
+        text = expressions.as_text(xc)
+        if not expressions.holds_neural(text):
+            original(self, mol, xc, *args, **kwargs)
+            return
+        is_d4 = hasattr(self, "set_param")
+        version = "D4" if is_d4 else str(kwargs.get("version", args[0] if args else "D3BJ")).upper()
+        values = parameters(text, version)
+        original(self, mol, LISTED, *args, **kwargs)
+        if is_d4:
+            self.set_param(**values)
+        else:
+            _set_d3(self, **{"s9": float(kwargs.get("atm", False)), **values})
+
+    return init
+
+
+def _set_d3(
+    model: Any, s8: float, a1: float, a2: float, s9: float, s6: float = 1.0, alp: float = 14.0
+) -> None:
+    """Rational damping of PySCF's D3 model, which has no ``set_param`` as D4's has."""
+    from pyscf.dispersion.dftd3 import error_check, libdftd3
+
+    new = libdftd3.dftd3_new_rational_damping
+    new.restype = ctypes.c_void_p
+    error = libdftd3.dftd3_new_error()
+    try:
+        created = new(error, *map(ctypes.c_double, (s6, s8, s9, a1, a2, alp)))
+        error_check(error)
+    finally:
+        libdftd3.dftd3_delete_error(ctypes.byref(error))
+    libdftd3.dftd3_delete_param(ctypes.byref(model._param))
+    model._param = ctypes.c_void_p(created)

@@ -1,0 +1,92 @@
+"""Hessians by finite differences of gradients, where PySCF's analytic ones are not reliable.
+
+PySCF's analytic Hessian has no response of the grid. For a functional with radial noise, as its
+record says by asking for a fine grid, elements are wrong by up to 1 Hartree/bohr^2 (the published
+NN-metaGGA, water) while gradients with the response are right to 1e-7 Hartree/bohr.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from xcnet.adapters.pyscf.expressions import PLAIN_GRID, Plan
+from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.layout import Array
+from xcnet.errors import ConvergenceError
+
+STEP = 1e-2  # bohr; the error of the central difference is about 2e-5 Hartree/bohr^2
+TOLERANCE = 1e-11  # Hartree, of the self-consistent energies
+
+
+def reason(libxc: Libxc, plan: Plan) -> str:
+    """Why the records of an expression rule out the analytic Hessian; empty if they do not."""
+    if plan.is_nonlocal:
+        return "it is nonlocal"
+    if libxc.max_deriv_order(plan.xc) < 2:
+        return "it has no second derivatives"
+    if plan.grid_level > PLAIN_GRID:
+        return "PySCF's has no response of the grid, which it is sensitive to"
+    return ""
+
+
+def finite_differences(mf: Any, atoms: Iterable[int], why: str) -> Array:
+    """Hessian (atoms, atoms, 3, 3), Hartree/bohr^2, from two gradients per coordinate.
+
+    Parameters
+    ----------
+    mf
+        Kohn-Sham object; it is left as it was.
+    atoms
+        The atoms of the rows and columns.
+    why
+        What `reason` said, for the warning.
+
+    Raises
+    ------
+    ConvergenceError
+        If a displaced geometry is not self-consistent.
+    """
+    atoms = list(atoms)
+    warnings.warn(
+        f"{mf.xc}: Hessian by finite differences of {6 * len(atoms)} gradients, because {why}",
+        UserWarning,
+        stacklevel=3,
+    )
+    gradient = _Gradient(mf)
+    rows = np.empty((len(atoms), 3, len(atoms), 3))
+    for i, atom in enumerate(atoms):
+        for axis in range(3):
+            ahead, behind = (gradient(atom, axis, step)[atoms] for step in (STEP, -STEP))
+            rows[i, axis] = (ahead - behind) / (2.0 * STEP)
+    blocks = rows.transpose(0, 2, 1, 3)
+    result: Array = 0.5 * (blocks + blocks.transpose(1, 0, 3, 2))
+    return result
+
+
+class _Gradient:
+    """Gradient of a displaced molecule, from a copy: PySCF's scanners change what they share."""
+
+    def __init__(self, mf: Any) -> None:
+        own = copy.deepcopy(mf)
+        own.conv_tol = min(own.conv_tol, TOLERANCE)
+        self._scan = own.nuc_grad_method().as_scanner()
+        self._mol = own.mol
+        if self._mol.symmetry:  # a displaced molecule has less, and must not be turned
+            self._mol.symmetry = "C1"
+
+    def __call__(self, atom: int, axis: int, step: float) -> Array:
+        coords = self._mol.atom_coords()
+        coords[atom, axis] += step
+        _, gradient = self._scan(self._mol.set_geom_(coords, unit="Bohr", inplace=False))
+        if not self._scan.converged:
+            raise ConvergenceError(
+                f"{self._scan.base.xc}: no self-consistency with atom {atom} displaced by {step} "
+                "bohr. Converge the molecule with newton() and take the Hessian of that object.",
+                functional=self._scan.base.xc,
+            )
+        return np.asarray(gradient)

@@ -1,0 +1,191 @@
+"""What takes the place of PySCF's methods, made from the original.
+
+Each asks whether the expression holds a neural functional, and hands on all others unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from pyscf.dft import libxc as pyscf_libxc
+
+from xcnet.adapters.pyscf import hessian, nonlocal_gradient
+from xcnet.adapters.pyscf.expressions import Plan
+from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.refusals import Needs
+from xcnet.errors import UnknownFunctionalError
+
+Function = Callable[..., Any]
+Maker = Callable[[Any], Any]
+
+
+def plan_of(ni: Any, xc_code: object) -> Plan | None:
+    """Plan of a neural expression; None for any other, and where the adapter is not there."""
+    libxc = getattr(ni, "libxc", None)
+    if not isinstance(libxc, Libxc):
+        return None
+    try:
+        return libxc.plan(xc_code)
+    except UnknownFunctionalError:  # a functional set by define_xc_ may have any name
+        return None
+
+
+def plan_of_object(mf: Any) -> Plan | None:
+    """Plan of a mean-field object's expression."""
+    return plan_of(getattr(mf, "_numint", None), getattr(mf, "xc", None))
+
+
+def answered(original: Function) -> Function:
+    """Answer a question that PySCF asks its module ``libxc`` by name, past all objects."""
+    own = Libxc(pyscf_libxc)
+
+    @wraps(original)
+    def answer(xc_code: object, *args: Any) -> Any:
+        try:
+            neural = own.plan(xc_code) is not None
+        except UnknownFunctionalError:
+            if isinstance(xc_code, str):
+                raise
+            neural = False  # PySCF reads the parts of a tuple one by one here, unlike elsewhere
+        return (getattr(own, original.__name__) if neural else original)(xc_code, *args)
+
+    return answer
+
+
+# -- functions of (ni, mol, grids, xc_code, ...) ---------------------------------------------------
+
+
+def whole_grid(ours: Function) -> Maker:
+    """Let `ours` answer for nonlocal functionals; it gets the plan in place of the expression."""
+
+    def make(original: Function) -> Function:
+        @wraps(original)
+        def call(ni: Any, mol: Any, grids: Any, xc_code: object, *args: Any, **kwargs: Any) -> Any:
+            plan = plan_of(ni, xc_code)
+            if plan is None or not plan.is_nonlocal:
+                return original(ni, mol, grids, xc_code, *args, **kwargs)
+            return ours(ni, mol, grids, plan, *args, **kwargs)
+
+        return call
+
+    return make
+
+
+def whole_grid_response(original: Function) -> Function:
+    """Prepare the values of nonlocal functionals for PySCF's ``get_vxc_full_response``."""
+    return whole_grid(partial(nonlocal_gradient.full_response, original))(original)
+
+
+def checked_values(needs: Needs, applies: Callable[[Any], bool] | None = None) -> Maker:
+    """Refuse what lacks something, for the ``ni`` that it applies to (all of them)."""
+
+    def make(original: Function) -> Function:
+        @wraps(original)
+        def call(ni: Any, mol: Any, grids: Any, xc_code: object, *args: Any, **kwargs: Any) -> Any:
+            plan = plan_of(ni, xc_code)
+            if plan is not None and (applies is None or applies(ni)):
+                needs.check(ni.libxc, plan)
+            return original(ni, mol, grids, xc_code, *args, **kwargs)
+
+        return call
+
+    return make
+
+
+# -- methods of mean-field objects, and of what is made from them ----------------------------------
+
+
+def checked(needs: Needs) -> Maker:
+    """Refuse what lacks something in a method of a mean-field object."""
+
+    def make(original: Function) -> Function:
+        @wraps(original)
+        def call(mf: Any, *args: Any, **kwargs: Any) -> Any:
+            _check(needs, mf)
+            return original(mf, *args, **kwargs)
+
+        return call
+
+    return make
+
+
+def checked_origin(needs: Needs) -> Maker:
+    """Refuse it in the constructor of something made from such an object, or from that."""
+
+    def make(original: Function) -> Function:
+        @wraps(original)
+        def init(self: Any, origin: Any, *args: Any, **kwargs: Any) -> None:
+            _check(needs, getattr(origin, "_scf", origin))
+            original(self, origin, *args, **kwargs)
+
+        return init
+
+    return make
+
+
+def _check(needs: Needs, mf: Any) -> None:
+    plan = plan_of_object(mf)
+    if plan is not None:
+        needs.check(mf._numint.libxc, plan)
+
+
+def whole_shells(original: Function) -> Function:
+    """Keep points of little density where their shells carry descriptors."""
+
+    @wraps(original)
+    def prune(ks: Any, mol: Any, dm: Any, grids: Any) -> Any:
+        plan = plan_of_object(ks)
+        keep = plan is not None and plan.is_nonlocal
+        return grids if keep else original(ks, mol, dm, grids)
+
+    return prune
+
+
+class GridResponse:
+    """Default of ``grid_response`` of a gradient object: on for neural functionals."""
+
+    def __init__(self, default: bool) -> None:
+        self._default = default
+
+    def __get__(self, gradients: Any, owner: Any = None) -> bool:
+        return self._default or plan_of_object(getattr(gradients, "base", None)) is not None
+
+
+def same_functionals(original: Function) -> Function:
+    """Conversions to methods with another ``NumInt`` keep what was attached to the old one."""
+
+    @wraps(original)
+    def convert(mf: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(mf, *args, **kwargs)
+        attached = vars(getattr(mf, "_numint", mf)).get("libxc")
+        if attached is not None:
+            result._numint.libxc = attached
+        return result
+
+    return convert
+
+
+def reliable_hessian(original: Function) -> Function:
+    """Take finite differences of gradients where the functional's record asks for them."""
+
+    @wraps(original)
+    def kernel(
+        self: Any,
+        mo_energy: Any = None,
+        mo_coeff: Any = None,
+        mo_occ: Any = None,
+        atmlst: Any = None,
+    ) -> Any:
+        mf, plan = self.base, plan_of_object(self.base)
+        why = hessian.reason(mf._numint.libxc, plan) if plan is not None else ""
+        if not why:
+            return original(self, mo_energy, mo_coeff, mo_occ, atmlst)
+        if mf.mo_coeff is None:
+            mf.run()
+        self.atmlst = self.atmlst if atmlst is None else atmlst
+        self.de = hessian.finite_differences(mf, self.atmlst, why)
+        return self.de
+
+    return kernel

@@ -1,0 +1,86 @@
+"""What PySCF prints about a neural functional, and its advice on grids."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyscf import dft, gto
+from pyscf.pbc import dft as pbc_dft
+from pyscf.pbc import gto as pbc_gto
+
+import xcnet
+from tests.folders import copy_folder
+from xcnet import registry
+from xcnet.adapters import pyscf as adapter
+
+NAME = "gga_x_noisy"
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    copy_folder(tmp_path, NAME, grid_level=4, aliases=["Noisy-X"])
+    monkeypatch.setenv(registry.MODEL_PATH_VARIABLE, str(tmp_path))
+    adapter.install()
+    yield
+    adapter.uninstall()
+
+
+def printed(mf: Any, verbose: int) -> str:
+    mf.stdout = mf.mol.stdout = io.StringIO()
+    mf.verbose = verbose
+    mf.dump_flags()
+    text = mf.stdout.getvalue()
+    assert isinstance(text, str)
+    return text
+
+
+def helium() -> Any:
+    return gto.M(atom="He", basis="sto-3g", verbose=0)
+
+
+@pytest.mark.parametrize("method", [dft.RKS, dft.UKS, dft.ROKS, dft.GKS])
+def test_name_version_and_citation(method: Any) -> None:
+    text = printed(method(helium(), xc="0.5*Noisy-X + 0.5*PBE"), 4)
+    spec = registry.find(NAME).spec
+    assert spec is not None
+    for part in ("Noisy-X = gga_x_noisy", spec.files["exc.onnx"][:12], xcnet.__version__):
+        assert part in text
+    assert text.count("Phys. Rev. Lett. 77, 3865 (1996)") >= 1
+    assert spec.citations[0].doi in text
+    assert "Noisy-X =" not in printed(method(helium(), xc="Noisy-X"), 3)
+
+
+def test_crystals_too() -> None:
+    cell = pbc_gto.M(atom="He", a=[[3, 0, 0], [0, 3, 0], [0, 0, 3]], basis="gth-szv", verbose=0)
+    text = printed(pbc_dft.RKS(cell, xc="Noisy-X"), 4)
+    assert "Noisy-X = gga_x_noisy" in text
+    assert "WARN" not in text
+
+
+def test_grid_below_the_recommended_one_is_warned_of_once() -> None:
+    mf = dft.RKS(helium(), xc="Noisy-X")
+    assert "gga_x_noisy is made for grid level 4 or finer, and this is level 3" in printed(mf, 3)
+    assert printed(mf, 3) == ""
+    assert "WARN" in printed(mf.copy(), 3)
+    assert printed(mf.copy(), 0) == ""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"xc": "PBE"}, {"level": 4}, {"level": 9}, {"atom_grid": (30, 110)}],
+)
+def test_no_advice_where_there_is_none_to_give(settings: dict[str, Any]) -> None:
+    mf = dft.RKS(helium(), xc=settings.pop("xc", "Noisy-X"))
+    mf.grids.set(**settings)
+    assert "WARN" not in printed(mf, 3)
+
+
+def test_self_consistency_gives_the_advice() -> None:
+    mf = dft.RKS(helium(), xc="Noisy-X").set(stdout=io.StringIO(), verbose=3)
+    mf.kernel()
+    mf.kernel()
+    assert mf.stdout.getvalue().count("grid level 4 or finer") == 1

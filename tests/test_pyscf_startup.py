@@ -1,0 +1,119 @@
+"""The PySCF adapter's self-test: what it costs, and what it finds when PySCF has changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from pyscf import __version__ as pyscf_version
+from pyscf.dft import numint
+from pyscf.grad import rks as grad_rks
+
+import xcnet
+from tests.clones import CLONES, make
+from xcnet.adapters import pyscf as adapter
+from xcnet.adapters.pyscf import startup
+from xcnet.errors import UnsupportedError
+from xcnet.spec import load_spec
+
+
+@pytest.fixture(autouse=True)
+def anew() -> Iterator[None]:
+    """The test's result is kept: forget it before and after."""
+    startup.check.cache_clear()
+    yield
+    startup.check.cache_clear()
+
+
+def test_passes_here() -> None:
+    startup.check()
+    assert startup.check.cache_info().misses == 1
+    adapter.install()
+    adapter.uninstall()
+    assert startup.check.cache_info() == (1, 1, None, 1)
+
+
+def test_is_quick() -> None:
+    code = (
+        "import onnxruntime, time, xcnet.adapters.pyscf as adapter; from xcnet import registry\n"
+        "from xcnet.adapters.pyscf import startup\n"
+        "registry.entries(); start = time.process_time(); startup.check()\n"
+        "print(time.process_time() - start)"
+    )
+
+    def seconds() -> float:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        return float(done.stdout)
+
+    # The best of several: the limit is the adapter's, the noise the machine's.
+    assert min(seconds() for _ in range(3)) < 0.1
+
+
+def _own_libxc(original: Callable[..., Any]) -> Callable[..., Any]:
+    def eval_xc_eff(self: Any, *args: Any, **kwargs: Any) -> Any:
+        own = numint.NumInt()
+        own.libxc = numint.LibXCMixin.libxc
+        return original(own, *args, **kwargs)
+
+    return eval_xc_eff
+
+
+def _gone(original: Callable[..., Any]) -> Callable[..., Any]:
+    def eval_xc_eff(self: Any, xc: object, rho: Any, *, order: int) -> Any:
+        raise AssertionError
+
+    return eval_xc_eff
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_own_libxc, "nr_rks does not ask NumInt.libxc"),
+        (_gone, "TypeError: .*eval_xc_eff"),
+    ],
+)
+def test_finds_other_paths(
+    change: Callable[..., Any], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numint.NumInt, "eval_xc_eff", change(numint.NumInt.eval_xc_eff))
+    before = numint.LibXCMixin.libxc
+    with pytest.raises(UnsupportedError, match=problem) as caught:
+        adapter.install()
+    assert numint.LibXCMixin.libxc is before
+    assert xcnet.__version__ in str(caught.value)
+    assert f"PySCF {pyscf_version}" in str(caught.value)
+
+
+def test_finds_another_order_of_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = startup.Probe.eval_xc1
+
+    def other(self: startup.Probe, *args: Any, **kwargs: Any) -> Any:
+        return np.asarray(original(self, *args, **kwargs))[[0, 2, 1, *range(3, 8)][:3]]
+
+    monkeypatch.setattr(startup.Probe, "eval_xc1", other)
+    with pytest.raises(UnsupportedError, match="the potential of a copy of PBE"):
+        startup.check()
+
+
+def test_finds_another_home_of_libxc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numint.NumInt, "libxc", object(), raising=False)
+    with pytest.raises(UnsupportedError, match=r"NumInt does not .* LibXCMixin\.libxc"):
+        startup.check()
+
+
+def test_finds_a_method_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(grad_rks, "get_vxc_full_response")
+    with pytest.raises(UnsupportedError, match="has no get_vxc_full_response"):
+        startup.check()
+
+
+def test_clone_is_what_the_code_makes(tmp_path: Any) -> None:
+    clone = next(c for c in CLONES if c.name == startup.FOLDER.name)
+    made = make(clone, tmp_path, ("exc", "vxc"))
+    for name in ("exc.onnx", "vxc.onnx"):
+        assert (made / name).read_bytes() == (startup.FOLDER / name).read_bytes()
+    load_spec(startup.FOLDER).verify()
