@@ -92,7 +92,10 @@ def molecular_grid(basis: Any) -> MolecularGrid:
     coords, parents, volumes = coords[order], parents[order], relative[order, 3]
     adjust = _adjustments(charges, basis)
     weights = volumes * nonlocal_partition.shares(coords, centres, parents, adjust)
-    grid = Grid(coords, weights, centres=centres, parents=parents, volumes=volumes)
+    numbers = [molecule.Z(i) for i in range(molecule.natom())]  # 0 for ghosts
+    grid = Grid(
+        coords, weights, centres=centres, parents=parents, volumes=volumes, numbers=numbers
+    )
     return MolecularGrid(grid, adjust, blocks)
 
 
