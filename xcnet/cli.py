@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "cite": ("xcnet.commands.cite", "how to cite a functional"),
         "models": ("xcnet.commands.models", "install, remove and locate neural functionals"),
         "run": ("xcnet.job", "compare functionals on molecules, in PySCF"),
+        "bench": ("xcnet.bench.command", "measure accuracy and speed of functionals"),
         "train": ("xcnet.training.command", "train a functional from a recipe"),
     }
 )

@@ -98,3 +98,7 @@ class ExportError(XCNetError, RuntimeError):
 
 class UnsupportedError(XCNetError, NotImplementedError):
     """A host asked for something that the functional cannot do."""
+
+
+class BenchmarkError(XCNetError, RuntimeError):
+    """A benchmark cannot start or go on (disk full, file in use, scheduler out of reach)."""

@@ -1,0 +1,3 @@
+"""x."""
+import argparse
+def add_arguments(parser: argparse.ArgumentParser) -> None: ...
