@@ -31,22 +31,25 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "grid",
         "facts",
         "functional",
-        "check cli commands compat install job adapters training",
+        "check cli bench commands compat install job adapters training",
     )
 )
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
-    "ase": {"job", "training"},
+    "ase": {"bench", "job", "training"},
     "ctypes": {"libxc", "_libxc_signatures", "_libxc_library"},
+    "dftd3": {"bench"},
+    "distributed": {"bench"},
     "fastjsonschema": {"spec"},
-    "matplotlib": {"training"},
+    "jinja2": {"bench"},
+    "matplotlib": {"bench", "training"},
     "numba": {"near_region"},
     "onnx": {"training"},
     "onnxruntime": {"engine"},
     "platformdirs": {"registry", "training"},
-    "pyscf": {"adapters/pyscf", "job", "training"},
-    "torch": {"training"},
-    "tqdm": {"job", "training"},
+    "pyscf": {"adapters/pyscf", "bench", "job", "training"},
+    "torch": {"bench/speed", "training"},
+    "tqdm": {"bench", "job", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}
 

@@ -22,8 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the set; exit code 1 when something has no converged result."""
     chosen = sets.load(arguments.set)
     protocol, limits = _protocol(chosen, arguments), _limits(chosen, arguments)
-    functionals = _names(arguments.xc)
-    tasks = plan.plan(chosen, functionals, protocol, limits, arguments.quick)
+    functionals = _names("--xc", arguments.xc)
+    tasks = plan.plan(chosen, functionals, protocol, limits, _only(chosen, arguments))
     print(f"{chosen.title}\n{protocol.text()}")
     with Store(arguments.output or Path(f"{chosen.name}.jsonl")) as store:
         if store.repaired:
@@ -34,6 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
             _calculate(todo, store, arguments)
         _print_tables(store.records, tasks)
         return _exit_code(store.records, tasks)
+
+
+def _only(chosen: BenchmarkSet, arguments: argparse.Namespace) -> list[str] | None:
+    """Names of the reactions to calculate; None for all."""
+    if arguments.quick:
+        return list(chosen.quick["only"])
+    return _names("--only", arguments.only) if arguments.only else None
 
 
 def _protocol(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Protocol:
@@ -55,12 +62,12 @@ def _limits(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Limits:
     )
 
 
-def _names(values: Sequence[str]) -> list[str]:
-    """Functionals of all ``--xc``, each once, in their order."""
+def _names(option: str, values: Sequence[str]) -> list[str]:
+    """Names of a repeatable option, each once, in their order."""
     found = dict.fromkeys(name.strip() for value in values for name in value.split(","))
     found.pop("", None)
     if not found:
-        raise InputError("--xc names no functional")
+        raise InputError(f"{option} names nothing")
     return list(found)
 
 
@@ -112,9 +119,7 @@ def _print_tables(records: Sequence[Record], tasks: Sequence[Task]) -> None:
     """Tables of this run's functionals."""
     keys = {(task.set, task.xc, task.model, task.protocol) for task in tasks}
     mine = [
-        r
-        for r in records
-        if (r["set"], r["xc"], r["model"], Protocol(**r["protocol"])) in keys
+        r for r in records if (r["set"], r["xc"], r["model"], Protocol(**r["protocol"])) in keys
     ]
     for section in statistics.sections(mine):
         print(f"\n{tables.text(section)}")

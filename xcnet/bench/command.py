@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--xc", action="append", required=True, metavar="NAME,NAME...", help="functionals")
-    add("--quick", action="store_true", help="the set's small representative subset only")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--quick", action="store_true", help="the set's small representative subset")
+    part.add_argument(
+        "--only", action="append", metavar="NAME,NAME...", help="only these of the set"
+    )
     add("--output", type=Path, metavar="FILE", help="results file, added to (default: SET.jsonl)")
     add("--retry", action="store_true", help="do again what failed or did not converge")
     add("--dask", nargs="?", const="local", metavar="ADDRESS", help="run on this Dask scheduler "

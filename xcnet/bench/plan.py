@@ -37,7 +37,7 @@ def plan(
     functionals: Sequence[str],
     protocol: Protocol,
     limits: Limits,
-    quick: bool = False,
+    only: Sequence[str] | None = None,
 ) -> list[Task]:
     """All tasks of a set.
 
@@ -53,7 +53,7 @@ def plan(
 
     if chosen.dispersion:
         dispersion.require()
-    molecules = systems(reactions(chosen, quick))
+    molecules = systems(reactions(chosen, only))
     for molecule in molecules:
         calculation.build(molecule, protocol.basis)
     found = [

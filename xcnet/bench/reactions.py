@@ -6,8 +6,9 @@ references come from ASE's data; a function here says what is summed.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,13 +35,13 @@ class Reaction:
         return sum(coefficient * energies[system.name] for coefficient, system in self.terms)
 
 
-def reactions(chosen: BenchmarkSet, quick: bool = False) -> list[Reaction]:
-    """Reactions of a set, or of its quick subset.
+def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[Reaction]:
+    """Reactions of a set, or those of them that are named.
 
     Raises
     ------
     InputError
-        If the set's file names a reaction that does not exist.
+        If the set has no reaction of a name.
     """
     try:
         import ase.data  # noqa: F401
@@ -49,12 +50,14 @@ def reactions(chosen: BenchmarkSet, quick: bool = False) -> list[Reaction]:
             "the sets' geometries come from ASE: pip install 'xcnet[bench]'", package="ase"
         ) from error
     found = {reaction.name: reaction for reaction in KINDS[chosen.reactions](chosen)}
-    if not quick:
+    if only is None:
         return list(found.values())
-    unknown = sorted(set(chosen.quick["only"]) - set(found))
+    unknown = [name for name in only if name not in found]
     if unknown:
-        raise InputError(f"{chosen.name}.toml: no reaction {', '.join(unknown)}", given=unknown)
-    return [found[name] for name in chosen.quick["only"]]
+        near = difflib.get_close_matches(unknown[0], found, 4, 0.5)
+        hint = f" Near names: {', '.join(near)}." if near else ""
+        raise InputError(f"{chosen.name} has no {', '.join(unknown)}.{hint}", given=unknown)
+    return [found[name] for name in only]
 
 
 def systems(of: list[Reaction]) -> list[Molecule]:
@@ -119,12 +122,16 @@ def _interaction(chosen: BenchmarkSet) -> Iterator[Reaction]:
         dimer = _ase(data)
         first = data["dimer atoms"][0]
         parts = [
-            replace(dimer, name=f"{name}/{i}", symbols=dimer.symbols[of], positions=dimer.positions[of])
-            for i, of in enumerate((slice(first), slice(first, None)), 1)
-        ]  # fmt: skip
+            _part(dimer, f"{name}/1", slice(first)),
+            _part(dimer, f"{name}/2", slice(first, None)),
+        ]
         terms = ((1, dimer), *((-1, part) for part in parts))
         reference = data["interaction energy CC"] * KCAL_PER_HARTREE / EV_PER_HARTREE
         yield Reaction(name, terms, round(reference, 3))
+
+
+def _part(whole: Molecule, name: str, atoms: slice) -> Molecule:
+    return replace(whole, name=name, symbols=whole.symbols[atoms], positions=whole.positions[atoms])
 
 
 def _ase(data: Mapping[str, Any]) -> Molecule:

@@ -20,9 +20,7 @@ def remaining(tasks: Iterable[Task], records: Iterable[Record], retry: bool) -> 
     """Tasks without a result; with `retry` also those whose last result is not converged."""
     last = {key(record): record["status"] for record in records}
     return [
-        task
-        for task in tasks
-        if task.key not in last or (retry and last[task.key] != "converged")
+        task for task in tasks if task.key not in last or (retry and last[task.key] != "converged")
     ]
 
 

@@ -98,8 +98,6 @@ def head(task: Task) -> dict[str, Any]:
 
 
 def ordered(tasks: Iterable[Task], functionals: Sequence[str]) -> list[Task]:
-    """Functionals one after the other, the largest systems first so that none is late at the end."""
+    """Functionals one after the other, the largest systems of each first."""
     place = {xc: i for i, xc in enumerate(functionals)}
     return sorted(tasks, key=lambda task: (place[task.xc], -task.cost))
-
-

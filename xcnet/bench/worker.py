@@ -75,7 +75,7 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
     )
     start = time.process_time()
     result = calculation.solve(task.molecule, task.xc, settings, progress or (lambda *_: None))
-    record = {
+    record: dict[str, Any] = {
         "status": "converged" if result.converged else "unconverged",
         "energy": result.energy,
         "cycles": result.cycles,

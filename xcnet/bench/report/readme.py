@@ -1,0 +1,92 @@
+"""The README's tables, made of committed results and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xcnet.bench import tables
+from xcnet.bench.statistics import Section
+from xcnet.errors import InputError
+
+BEGIN = "<!-- bench: made by make bench-report, do not edit -->"
+END = "<!-- /bench -->"
+
+
+def update(path: Path, sections: Sequence[Section]) -> bool:
+    """Put the tables between the marks of a file; returns whether that changed it.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks the marks.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", file=str(path)) from error
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise InputError(f"{path} lacks the marks {BEGIN!r} and {END!r}", file=str(path))
+    made = f"{before}{BEGIN}\n{render(sections)}{END}{after}"
+    if made == text:
+        return False
+    path.write_text(made, encoding="utf-8")
+    return True
+
+
+def render(sections: Sequence[Section]) -> str:
+    """Markdown of all sections, each with its protocol."""
+    return "".join(f"\n{_table(section)}\n\n{_note(section)}\n" for section in sections)
+
+
+def _table(section: Section) -> str:
+    """Functionals down; known reactions and errors of the set's own subsets across."""
+    names = list(section.set.subsets)
+    main = section.subsets[names[0]]
+    header = [
+        section.set.title,
+        "known",
+        *(f"MAE {name}, {section.set.unit}" for name in names),
+        "ME",
+        "largest",
+        *(["published MAE"] if section.set.literature else []),
+    ]
+    digits = tables.digits(section)
+    body = []
+    for column in section.columns:
+        found = [column.statistics(section.subsets[name]) for name in names]
+        stats = found[0]
+        if stats is None:
+            continue
+        body.append(
+            (
+                stats.mae,
+                [
+                    column.label,
+                    f"{stats.count} of {len(main)}",
+                    *(f"{s.mae:.{digits}f}" if s else "" for s in found),
+                    f"{stats.me:+.{digits}f}",
+                    f"{stats.largest:+.{digits}f} ({stats.worst})",
+                    *_published(section, column.label),
+                ],
+            )
+        )
+    return tables.markdown(header, [cells for _, cells in sorted(body, key=lambda x: x[0])])
+
+
+def _published(section: Section, label: str) -> list[str]:
+    if not section.set.literature:
+        return []
+    value = section.set.literature.get(label)
+    return [f"{value:.1f}" if value else ""]
+
+
+def _note(section: Section) -> str:
+    left_out = [
+        f"{title} leaves out {', '.join(rule['without'])}"
+        for title, rule in section.set.subsets.items()
+        if rule["without"]
+    ]
+    return ". ".join([f"{section.protocol.text()}", *left_out]) + "."
