@@ -18,8 +18,8 @@ import pytest
 pytest.importorskip("pyscf", reason="xcnet bench needs the bench extra")
 pytest.importorskip("ase", reason="xcnet bench needs the bench extra")
 
-from xcnet import cli
-from xcnet.bench import store
+from xcnet import cli, registry
+from xcnet.bench import plan, sets, store
 
 SMALL = ["--basis", "sto-3g", "--grid", "0", "--quiet"]
 MAIN = "import sys; from xcnet import cli; sys.exit(cli.main(sys.argv[1:]))"
@@ -78,13 +78,20 @@ def test_records_say_what_was_calculated(serial: Path) -> None:
         assert {"xcnet", "pyscf", "libxc", "numpy"} <= set(record["versions"])
         assert set(record["machine"]) == {"cpu", "cores", "system", "threads"}
         assert len(record["model"]) == (64 if record["xc"] == "NN-r2SCAN" else 0)
-    # NN-r2SCAN asks for a finer grid than 0 and gets it.
-    assert {(r["xc"], r["grid_level"] > 0) for r in records} == {
-        ("PBE", False),
-        ("NN-r2SCAN", True),
-    }
+    assert {r["grid_level"] for r in records} == {0}
     # PySCF by hand: UKS of H, PBE/sto-3g, level 0, density fitting.
     assert _energies(serial)["H", "PBE"] == pytest.approx(-0.4645396, abs=1e-6)
+
+
+def test_a_functional_gets_the_grid_that_it_asks_for() -> None:
+    protocol = sets.load("ae147").protocol
+    spec = registry.find("NN-r2SCAN").spec
+    assert spec is not None
+    coarse = sets.changed(protocol, grid_level=spec.grid_level - 1)
+    assert plan.grid_level("NN-r2SCAN", coarse) == spec.grid_level
+    assert plan.grid_level("PBE", coarse) == spec.grid_level - 1
+    fixed = sets.changed(coarse, finer_grids=False)
+    assert plan.grid_level("NN-r2SCAN", fixed) == spec.grid_level - 1
 
 
 def test_records_do_not_identify_a_workplace(serial: Path) -> None:

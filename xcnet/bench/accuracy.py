@@ -44,16 +44,13 @@ def _only(chosen: BenchmarkSet, arguments: argparse.Namespace) -> list[str] | No
 
 
 def _protocol(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Protocol:
+    """The set's protocol with what the user wants otherwise; a given grid is for all."""
+    level = arguments.grid
+    grid = {"grid_level": level, "finer_grids": False} if level is not None else {}
+    if level is not None:
+        grid["guess_grid_level"] = min(level, chosen.protocol.guess_grid_level)
     fit = "" if arguments.df == "none" else arguments.df
-    return sets.changed(
-        chosen.protocol,
-        basis=arguments.basis,
-        grid_level=arguments.grid,
-        guess_grid_level=None
-        if arguments.grid is None
-        else min(arguments.grid, chosen.protocol.guess_grid_level),
-        density_fit=fit,
-    )
+    return sets.changed(chosen.protocol, basis=arguments.basis, density_fit=fit, **grid)
 
 
 def _limits(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Limits:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from xcnet.bench import sets
 
+LEAST_MEMORY = 0.5  # GB, for Python, PySCF and ONNX Runtime without a molecule
+
 #: Actions beside the sets: module and line of help.
 ACTIONS = {
     "report": ("xcnet.bench.report", "tables and figures of results files"),
@@ -46,9 +48,11 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         help="calculations at once on this machine (default: %(default)s)")  # fmt: skip
     add("--threads", type=_count, default=1, help="threads of each (default: %(default)s)")
     add("--basis", help="another basis set than the protocol's")
-    add("--grid", type=int, choices=range(10), metavar="0-9", help="another grid level")
+    add(
+        "--grid", type=int, choices=range(10), metavar="0-9", help="grid level, for all functionals"
+    )
     add("--df", metavar="BASIS", help="another auxiliary basis; 'none': no density fitting")
-    add("--memory", type=_positive, metavar="GB", help="memory limit of a calculation")
+    add("--memory", type=_memory, metavar="GB", help="memory limit of a calculation")
     add("--time", type=_positive, metavar="SECONDS", help="time limit of a calculation")
     add("--quiet", action="store_true", help="no progress display")
 
@@ -63,6 +67,15 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def _memory(text: str) -> float:
+    value = _positive(text)
+    if value < LEAST_MEMORY:
+        raise argparse.ArgumentTypeError(
+            f"{text} GB do not hold the program: {LEAST_MEMORY} at least"
+        )
     return value
 
 

@@ -32,6 +32,12 @@ def describe(xc: str) -> Described:
     )
 
 
+def grid_level(xc: str, protocol: Protocol) -> int:
+    """Level that the functional is integrated with."""
+    own = describe(xc).grid_level if protocol.finer_grids else 0
+    return max(protocol.grid_level, own)
+
+
 def plan(
     chosen: BenchmarkSet,
     functionals: Sequence[str],
@@ -63,7 +69,7 @@ def plan(
             xc=xc,
             model=describe(xc).model,
             protocol=protocol,
-            grid_level=max(protocol.grid_level, describe(xc).grid_level),
+            grid_level=grid_level(xc, protocol),
             limits=limits,
             dispersion=chosen.dispersion,
         )

@@ -18,11 +18,12 @@ FOLDER = Path(__file__).resolve().parent / "protocols"
 class Protocol:
     """What decides the energies of a set, beside the functional; `Settings` of a calculation.
 
-    ``grid_level`` is a lower bound: a functional that needs a finer grid gets it.
+    With ``finer_grids`` a functional that asks for a finer grid than ``grid_level`` gets it.
     """
 
     basis: str
     grid_level: int
+    finer_grids: bool
     guess_grid_level: int
     density_fit: str
     tolerance: float
@@ -30,8 +31,9 @@ class Protocol:
     def text(self) -> str:
         """One line for people."""
         fit = f"density fitting with {self.density_fit}" if self.density_fit else "no fitting"
+        finer = " (finer where the functional asks for it)" if self.finer_grids else ""
         return (
-            f"{self.basis}, grid level {self.grid_level} or the functional's own, guess from level "
+            f"{self.basis}, grid level {self.grid_level}{finer}, guess from level "
             f"{self.guess_grid_level}, {fit}, converged to {self.tolerance:g} Ha"
         )
 

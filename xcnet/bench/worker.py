@@ -27,6 +27,8 @@ def main() -> int:
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from xcnet.job import calculation  # noqa: F401  # OpenBLAS waits for ever if it cannot load
+
     limit = int(task.limits.memory_gb * GIB)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with record_file:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xcnet.bench import sets, statistics, store
 from xcnet.bench.statistics import Section
+from xcnet.bench.store import Record
 from xcnet.errors import InputError
 
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="results files (default: SET.jsonl of all sets in this folder)",
+        help="results files (default: SET.jsonl of all sets and speed.jsonl in this folder)",
     )
     add(
         "--output",
@@ -41,39 +42,42 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report."""
     from xcnet.bench.report import page, readme
 
-    sections = read(arguments.results or default_files(Path()))
+    sections, speed = read(arguments.results or default_files(Path()))
     if arguments.xc:
         names = {name.strip() for value in arguments.xc for name in value.split(",")}
         _choose(sections, names)
     pair = tuple(arguments.scatter.split(",")) if arguments.scatter else ()
-    path = page.write(sections, arguments.output, pair)
-    print(f"{len(sections)} sets: {path}")
+    path = page.write(sections, speed, arguments.output, pair)
+    print(path)
     if arguments.readme:
-        changed = readme.update(arguments.readme, sections)
+        changed = readme.update(arguments.readme, sections, speed)
         print(f"{arguments.readme} {'updated' if changed else 'is up to date'}")
     return 0
 
 
 def default_files(folder: Path) -> list[Path]:
-    """Results files with the names that ``xcnet bench SET`` gives them.
+    """Results files of a folder, with the names that ``xcnet bench`` gives them.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    found = [path for name in sets.names() if (path := folder / f"{name}.jsonl").is_file()]
+    names = [f"{name}.jsonl" for name in (*sets.names(), "speed")]
+    found = [path for name in names if (path := folder / name).is_file()]
     if not found:
         raise InputError(
-            f"no results file ({', '.join(f'{name}.jsonl' for name in sets.names())}) in "
-            f"{folder.resolve()}; name one, or make one with xcnet bench SET --xc NAME"
+            f"no results file ({', '.join(names)}) in {folder.resolve()}; name one, or make one "
+            "with xcnet bench SET --xc NAME"
         )
     return found
 
 
-def read(files: Sequence[Path]) -> list[Section]:
-    """Sections of all files together."""
-    return statistics.sections(record for path in files for record in store.read(path))
+def read(files: Sequence[Path]) -> tuple[list[Section], list[Record]]:
+    """Accuracy sections of all files together, and their records of speed."""
+    records = [record for path in files for record in store.read(path)]
+    speed = [record for record in records if "speed" in record]
+    return statistics.sections(r for r in records if "speed" not in r), speed
 
 
 def _choose(sections: Sequence[Section], names: set[str]) -> None:

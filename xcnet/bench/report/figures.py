@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +13,7 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from xcnet.bench.speed.tables import exponent
 from xcnet.bench.statistics import Column, Section
 
 THEMES = {
@@ -25,10 +26,10 @@ NAMED = 4  # outliers of the scatter plot that get their names
 FEWEST = 10  # values below which a violin says more than is known
 INCH = 0.55  # height of a functional's row
 
-Draw = Callable[[Any, Section], None]
+Draw = Callable[[Any, Any], None]  # axes, what to draw
 
 
-def png(draw: Draw, section: Section, theme: str, height: float) -> bytes:
+def png(draw: Draw, what: Any, theme: str, height: float) -> bytes:
     """One figure as a PNG file's content."""
     look = THEMES[theme]
     ink = dict.fromkeys(
@@ -44,7 +45,7 @@ def png(draw: Draw, section: Section, theme: str, height: float) -> bytes:
     with mpl.rc_context(style):
         figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
         try:
-            draw(axes, section)
+            draw(axes, what)
             file = io.BytesIO()
             figure.savefig(file, dpi=144)
         finally:
@@ -137,3 +138,30 @@ def scatter(first: Column, second: Column) -> Draw:
         axes.set_ylabel(f"error of {second.label}, {section.set.unit}")
 
     return draw
+
+
+def scaling(axes: Any, series: Mapping[tuple[str, str], Sequence[tuple[int, float]]]) -> None:
+    """Time (left axis) and peak memory (right) against the number of atoms, both logarithmic."""
+    second = axes.twinx()
+    second.grid(visible=False)
+    second.spines["right"].set_visible(True)
+    cases = list(dict.fromkeys(case for _, case in series))
+    for (quantity, case), points in series.items():
+        sizes, values = zip(*points, strict=True)
+        is_memory = quantity == "peak memory"
+        slope = f", N^{exponent(sizes, values):.2f}" if len(points) > 1 else ""
+        (second if is_memory else axes).plot(
+            sizes,
+            values,
+            "s:" if is_memory else "o-",
+            color=COLOURS[cases.index(case) % len(COLOURS)],
+            label=f"{case.removeprefix('xcnet ')}, {'memory' if is_memory else 'time'}{slope}",
+        )
+    for panel, title in ((axes, "Fock build, CPU s"), (second, "peak memory, MB")):
+        panel.set(xscale="log", yscale="log", ylabel=title)
+    axes.set_xlabel("atoms")
+    ticks = sorted({size for points in series.values() for size, _ in points})
+    axes.set_xticks(ticks, list(map(str, ticks)), minor=False)
+    axes.set_xticks([], minor=True)
+    handles = [handle for panel in (axes, second) for handle in panel.get_lines()]
+    axes.legend(handles=handles, fontsize=7, framealpha=0.0)

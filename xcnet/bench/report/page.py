@@ -6,13 +6,16 @@ import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import xcnet
 from xcnet.bench import statistics, tables
 from xcnet.bench.report import figures
+from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Column, Section
+from xcnet.bench.store import Record
 from xcnet.errors import BenchmarkError, InputError
 
 WORST = 10  # reactions in the table of the worst
@@ -27,13 +30,18 @@ class Figure:
     dark: str
 
 
-def write(sections: Sequence[Section], folder: Path, pair: tuple[str, ...] = ()) -> Path:
+def write(
+    sections: Sequence[Section],
+    speed: Sequence[Record],
+    folder: Path,
+    pair: tuple[str, ...] = (),
+) -> Path:
     """Write ``index.html`` and its PNG files; returns the page's path.
 
     Parameters
     ----------
-    sections
-        What to show.
+    sections, speed
+        What to show; both may be empty.
     folder
         Made if it does not exist.
     pair
@@ -59,7 +67,12 @@ def write(sections: Sequence[Section], folder: Path, pair: tuple[str, ...] = ())
             for i, section in enumerate(sections)
         ]
         text = environment.get_template("page.html.j2").render(
-            sections=shown, version=xcnet.__version__, header=tables.HEADER
+            sections=shown,
+            header=tables.HEADER,
+            speed=speed_tables.tables(speed),
+            scaling=list(_scaling(speed, folder)),
+            machines=sorted({record["machine"]["cpu"] for record in speed}),
+            version=xcnet.__version__,
         )
         path = folder / "index.html"
         path.write_text(text, encoding="utf-8")
@@ -118,13 +131,25 @@ def _figures(
         drawn.append(("cycles", "SCF cycles", figures.cycles, height))
     stem = section.set.name + (f"-{number}" if section.changed else "")
     for name, title, draw, inches in drawn:
-        embedded = {}
-        for theme in figures.THEMES:
-            content = figures.png(draw, section, theme, inches)
-            suffix = "" if theme == "light" else f"-{theme}"
-            (folder / f"{stem}-{name}{suffix}.png").write_bytes(content)
-            embedded[theme] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-        yield Figure(title, embedded["light"], embedded["dark"])
+        yield _figure(title, draw, section, folder / f"{stem}-{name}.png", inches)
+
+
+def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
+    """Growth of time and memory with the molecule, if it was measured."""
+    if found := speed_tables.series(speed_tables.latest(speed)):
+        title = "Growth with the molecule"
+        yield _figure(title, figures.scaling, found, folder / "speed-scaling.png", 4.2)
+
+
+def _figure(title: str, draw: figures.Draw, what: Any, path: Path, inches: float) -> Figure:
+    """Draw in both themes, save beside the page, and embed."""
+    embedded = {}
+    for theme in figures.THEMES:
+        content = figures.png(draw, what, theme, inches)
+        name = path.stem if theme == "light" else f"{path.stem}-{theme}"
+        path.with_stem(name).write_bytes(content)
+        embedded[theme] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return Figure(title, embedded["light"], embedded["dark"])
 
 
 def _pair(section: Section, pair: tuple[str, ...]) -> tuple[Column, Column] | None:

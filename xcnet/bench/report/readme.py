@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xcnet.bench import tables
+from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Section
+from xcnet.bench.store import Record
 from xcnet.errors import InputError
 
 BEGIN = "<!-- bench: made by make bench-report, do not edit -->"
 END = "<!-- /bench -->"
 
 
-def update(path: Path, sections: Sequence[Section]) -> bool:
+def update(path: Path, sections: Sequence[Section], speed: Sequence[Record]) -> bool:
     """Put the tables between the marks of a file; returns whether that changed it.
 
     Raises
@@ -29,16 +31,25 @@ def update(path: Path, sections: Sequence[Section]) -> bool:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise InputError(f"{path} lacks the marks {BEGIN!r} and {END!r}", file=str(path))
-    made = f"{before}{BEGIN}\n{render(sections)}{END}{after}"
+    made = f"{before}{BEGIN}\n{render(sections, speed)}{END}{after}"
     if made == text:
         return False
     path.write_text(made, encoding="utf-8")
     return True
 
 
-def render(sections: Sequence[Section]) -> str:
-    """Markdown of all sections, each with its protocol."""
-    return "".join(f"\n{_table(section)}\n\n{_note(section)}\n" for section in sections)
+def render(sections: Sequence[Section], speed: Sequence[Record]) -> str:
+    """Markdown of all sections, each with its protocol, and of the last measurements of speed."""
+    parts = [f"{_table(section)}\n\n{_note(section)}" for section in sections]
+    if speed:
+        parts += [tables.markdown(*table) for table in speed_tables.tables(speed)]
+        parts.append(_machine(speed))
+    return "".join(f"\n{part}\n" for part in parts)
+
+
+def _machine(speed: Sequence[Record]) -> str:
+    processors = sorted({record["machine"]["cpu"] for record in speed_tables.latest(speed)})
+    return f"CPU times of one thread, the best of several rounds; {', '.join(processors)}."
 
 
 def _table(section: Section) -> str:
