@@ -1,4 +1,4 @@
-# demo | test | lint | bench: each sets up all it needs in .venv, then runs.
+# demo | test | lint | bench | bench-report: each sets up all it needs in .venv, then runs.
 # On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench bench-report clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
@@ -31,8 +31,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Speed on this machine; accuracy takes hours: xcnet bench ae147 --xc NAME.
 bench: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.compute
+	$(BIN)/xcnet bench speed --output benchmarks/results/speed.jsonl
+
+# Page, figures and the README's tables from the committed results.
+bench-report: $(VENV)/.dev
+	cd benchmarks/results && ../../$(BIN)/xcnet bench report \
+	  --output ../../build/bench-report --readme ../../README.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

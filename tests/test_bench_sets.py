@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -13,9 +12,10 @@ import pytest
 
 pytest.importorskip("ase", reason="the sets' geometries come from ASE")
 
+from tests.bench_records import atomization_records, record
 from xcnet import cli
 from xcnet.bench import runner, sets, statistics, store
-from xcnet.bench.reactions import KCAL_PER_HARTREE, Reaction, reactions, systems
+from xcnet.bench.reactions import Reaction, reactions, systems
 from xcnet.bench.store import Store
 from xcnet.bench.tasks import Task, canonical, key
 from xcnet.errors import BenchmarkError, InputError
@@ -119,23 +119,13 @@ def _task(name: str = "H", xc: str = "PBE", **changes: Any) -> Task:
     return Task("ae147", molecule, xc, "", protocol, 3, chosen.limits)
 
 
-def _record(task: Task, status: str = "converged", energy: float = -0.5) -> dict[str, Any]:
-    return {
-        **{"format": 1, "set": task.set, "system": task.molecule.name, "xc": task.xc},
-        **{"model": task.model, "protocol": json.loads(task.to_json())["protocol"]},
-        **{"grid_level": 3, "status": status, "energy": energy, "cycles": 5, "guess_cycles": 4},
-        **{"rungs": [["DIIS", 5, status == "converged"]], "error": "more than 3 s"},
-        "machine": {"cpu": "a processor"},
-    }
-
-
 def test_tasks_travel_as_text() -> None:
     task = _task()
     assert Task.from_json(task.to_json()) == task
 
 
 def test_results_are_known_by_functional_and_protocol() -> None:
-    done = [_record(_task()), _record(_task(xc="TPSS"), "failed")]
+    done = [record("H"), record("H", "TPSS", status="failed")]
     tasks = [_task(), _task(xc="TPSS"), _task(basis="sto-3g"), _task("He")]
     assert key(done[0]) == tasks[0].key
     assert runner.remaining(tasks, done, retry=False) == tasks[2:]
@@ -210,20 +200,8 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
 # -- statistics ----------------------------------------------------------------------------------
 
 
-def _records(errors: dict[str, float], xc: str = "PBE") -> list[dict[str, Any]]:
-    """Records of G2 molecules whose atomization energies are off by that many kcal/mol."""
-    made = {}
-    for name, error in errors.items():
-        reaction = _reactions("ae147")[name]
-        atoms = {system.name: -1.0 for _, system in reaction.terms[1:]}
-        bound = (reaction.reference + error) / KCAL_PER_HARTREE
-        energy = reaction.value({**atoms, name: 0.0}) - bound
-        made.update({**atoms, name: energy})
-    return [_record(_task(name, xc), energy=energy) for name, energy in made.items()]
-
-
 def test_statistics_of_known_errors() -> None:
-    (section,) = statistics.sections(_records({"H2": 1.0, "N2": -3.0, "COF2": 8.0}))
+    (section,) = statistics.sections(atomization_records({"H2": 1.0, "N2": -3.0, "COF2": 8.0}))
     (column,) = section.columns
     stats = column.statistics(section.subsets["AE147"])
     assert stats is not None
@@ -236,7 +214,7 @@ def test_statistics_of_known_errors() -> None:
 
 
 def test_unconverged_results_are_named_not_counted() -> None:
-    records = _records({"H2": 1.0, "N2": 2.0})
+    records = atomization_records({"H2": 1.0, "N2": 2.0})
     records[[r["system"] for r in records].index("N2")]["status"] = "unconverged"
     (section,) = statistics.sections(records)
     assert set(section.columns[0].errors) == {"H2"}
@@ -247,7 +225,7 @@ def test_unconverged_results_are_named_not_counted() -> None:
 
 
 def test_a_later_result_and_a_later_model_count() -> None:
-    records = _records({"H2": 1.0})
+    records = atomization_records({"H2": 1.0})
     again = [dict(r, energy=r["energy"] * 1.001) for r in records]
     assert statistics.sections(records + again)[0].columns[0].errors["H2"] != pytest.approx(1.0)
     retrained = [dict(r, model="new") for r in records[:1]]
@@ -256,9 +234,10 @@ def test_a_later_result_and_a_later_model_count() -> None:
 
 
 def test_protocols_are_not_mixed() -> None:
-    records = _records({"H2": 1.0})
+    records = atomization_records({"H2": 1.0})
     changed = [
-        dict(r, protocol={**r["protocol"], "basis": "sto-3g"}) for r in _records({"H2": 2.0})
+        dict(r, protocol={**r["protocol"], "basis": "sto-3g"})
+        for r in atomization_records({"H2": 2.0})
     ]
     first, second = statistics.sections(records + changed)
     assert not first.changed

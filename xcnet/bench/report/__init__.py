@@ -84,5 +84,6 @@ def _choose(sections: Sequence[Section], names: set[str]) -> None:
     for section in sections:
         kept = [c for c in section.columns if c.label.removesuffix("-D3(BJ)") in names]
         section.columns[:] = kept
+        section.troubles[:] = [r for r in section.troubles if r["xc"] in names]
     if not any(section.columns for section in sections):
         raise InputError(f"no results of {', '.join(sorted(names))}", given=sorted(names))

@@ -42,7 +42,7 @@ def render(sections: Sequence[Section], speed: Sequence[Record]) -> str:
     """Markdown of all sections, each with its protocol, and of the last measurements of speed."""
     parts = [f"{_table(section)}\n\n{_note(section)}" for section in sections]
     if speed:
-        parts += [tables.markdown(*table) for table in speed_tables.tables(speed)]
+        parts += [tables.markdown(*table) for table in speed_tables.tables(speed, ["exc+vxc"])]
         parts.append(_machine(speed))
     return "".join(f"\n{part}\n" for part in parts)
 

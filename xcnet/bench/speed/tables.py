@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xcnet.bench.speed.cases import ORDERS
 from xcnet.bench.store import Record
 from xcnet.bench.tables import markdown
 
@@ -64,9 +65,13 @@ def latest(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record["run"] == last[record["speed"]]]
 
 
-def tables(records: Iterable[Record]) -> list[Table]:
-    """Tables of the last run: targets, pointwise evaluation, SCF, scaling."""
-    chosen = latest(records)
+def tables(records: Iterable[Record], orders: Sequence[str] = tuple(ORDERS)) -> list[Table]:
+    """Tables of the last run: targets, pointwise evaluation to these orders, SCF, scaling."""
+    chosen = [
+        record
+        for record in latest(records)
+        if record["speed"] != "compute" or record["quantity"].split(",")[0] in orders
+    ]
     found = [_targets(chosen), *_compute(chosen), _scf(chosen), _scaling(chosen)]
     return [table for table in found if table[1]]
 
