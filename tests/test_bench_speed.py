@@ -55,7 +55,8 @@ def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     for words, message in (
         (["--parts", "computes"], "--parts knows startup"),
         (["--xc", "PEB"], "PEB"),
-        (["--weights", str(tmp_path / "none")], "is not a folder"),
+        (["--parts", "scaling", "--scaling-xc", "PEB"], "PEB"),
+        (["--parts", "compute", "--xc", "PBE", "--weights", "none"], "none is not a folder"),
     ):
         assert cli.main(["bench", "speed", *words, *output]) == cli.EXIT_ERROR
         assert message in capsys.readouterr().err

@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _list(arguments.parts)
     if unknown := set(chosen) - set(PARTS):
         raise InputError(f"--parts knows {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
-    for xc in dict.fromkeys([*functionals, *scaled]):
+    needed = functionals if set(chosen) - {"scaling"} else []
+    for xc in dict.fromkeys([*needed, *(scaled if "scaling" in chosen else [])]):
         plan.describe(xc)
     options = {**vars(arguments), "xc": functionals, "scaling_xc": scaled}
     options |= {name: [int(n) for n in _list(options[name])] for name in ("points", "carbons")}
