@@ -218,15 +218,15 @@ def test_full_disk_says_so_and_keeps_what_is_done(serial: Path, tmp_path: Path) 
 
 
 @contextmanager
-def _cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and its workers as processes of their own; address and workers."""
+def _cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Address of a scheduler; its process and those of its two workers."""
     pytest.importorskip("distributed", reason="--dask needs the bench extra")
     file = folder / "scheduler.json"
     options = ["--scheduler-file", str(file), "--no-dashboard"]
     start = [sys.executable, "-m", "dask"]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     commands = [["scheduler", "--port", "0", "--host", "127.0.0.1", *options]]
-    commands += [["worker", *options, "--nthreads", "1", "--no-nanny"]] * workers
+    commands += [["worker", *options, "--nthreads", "1", "--no-nanny"]] * 2
     with ExitStack() as stack:
         processes = []
         for command in commands:
@@ -235,17 +235,35 @@ def _cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.
             stack.callback(process.kill)
             processes.append(process)
         _until(lambda: file.exists() and file.read_text().endswith("}"))
-        yield json.loads(file.read_text())["address"], processes[1:]
+        yield json.loads(file.read_text())["address"], processes
 
 
 def test_a_dask_worker_dies_and_nothing_is_lost(serial: Path, tmp_path: Path) -> None:
     path = tmp_path / "ae147.jsonl"
-    with _cluster(tmp_path, 2) as (address, workers):
+    with _cluster(tmp_path) as (address, (_, worker, _)):
         words = _words(path, "--xc", "PBE,NN-r2SCAN", "--only", "LiH,H2", "--dask", address)
         with subprocess.Popen([*XCNET, *words], stdout=subprocess.DEVNULL) as process:
             _until(lambda: _lines(path) >= 2)
-            workers[0].kill()
+            worker.kill()
             assert process.wait(120) == 0
+    assert _energies(path) == pytest.approx(_energies(serial), abs=1e-12)
+
+
+def test_a_dask_scheduler_dies_and_the_run_goes_on_later(serial: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ae147.jsonl"
+    words = _words(path, "--xc", "PBE,NN-r2SCAN", "--only", "LiH,H2")
+    with _cluster(tmp_path) as (address, (scheduler, _, _)):
+        command = [*XCNET, *words, "--dask", address]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, **quiet) as process:  # type: ignore[call-overload]
+            _until(lambda: _lines(path) >= 2)
+            scheduler.kill()
+            _, err = process.communicate(timeout=120)
+    assert process.returncode == cli.EXIT_ERROR
+    assert "the cluster is gone" in err
+    kept = path.read_bytes()
+    assert cli.main(words) == 0
+    assert path.read_bytes().startswith(kept)
     assert _energies(path) == pytest.approx(_energies(serial), abs=1e-12)
 
 
