@@ -31,7 +31,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Speed on this machine; accuracy takes hours: xcnet bench ae147 --xc NAME.
+# Speed on this machine, with the published networks: once .venv/bin/xcnet models install nagai2020;
+# XCNET_NAGAI2020=FOLDER has their original files, for torch beside them.
 bench: $(VENV)/.dev
 	$(BIN)/xcnet bench speed --output benchmarks/results/speed.jsonl
 

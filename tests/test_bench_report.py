@@ -81,10 +81,10 @@ def page(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_page_is_one_file_with_everything_in_it(page: Path) -> None:
     parsed = _Page((page / "index.html").read_text())
     assert not parsed.open
-    assert len(parsed.sources) == 8
+    assert len(parsed.sources) == 10
     assert all(source.startswith("data:image/png;base64,") for source in parsed.sources)
     made = {path.name for path in page.glob("*.png")}
-    names = ("ae147-errors", "ae147-scatter", "ae147-cycles", "speed-scaling")
+    names = ("ae147-errors", "ae147-scatter", "ae147-cycles", "speed-time", "speed-memory")
     assert made == {f"{name}{theme}.png" for name in names for theme in ("", "-dark")}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in page.glob("*.png"))
 
@@ -104,7 +104,7 @@ def test_page_says_what_was_found(page: Path) -> None:
 
 def test_light_and_dark(page: Path) -> None:
     text = (page / "index.html").read_text()
-    assert text.count("prefers-color-scheme: dark") == 1 + 4  # style sheet and figures
+    assert text.count("prefers-color-scheme: dark") == 1 + 5  # style sheet and figures
     from matplotlib import image
 
     for theme, low, high in (("", 0.95, 1.0), ("-dark", 0.0, 0.1)):

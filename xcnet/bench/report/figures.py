@@ -140,28 +140,18 @@ def scatter(first: Column, second: Column) -> Draw:
     return draw
 
 
-def scaling(axes: Any, series: Mapping[tuple[str, str], Sequence[tuple[int, float]]]) -> None:
-    """Time (left axis) and peak memory (right) against the number of atoms, both logarithmic."""
-    second = axes.twinx()
-    second.grid(visible=False)
-    second.spines["right"].set_visible(True)
-    cases = list(dict.fromkeys(case for _, case in series))
-    for (quantity, case), points in series.items():
-        sizes, values = zip(*points, strict=True)
-        is_memory = quantity == "peak memory"
-        slope = f", N^{exponent(sizes, values):.2f}" if len(points) > 1 else ""
-        (second if is_memory else axes).plot(
-            sizes,
-            values,
-            "s:" if is_memory else "o-",
-            color=COLOURS[cases.index(case) % len(COLOURS)],
-            label=f"{case.removeprefix('xcnet ')}, {'memory' if is_memory else 'time'}{slope}",
-        )
-    for panel, title in ((axes, "Fock build, CPU s"), (second, "peak memory, MB")):
-        panel.set(xscale="log", yscale="log", ylabel=title)
-    axes.set_xlabel("atoms")
-    ticks = sorted({size for points in series.values() for size, _ in points})
-    axes.set_xticks(ticks, list(map(str, ticks)), minor=False)
+def growth(axes: Any, lines: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """A cost against the number of atoms, both logarithmic, with the fitted exponents."""
+    for case, colour in zip(lines, COLOURS, strict=False):
+        sizes, values = zip(*lines[case], strict=True)
+        slope = f", N^{exponent(sizes, values):.2f}" if len(sizes) > 1 else ""
+        label = f"{case.removeprefix('xcnet ')}{slope}"
+        axes.plot(sizes, values, "o-", color=colour, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="atoms")
+    ticks = sorted({size for line in lines.values() for size, _ in line})
+    axes.set_xticks(ticks, list(map(str, ticks)))
     axes.set_xticks([], minor=True)
-    handles = [handle for panel in (axes, second) for handle in panel.get_lines()]
-    axes.legend(handles=handles, fontsize=7, framealpha=0.0)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(framealpha=0.0)

@@ -136,9 +136,15 @@ def _figures(
 
 def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
     """Growth of time and memory with the molecule, if it was measured."""
-    if found := speed_tables.series(speed_tables.latest(speed)):
-        title = "Growth with the molecule"
-        yield _figure(title, figures.scaling, found, folder / "speed-scaling.png", 4.2)
+    found = speed_tables.series(speed_tables.latest(speed))
+    for quantity, unit, stem in (
+        ("Fock build", "CPU seconds", "speed-time"),
+        ("peak memory", "MB", "speed-memory"),
+    ):
+        lines = {case: points for (what, case), points in found.items() if what == quantity}
+        if lines:
+            title = f"{quantity} of alkanes, {unit}"
+            yield _figure(title, figures.growth, lines, folder / f"{stem}.png", 3.6)
 
 
 def _figure(title: str, draw: figures.Draw, what: Any, path: Path, inches: float) -> Figure:
