@@ -16,8 +16,9 @@ from xcnet import expression, libxc, variables
 Array = npt.NDArray[np.float64]
 Case = Callable[[Mapping[str, Array]], object]
 
-#: Derivatives by order's name, as `compute` takes them.
-ORDERS = {"exc": (True, False, False), "exc+vxc": (True, True, False), "fxc": (True, True, True)}
+#: Names of the orders; each is computed with all before it.
+ORDERS = ("exc", "exc+vxc", "fxc", "kxc")
+MOST_POINTS = {"kxc": 10_000}  # a hundred components a point
 PUBLISHED = "NN-metaGGA-Nagai2020"
 WIDTHS = (4, 100, 100, 100, 1)  # of the published meta-GGA
 FLOOR_CHUNK = 2000  # points whose activations stay in the cache
@@ -39,15 +40,25 @@ def densities(points: int, spin: str, seed: int = 0) -> dict[str, Array]:
 def compute_case(name: str, spin: str, order: str) -> Case:
     """Public `compute` of a functional."""
     functional = xcnet.functional(name, spin)
-    wanted = dict(zip(("do_exc", "do_vxc", "do_fxc"), ORDERS[order], strict=True))
+    highest = ORDERS.index(order)
+    wanted = {f"do_{key}": i <= highest for i, key in enumerate(variables.ORDERS[: len(ORDERS)])}
     return lambda inputs: functional.compute(inputs, **wanted)
+
+
+def has_order(name: str, order: str) -> bool:
+    """Whether the functional has the derivatives, at points alone."""
+    specs = [term.entry.spec for term in expression.parse(name).terms]
+    if any(spec is not None and spec.is_nonlocal for spec in specs):
+        return False
+    key = variables.ORDERS[ORDERS.index(order)]
+    return bool(getattr(xcnet.functional(name), f"_have_{key}"))
 
 
 def libxc_case(name: str, order: str) -> Case:
     """A functional by libxc itself, both spins, without anything of ours but the call."""
     entries = [term.entry for term in expression.parse(name).terms]
     parts = [libxc.LibxcFunctional(entry.id, variables.POLARIZED) for entry in entries]
-    highest = list(ORDERS).index(order)
+    highest = ORDERS.index(order)
 
     def evaluate(inputs: Mapping[str, Array]) -> None:
         points = len(inputs["rho"])
@@ -112,25 +123,16 @@ def floor_case(order: str) -> Case:
     return evaluate
 
 
-def is_nonlocal(name: str) -> bool:
-    """Whether the functional has no values at points alone."""
-    specs = [term.entry.spec for term in expression.parse(name).terms]
-    return any(spec is not None and spec.is_nonlocal for spec in specs)
-
-
 def cases(functionals: list[str], spin: str, order: str, weights: Path | None) -> dict[str, Case]:
     """All cases by name; libxc, torch and the floor with separate spins only."""
-    found = {
-        f"xcnet {name}": compute_case(name, spin, order)
-        for name in functionals
-        if not is_nonlocal(name)
-    }
+    present = [name for name in functionals if has_order(name, order)]
+    found = {f"xcnet {name}": compute_case(name, spin, order) for name in present}
     if spin == "unpolarized":
         return found
-    for name in functionals:
+    for name in present:
         if all(term.entry.spec is None for term in expression.parse(name).terms):
             found[f"libxc {name}"] = libxc_case(name, order)
-    if order != "fxc":
+    if order in ("exc", "exc+vxc"):
         if weights is not None:
             found[f"torch {PUBLISHED}"] = torch_case(weights, order)
         found["floor 4-100-100-100-1"] = floor_case(order)

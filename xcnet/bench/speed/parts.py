@@ -54,10 +54,10 @@ def best(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, flo
 
 def startup(options: Options) -> Records:
     """Import and first `compute` in a fresh interpreter, numpy included."""
-    from xcnet.bench.speed.cases import is_nonlocal
+    from xcnet.bench.speed.cases import has_order
 
     for name in options["xc"]:
-        if is_nonlocal(name):
+        if not has_order(name, "exc"):
             continue
         command = [sys.executable, "-c", START.format(name=name)]
         seconds = min(
@@ -77,7 +77,8 @@ def compute(options: Options) -> Records:
     for spin in ("polarized", "unpolarized"):
         for order in cases.ORDERS:
             chosen = cases.cases(options["xc"], spin, order, weights)
-            for points in options["points"]:
+            most = cases.MOST_POINTS.get(order, float("inf"))
+            for points in (n for n in options["points"] if n <= most):
                 inputs = cases.densities(points, spin)
                 calls = {
                     name: lambda case=case, inputs=inputs: case(inputs)

@@ -65,7 +65,7 @@ def latest(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record["run"] == last[record["speed"]]]
 
 
-def tables(records: Iterable[Record], orders: Sequence[str] = tuple(ORDERS)) -> list[Table]:
+def tables(records: Iterable[Record], orders: Sequence[str] = ORDERS) -> list[Table]:
     """Tables of the last run: targets, pointwise evaluation to these orders, SCF, scaling."""
     chosen = [
         record
@@ -117,10 +117,14 @@ def _compute(records: Sequence[Record]) -> Iterator[Table]:
         }
         rows: list[Sequence[str]] = []
         for case in dict.fromkeys(case for case, _ in found):
-            cells = [f"{found[case, n] / n * 1e6:.3g}" for n in sizes]
+            cells = [_per_point(found.get((case, n)), n) for n in sizes]
             rows.append((case, *cells))
         header = (f"{quantity}: µs per point at N =", *(f"{n:,}" for n in sizes))
         yield header, rows
+
+
+def _per_point(seconds: float | None, points: int) -> str:
+    return "" if seconds is None else f"{seconds / points * 1e6:.3g}"
 
 
 def _scf(records: Sequence[Record]) -> Table:
