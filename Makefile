@@ -1,4 +1,5 @@
-# demo | test | test-pyscf | lint | bench: each sets up all it needs in .venv, then runs.
+# demo | test | test-pyscf | lint | bench | bench-report: each sets up all it needs in .venv, then
+# runs.
 # On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
@@ -25,10 +26,10 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
 # One thread for each worker: the tests' systems are too small for more.
 PYTEST := -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-pyscf test-psi4 hosts lint bench clean
+.PHONY: help demo test test-pyscf test-psi4 hosts lint bench bench-report clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 8
 
 demo: $(VENV)/.demo
 	$(BIN)/xcnet run H2O N2 --xc NN-r2SCAN,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
@@ -59,8 +60,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Speed on this machine, with the published networks: once .venv/bin/xcnet models install nagai2020;
+# XCNET_NAGAI2020=FOLDER has their original files, for torch beside them.
 bench: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.compute
+	$(BIN)/xcnet bench speed --output benchmarks/results/speed.jsonl
+
+# Page, figures and the README's tables from the committed results.
+bench-report: $(VENV)/.dev
+	cd benchmarks/results && ../../$(BIN)/xcnet bench report \
+	  --output ../../build/bench-report --readme ../../README.md
 
 clean:
 	rm -rf $(VENV) $(PSI4) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

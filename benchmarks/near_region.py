@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pyscf import dft, gto
 
 from xcnet import engine
+from xcnet.bench.speed.alkanes import alkane
 from xcnet.grid import Grid
 from xcnet.spec import NearRegion
 
@@ -31,20 +32,6 @@ RESULT = Path(__file__).resolve().parent / "results" / "near_region.md"
 WATER = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
 DESCRIPTORS = (NearRegion("grid-sum", 0.2, 1e-3), NearRegion("continuum", 0.2))
 LOOP_SAMPLE = 400
-
-
-def alkane(carbons: int) -> str:
-    """Stretched chain of carbons, angstrom."""
-    lines = []
-    for i in range(carbons):
-        x, z, side = 1.27 * i, 0.84 * (i % 2), 1 if i % 2 else -1
-        lines.append(f"C {x} 0 {z}")
-        lines += [f"H {x} {y} {z + 0.63 * side}" for y in (0.88, -0.88)]
-    last = carbons - 1
-    side = 1 if last % 2 else -1
-    lines.append("H -0.9 0 0.63")
-    lines.append(f"H {1.27 * last + 0.9} 0 {0.84 * (last % 2) - 0.63 * side}")
-    return "; ".join(lines)
 
 
 def grid_of(atoms: str, level: int) -> Grid:

@@ -32,12 +32,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "grid native",
         "facts",
         "functional",
-        "check cli commands compat install job adapters training",
+        "check cli bench commands compat install job adapters training",
     )
 )
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
-    "ase": {"adapters/ase", "job", "training"},
+    "ase": {"adapters/ase", "bench", "job", "training"},
     "ctypes": {
         "libxc",
         "_libxc_signatures",
@@ -45,17 +45,20 @@ HOMES = {
         "native",
         "adapters/pyscf/dispersion",
     },
+    "dftd3": {"bench"},
+    "distributed": {"bench"},
     "fastjsonschema": {"spec"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
-    "matplotlib": {"training"},
+    "jinja2": {"bench"},
+    "matplotlib": {"bench", "training"},
     "numba": {"near_region"},
     "onnx": {"training"},
     "onnxruntime": {"engine"},
     "platformdirs": {"native", "registry", "training"},
     "psi4": {"adapters/psi4"},
-    "pyscf": {"adapters/ase", "adapters/gpu4pyscf", "adapters/pyscf", "job", "training"},
-    "torch": {"training"},
-    "tqdm": {"job", "training"},
+    "pyscf": {"adapters/ase", "adapters/gpu4pyscf", "adapters/pyscf", "bench", "job", "training"},
+    "torch": {"bench/speed", "training"},
+    "tqdm": {"bench", "job", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}
 

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "psi4": ("xcnet.commands.psi4", "run Psi4 with these functionals, or hook them into it"),
         "run": ("xcnet.job", "compare functionals on molecules, in PySCF"),
         "exec": ("xcnet.commands.exec", "run a program with the functionals in its libxc"),
+        "bench": ("xcnet.bench.command", "measure accuracy and speed of functionals"),
         "train": ("xcnet.training.command", "train a functional from a recipe"),
     }
 )

@@ -110,3 +110,7 @@ class UnsupportedError(XCNetError, NotImplementedError):
 
 class ConvergenceError(XCNetError, RuntimeError):
     """A calculation in a host did not become self-consistent."""
+
+
+class BenchmarkError(XCNetError, RuntimeError):
+    """A benchmark cannot start or go on (disk full, file in use, scheduler out of reach)."""

@@ -28,6 +28,7 @@ from pyscf.data.nist import HARTREE2EV
 from pyscf.lib.exceptions import BasisNotFoundError
 
 PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
+GUESS_TOLERANCE = 1e-5  # Hartree
 LIGHTEST_WITH_ECP = 37  # def2 bases have effective core potentials from Rb on
 
 Progress = Callable[[int, float], None]
@@ -35,12 +36,17 @@ Progress = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What all calculations of a run share."""
+    """What all calculations of a run share.
+
+    ``density_fit`` may name the auxiliary basis. With ``guess_grid_level`` the functional is first
+    converged loosely on that coarser grid, whose cycles are cheap, and finished on the fine one.
+    """
 
     basis: str
     grid_level: int
-    density_fit: bool
+    density_fit: bool | str
     tolerance: float
+    guess_grid_level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Result:
     solver: str
     seconds: float
     rungs: tuple[tuple[str, int, bool], ...]
+    guess_cycles: int = 0
 
 
 def check_functional(xc: str) -> dict[str, Any]:
@@ -163,8 +170,7 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
     mol = build(molecule, settings.basis)
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
     if settings.density_fit:
-        mf = mf.density_fit()
-    mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
+        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
     count = 0
 
     def callback(state: dict[str, Any]) -> None:
@@ -172,7 +178,14 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
         count += 1
         progress(count, float(state["e_tot"]))
 
-    outcome = adapter.converge(mf, callback=callback)
+    guess = None
+    if settings.guess_grid_level is not None and settings.guess_grid_level < settings.grid_level:
+        mf.grids.level, mf.conv_tol = settings.guess_grid_level, GUESS_TOLERANCE
+        adapter.converge(mf, callback=callback)
+        guess = mf.make_rdm1()
+    guess_cycles = count
+    mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
+    outcome = adapter.converge(mf, guess, callback)
     return Result(
         molecule=molecule.name,
         xc=xc,
@@ -185,6 +198,7 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
         solver=outcome.rung,
         seconds=time.perf_counter() - start,
         rungs=tuple((rung.name, rung.cycles, rung.converged) for rung in outcome.rungs),
+        guess_cycles=guess_cycles,
     )
 
 

@@ -1,0 +1,49 @@
+"""Records as ``xcnet bench`` writes them, with errors that are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from xcnet.bench import sets
+from xcnet.bench.reactions import KCAL_PER_HARTREE, reactions
+
+
+def record(name: str, xc: str = "PBE", **changes: Any) -> dict[str, Any]:
+    """A record of ``ae147``."""
+    return {
+        **{"format": 1, "set": "ae147", "system": name, "xc": xc, "model": "", "grid_level": 3},
+        **{"protocol": asdict(sets.load("ae147").protocol), "status": "converged"},
+        **{"energy": -0.5, "cycles": 5, "guess_cycles": 4, "rungs": [["DIIS", 5, True]]},
+        **{"versions": {"xcnet": "0"}, "machine": {"cpu": "a processor"}},
+        **changes,
+    }
+
+
+def atomization_records(errors: dict[str, float], xc: str = "PBE") -> list[dict[str, Any]]:
+    """Records of G2 molecules whose atomization energies are off by that many kcal/mol."""
+    energies = {}
+    for reaction in reactions(sets.load("ae147"), list(errors)):
+        name = reaction.name
+        atoms = {system.name: -1.0 for _, system in reaction.terms[1:]}
+        bound = (reaction.reference + errors[name]) / KCAL_PER_HARTREE
+        energies.update({**atoms, name: reaction.value({**atoms, name: 0.0}) - bound})
+    return [record(name, xc, energy=energy) for name, energy in energies.items()]
+
+
+def speed_records() -> list[dict[str, Any]]:
+    """Records of two runs of ``xcnet bench speed``, the first of which no longer counts."""
+    common = {"format": 1, "machine": {"cpu": "a processor"}}
+    metagga, m06l = "xcnet NN-metaGGA-Nagai2020", "xcnet M06-L"
+    scf = {"speed": "scf", "quantity": "whole SCF", "molecule": "C6H6", "basis": "def2-tzvp"}
+    fock = {"speed": "scaling", "quantity": "Fock build", "basis": "def2-svp", "run": "1"}
+    memory = {**fock, "quantity": "peak memory"}
+    measured = [
+        {**scf, "run": "0", "case": metagga, "seconds": 9.0, "cycles": 9},
+        {**scf, "run": "1", "case": metagga, "seconds": 2.5, "cycles": 9},
+        {**scf, "run": "1", "case": m06l, "seconds": 2.0, "cycles": 8},
+    ]
+    for atoms in (8, 32):
+        measured.append({**fock, "case": m06l, "atoms": atoms, "seconds": atoms**1.5})
+        measured.append({**memory, "case": m06l, "atoms": atoms, "mb": 10.0 * atoms})
+    return [{**common, **one} for one in measured]

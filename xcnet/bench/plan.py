@@ -1,0 +1,79 @@
+"""From a set and functionals to tasks, with everything checked that can be before the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from xcnet.bench import dispersion
+from xcnet.bench.reactions import reactions, systems
+from xcnet.bench.sets import BenchmarkSet, Limits, Protocol
+from xcnet.bench.tasks import Task, ordered
+
+
+@dataclass(frozen=True)
+class Described:
+    """What tasks need to know of a functional."""
+
+    model: str
+    grid_level: int
+
+
+@cache
+def describe(xc: str) -> Described:
+    """Check that PySCF can use the functional; its model's hash and the grid it needs."""
+    from xcnet.job import calculation
+
+    record = calculation.check_functional(xc)
+    return Described(
+        model="+".join(neural["record_sha256"] for neural in record["neural"]),
+        grid_level=max([0, *(neural["grid_level"] for neural in record["neural"])]),
+    )
+
+
+def grid_level(xc: str, protocol: Protocol) -> int:
+    """Level that the functional is integrated with."""
+    own = describe(xc).grid_level if protocol.finer_grids else 0
+    return max(protocol.grid_level, own)
+
+
+def plan(
+    chosen: BenchmarkSet,
+    functionals: Sequence[str],
+    protocol: Protocol,
+    limits: Limits,
+    only: Sequence[str] | None = None,
+) -> list[Task]:
+    """All tasks of a set.
+
+    Raises
+    ------
+    UnknownFunctionalError, ExpressionError, UnsupportedError
+        For a functional that cannot be used.
+    InputError
+        For a basis set that is unknown or lacks an element.
+    MissingPackageError
+    """
+    from xcnet.job import calculation
+
+    if chosen.dispersion:
+        dispersion.require()
+    molecules = systems(reactions(chosen, only))
+    for molecule in molecules:
+        calculation.build(molecule, protocol.basis)
+    found = [
+        Task(
+            set=chosen.name,
+            molecule=molecule,
+            xc=xc,
+            model=describe(xc).model,
+            protocol=protocol,
+            grid_level=grid_level(xc, protocol),
+            limits=limits,
+            dispersion=chosen.dispersion,
+        )
+        for xc in functionals
+        for molecule in molecules
+    ]
+    return ordered(found, functionals)

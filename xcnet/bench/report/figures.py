@@ -1,0 +1,157 @@
+"""Figures of a section, in a light and a dark version, as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from xcnet.bench.speed.tables import exponent
+from xcnet.bench.statistics import Column, Section
+
+THEMES = {
+    "light": {"background": "#ffffff", "ink": "#1f2328", "grid": "#d0d7de"},
+    "dark": {"background": "#0d1117", "ink": "#e6edf3", "grid": "#30363d"},
+}
+#: Distinct for colour-blind readers and on both backgrounds (after Okabe and Ito).
+COLOURS = ("#3b8fd1", "#e08214", "#1a9e77", "#c8559c", "#9a7fd1", "#b59a00", "#d1495b", "#5c8a8a")
+NAMED = 4  # outliers of the scatter plot that get their names
+FEWEST = 10  # values below which a violin says more than is known
+INCH = 0.55  # height of a functional's row
+
+Draw = Callable[[Any, Any], None]  # axes, what to draw
+
+
+def png(draw: Draw, what: Any, theme: str, height: float) -> bytes:
+    """One figure as a PNG file's content."""
+    look = THEMES[theme]
+    ink = dict.fromkeys(
+        ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"),
+        look["ink"],
+    )
+    style: dict[str, Any] = {
+        **ink,
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), look["background"]),
+        **{"grid.color": look["grid"], "axes.grid": True, "axes.axisbelow": True},
+        **{"axes.spines.top": False, "axes.spines.right": False, "font.size": 10},
+    }
+    with mpl.rc_context(style):
+        figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
+        try:
+            draw(axes, what)
+            file = io.BytesIO()
+            figure.savefig(file, dpi=144)
+        finally:
+            plt.close(figure)
+    return file.getvalue()
+
+
+def rows_height(section: Section) -> float:
+    """Height in inches of a figure with a row per functional."""
+    return 1.1 + INCH * len(section.columns)
+
+
+def errors(axes: Any, section: Section) -> None:
+    """Distribution of the errors: a violin, its quartiles, and each reaction as a point."""
+    columns = [column for column in section.columns if column.errors]
+    rng = np.random.default_rng(0)  # the spread of the points means nothing
+    for place, column in enumerate(columns):
+        values = np.array(list(column.errors.values()))
+        colour = COLOURS[place % len(COLOURS)]
+        if len(values) >= FEWEST:
+            (body,) = axes.violinplot(
+                [values], [place], orientation="horizontal", widths=0.8, showextrema=False
+            )["bodies"]
+            body.set(facecolor=colour, edgecolor=colour, alpha=0.35)
+        axes.plot(
+            values,
+            place + rng.uniform(-0.15, 0.15, len(values)),
+            ".",
+            color=colour,
+            ms=4,
+            alpha=0.9,
+        )
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        ink = axes.xaxis.label.get_color()
+        axes.plot([low, high], [place, place], color=ink, lw=3, solid_capstyle="butt")
+        axes.plot([middle], [place], "o", color=ink, ms=6)
+    axes.axvline(0.0, color=axes.xaxis.label.get_color(), lw=0.8)
+    _rows(axes, columns)
+    axes.set_xlabel(f"calculated - reference, {section.set.unit}")
+
+
+def cycles(axes: Any, section: Section) -> None:
+    """SCF cycles to convergence, guess included, of each system."""
+    columns = [column for column in section.columns if column.cycles]
+    for place, column in enumerate(columns):
+        values = np.array(list(column.cycles.values()))
+        counts = np.bincount(values)
+        used = np.flatnonzero(counts)
+        sizes = 12.0 + 260.0 * counts[used] / counts.max()
+        colour = COLOURS[place % len(COLOURS)]
+        axes.scatter(used, np.full(len(used), place), s=sizes, color=colour, alpha=0.8, lw=0)
+        axes.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=colour, lw=2)
+    _rows(axes, columns)
+    axes.set_xlabel("SCF cycles, guess included (area: number of systems; bar: mean)")
+
+
+def _rows(axes: Any, columns: Sequence[Column]) -> None:
+    axes.set_yticks(range(len(columns)), [column.label for column in columns])
+    axes.set_ylim(len(columns) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def scatter(first: Column, second: Column) -> Draw:
+    """Errors of one functional against those of another, the largest ones named."""
+
+    def draw(axes: Any, section: Section) -> None:
+        names = [name for name in first.errors if name in second.errors]
+        x, y = (np.array([column.errors[name] for name in names]) for column in (first, second))
+        low, high = min(0.0, x.min(), y.min()), max(0.0, x.max(), y.max())
+        margin = 0.06 * max(high - low, 1e-3)
+        limits = low - margin, high + margin
+        ink = axes.xaxis.label.get_color()
+        axes.plot(limits, limits, color=ink, lw=0.8, ls=":")
+        for line in (axes.axhline, axes.axvline):
+            line(0.0, color=ink, lw=0.8)
+        axes.plot(x, y, "o", color=COLOURS[0], ms=5, alpha=0.75, mew=0)
+        for i in np.argsort(-np.hypot(x, y))[:NAMED]:
+            inwards = x[i] > sum(limits) / 2
+            axes.annotate(
+                names[i],
+                (x[i], y[i]),
+                xytext=(-6 if inwards else 6, 0),
+                textcoords="offset points",
+                fontsize=8,
+                ha="right" if inwards else "left",
+                va="center",
+            )
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+        axes.set_xlabel(f"error of {first.label}, {section.set.unit}")
+        axes.set_ylabel(f"error of {second.label}, {section.set.unit}")
+
+    return draw
+
+
+def growth(axes: Any, lines: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    """A cost against the number of atoms, both logarithmic, with the fitted exponents."""
+    for case, colour in zip(lines, COLOURS, strict=False):
+        sizes, values = zip(*lines[case], strict=True)
+        slope = f", N^{exponent(sizes, values):.2f}" if len(sizes) > 1 else ""
+        label = f"{case.removeprefix('xcnet ')}{slope}"
+        axes.plot(sizes, values, "o-", color=colour, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="atoms")
+    ticks = sorted({size for line in lines.values() for size, _ in line})
+    axes.set_xticks(ticks, list(map(str, ticks)))
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.legend(framealpha=0.0)

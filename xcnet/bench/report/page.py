@@ -1,0 +1,173 @@
+"""The report's page: one self-contained HTML file, with its figures as PNG beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import xcnet
+from xcnet.bench import statistics, tables
+from xcnet.bench.report import figures
+from xcnet.bench.speed import tables as speed_tables
+from xcnet.bench.statistics import Column, Section
+from xcnet.bench.store import Record
+from xcnet.errors import BenchmarkError, InputError
+
+WORST = 10  # reactions in the table of the worst
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in both themes, as data URIs."""
+
+    title: str
+    light: str
+    dark: str
+
+
+def write(
+    sections: Sequence[Section],
+    speed: Sequence[Record],
+    folder: Path,
+    pair: tuple[str, ...] = (),
+) -> Path:
+    """Write ``index.html`` and its PNG files; returns the page's path.
+
+    Parameters
+    ----------
+    sections, speed
+        What to show; both may be empty.
+    folder
+        Made if it does not exist.
+    pair
+        Two functionals for the scatter plot; by default the two with the smallest errors.
+
+    Raises
+    ------
+    BenchmarkError
+        If it cannot be written.
+    InputError
+        If `pair` does not name two functionals of the results.
+    """
+    labels = {column.label for section in sections for column in section.columns}
+    if pair and (len(pair) != 2 or not set(pair) <= labels):
+        raise InputError(f"--scatter needs two of: {', '.join(sorted(labels))}", given=pair)
+    environment = Environment(
+        loader=PackageLoader("xcnet.bench.report", "."), autoescape=True, undefined=StrictUndefined
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = [
+            {"section": section, **_parts(section, list(_figures(section, i, folder, pair)))}
+            for i, section in enumerate(sections)
+        ]
+        text = environment.get_template("page.html.j2").render(
+            sections=shown,
+            header=tables.HEADER,
+            speed=speed_tables.tables(speed),
+            scaling=list(_scaling(speed, folder)),
+            machines=sorted({record["machine"]["cpu"] for record in speed}),
+            version=xcnet.__version__,
+        )
+        path = folder / "index.html"
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchmarkError(
+            f"cannot write the report to {folder}: {error.strerror}", file=str(folder)
+        ) from error
+    return path
+
+
+def _parts(section: Section, shown: list[Figure]) -> dict[str, object]:
+    return {
+        "rows": tables.rows(section),
+        "worst": _worst(section),
+        "troubles": [
+            (r["system"], r["xc"], r["status"], statistics.explain(r)) for r in section.troubles
+        ],
+        "missing": [
+            (column.label, len(column.missing)) for column in section.columns if column.missing
+        ],
+        "figures": shown,
+    }
+
+
+def _worst(section: Section) -> list[tuple[str, list[str]]]:
+    """Reactions with the largest mean absolute error over the functionals, with each error."""
+    sizes: dict[str, list[float]] = {}
+    for column in section.columns:
+        for name, error in column.errors.items():
+            sizes.setdefault(name, []).append(abs(error))
+    chosen = sorted(sizes, key=lambda name: -sum(sizes[name]) / len(sizes[name]))[:WORST]
+    digits = tables.digits(section)
+    return [
+        (
+            name,
+            [
+                f"{column.errors[name]:+.{digits}f}" if name in column.errors else "-"
+                for column in section.columns
+            ],
+        )
+        for name in chosen
+    ]
+
+
+def _figures(
+    section: Section, number: int, folder: Path, pair: tuple[str, ...]
+) -> Iterator[Figure]:
+    """Draw, save and embed the figures of a section that has something to draw."""
+    height = figures.rows_height(section)
+    drawn: list[tuple[str, str, figures.Draw, float]] = []
+    if any(column.errors for column in section.columns):
+        drawn.append(("errors", "Distribution of errors", figures.errors, height))
+    if two := _pair(section, pair):
+        drawn.append(("scatter", "Two functionals", figures.scatter(*two), 5.0))
+    if any(column.cycles for column in section.columns):
+        drawn.append(("cycles", "SCF cycles", figures.cycles, height))
+    stem = section.set.name + (f"-{number}" if section.changed else "")
+    for name, title, draw, inches in drawn:
+        yield _figure(title, draw, section, folder / f"{stem}-{name}.png", inches)
+
+
+def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
+    """Growth of time and memory with the molecule, if it was measured."""
+    found = speed_tables.series(speed_tables.latest(speed))
+    for quantity, unit, stem in (
+        ("Fock build", "CPU seconds", "speed-time"),
+        ("peak memory", "MB", "speed-memory"),
+    ):
+        lines = {case: points for (what, case), points in found.items() if what == quantity}
+        if lines:
+            title = f"{quantity} of alkanes, {unit}"
+            yield _figure(title, figures.growth, lines, folder / f"{stem}.png", 3.6)
+
+
+def _figure(title: str, draw: figures.Draw, what: Any, path: Path, inches: float) -> Figure:
+    """Draw in both themes, save beside the page, and embed."""
+    embedded = {}
+    for theme in figures.THEMES:
+        content = figures.png(draw, what, theme, inches)
+        name = path.stem if theme == "light" else f"{path.stem}-{theme}"
+        path.with_stem(name).write_bytes(content)
+        embedded[theme] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return Figure(title, embedded["light"], embedded["dark"])
+
+
+def _pair(section: Section, pair: tuple[str, ...]) -> tuple[Column, Column] | None:
+    """Columns of the scatter plot, with errors in common."""
+    by_label = {column.label: column for column in section.columns if column.errors}
+    if pair:
+        chosen = [by_label[label] for label in pair if label in by_label]
+    else:
+        chosen = sorted(
+            by_label.values(),
+            key=lambda c: (-len(c.errors), sum(map(abs, c.errors.values())) / len(c.errors)),
+        )[:2]
+    if len(chosen) == 2 and chosen[0].errors.keys() & chosen[1].errors.keys():
+        return chosen[0], chosen[1]
+    return None

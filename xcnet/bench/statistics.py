@@ -1,0 +1,181 @@
+"""Errors of functionals on a set, from its results file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xcnet.bench import sets
+from xcnet.bench.reactions import PER_HARTREE, Reaction, reactions
+from xcnet.bench.sets import BenchmarkSet
+from xcnet.bench.store import Record
+from xcnet.bench.tasks import canonical
+from xcnet.errors import InputError
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Errors of one functional on one subset, in the set's unit; ``count`` of ``total`` known."""
+
+    count: int
+    total: int
+    mae: float
+    me: float
+    largest: float
+    worst: str
+
+
+@dataclass
+class Column:
+    """One functional: errors of the reactions that are known, and why others are not."""
+
+    label: str
+    grid_level: int
+    errors: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    cycles: dict[str, int] = field(default_factory=dict)
+    hours: float = 0.0
+
+    def statistics(self, names: Sequence[str]) -> Statistics | None:
+        """Statistics over the named reactions; None if none of them is known."""
+        known = {name: self.errors[name] for name in names if name in self.errors}
+        if not known:
+            return None
+        worst = max(known, key=lambda name: abs(known[name]))
+        return Statistics(
+            count=len(known),
+            total=len(names),
+            mae=sum(map(abs, known.values())) / len(known),
+            me=sum(known.values()) / len(known),
+            largest=known[worst],
+            worst=worst,
+        )
+
+
+@dataclass
+class Section:
+    """All functionals on a set under one protocol."""
+
+    set: BenchmarkSet
+    protocol: sets.Protocol
+    columns: list[Column]
+    subsets: dict[str, list[str]]
+    troubles: list[Record]
+    versions: dict[str, str]
+    machines: list[str]
+
+    @property
+    def changed(self) -> bool:
+        """Whether the protocol is not the set's own."""
+        return self.protocol != self.set.protocol
+
+
+def sections(records: Iterable[Record]) -> list[Section]:
+    """Sections by set and protocol, in the order of the records.
+
+    Raises
+    ------
+    InputError
+        If a record is not one of a benchmark.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.get("format") != 1 or "system" not in record:
+            raise InputError(f"not a record of xcnet bench: {str(record)[:80]}")
+        groups.setdefault((record["set"], canonical(record["protocol"])), []).append(record)
+    return [_section(sets.load(name), group) for (name, _), group in groups.items()]
+
+
+def _section(chosen: BenchmarkSet, records: list[Record]) -> Section:
+    of = reactions(chosen)
+    current = _current(records)
+    columns = [
+        column
+        for xc, by_system in current.items()
+        for column in _columns(chosen, xc, by_system, of)
+    ]
+    results = [record for by_system in current.values() for record in by_system.values()]
+    return Section(
+        set=chosen,
+        protocol=sets.Protocol(**records[0]["protocol"]),
+        columns=columns,
+        subsets=_subsets(chosen, [reaction.name for reaction in of]),
+        troubles=[record for record in results if record["status"] != "converged"],
+        versions=next((r["versions"] for r in reversed(results) if "versions" in r), {}),
+        machines=sorted({r["machine"]["cpu"] for r in results}),
+    )
+
+
+def _current(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
+    """Last record of each system by functional, of the functional's last model only."""
+    models: dict[str, str] = {}
+    found: dict[str, dict[str, Record]] = {}
+    for record in records:
+        xc = record["xc"]
+        if models.get(xc) != record["model"]:
+            models[xc], found[xc] = record["model"], {}
+        found[xc][record["system"]] = record
+    return found
+
+
+def _subsets(chosen: BenchmarkSet, names: list[str]) -> dict[str, list[str]]:
+    quick = {str(chosen.quick["name"]): list(chosen.quick["only"])}
+    return {
+        **{
+            title: [name for name in names if name not in rule["without"]]
+            for title, rule in chosen.subsets.items()
+        },
+        **quick,
+    }
+
+
+def _columns(
+    chosen: BenchmarkSet, xc: str, by_system: Mapping[str, Record], of: Sequence[Reaction]
+) -> list[Column]:
+    """The functional, and the same with dispersion if all its records have it."""
+    found = [_column(xc, by_system, of, chosen.unit, with_dispersion=False)]
+    good = [record for record in by_system.values() if record["status"] == "converged"]
+    if good and all(record.get("dispersion") is not None for record in good):
+        found.append(_column(f"{xc}-D3(BJ)", by_system, of, chosen.unit, with_dispersion=True))
+    return found
+
+
+def _column(
+    label: str,
+    by_system: Mapping[str, Record],
+    of: Sequence[Reaction],
+    unit: str,
+    with_dispersion: bool,
+) -> Column:
+    good = {name: r for name, r in by_system.items() if r["status"] == "converged"}
+    energies = {
+        name: r["energy"] + (r["dispersion"] if with_dispersion else 0.0)
+        for name, r in good.items()
+    }
+    column = Column(label, max(r["grid_level"] for r in by_system.values()))
+    for reaction in of:
+        lacking = [s.name for _, s in reaction.terms if s.name not in energies]
+        if lacking:
+            column.missing[reaction.name] = _why(lacking, by_system)
+            continue
+        value = reaction.value(energies) * PER_HARTREE[unit]
+        column.errors[reaction.name] = value - reaction.reference
+    column.cycles = {name: r["cycles"] + r["guess_cycles"] for name, r in good.items()}
+    column.hours = sum(r.get("cpu_seconds", 0.0) for r in by_system.values()) / 3600
+    return column
+
+
+def _why(lacking: Sequence[str], by_system: Mapping[str, Record]) -> str:
+    return ", ".join(
+        f"{name}: {by_system[name]['status'] if name in by_system else 'not calculated'}"
+        for name in lacking
+    )
+
+
+def explain(record: Mapping[str, Any]) -> str:
+    """What went wrong, in one line."""
+    if record["status"] == "failed":
+        return str(record["error"]).splitlines()[0]
+    tried = ", ".join(f"{name} {cycles}" for name, cycles, _ in record["rungs"])
+    return f"not converged; cycles tried: {tried}"

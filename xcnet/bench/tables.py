@@ -1,0 +1,54 @@
+"""Tables of errors as text and Markdown, and the README's section made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xcnet.bench.statistics import Section, Statistics
+
+HEADER = ("functional", "subset", "known", "MAE", "ME", "largest", "of")
+
+
+def rows(section: Section) -> list[tuple[str, ...]]:
+    """Cells of the table of a section: a row per functional and subset, best first."""
+    found: list[tuple[str, ...]] = []
+    for subset, names in section.subsets.items():
+        known = [(column.label, column.statistics(names)) for column in section.columns]
+        present = [(label, s) for label, s in known if s is not None]
+        # A functional that lacks some values is below those that have all.
+        for label, stats in sorted(present, key=lambda x: (x[1].count < x[1].total, x[1].mae)):
+            found.append((label, subset, *_cells(stats, digits(section))))
+    return found
+
+
+def digits(section: Section) -> int:
+    """Decimals worth showing in the set's unit."""
+    return 2 if section.set.unit == "kcal/mol" else 3
+
+
+def _cells(stats: Statistics, digits: int) -> tuple[str, ...]:
+    return (
+        f"{stats.count}/{stats.total}",
+        f"{stats.mae:.{digits}f}",
+        f"{stats.me:+.{digits}f}",
+        f"{stats.largest:+.{digits}f}",
+        stats.worst,
+    )
+
+
+def text(section: Section) -> str:
+    """The table for a terminal."""
+    lines = [HEADER, *rows(section)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    title = f"Errors in {section.set.unit}: {section.set.title}"
+    body = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([title, *body])
+
+
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table whose first ``left`` columns are text and the others numbers."""
+    rule = ["---" if i < left else "---:" for i in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))

@@ -1,0 +1,98 @@
+"""One calculation in a process of its own: a task comes in by stdin, its record goes out by stdout.
+
+``python -m xcnet.bench.worker``; started by `launch`, which sets the environment and ends it when
+the time is over. The process ends itself when its parent does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from xcnet.bench.tasks import Task
+
+GIB = 1 << 30
+
+
+def main() -> int:
+    """Read, calculate, write."""
+    # Whatever a library prints goes to stderr: stdout carries the record alone.
+    record_file = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    task = Task.from_json(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from xcnet.job import calculation  # noqa: F401  # OpenBLAS waits for ever if it cannot load
+
+    limit = int(task.limits.memory_gb * GIB)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    with record_file:
+        record_file.write(json.dumps(_guarded(task)))
+    return 0
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of stdin open as long as it lives."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _guarded(task: Task) -> dict[str, Any]:
+    """Outcome of the task; failures become a part of it."""
+    try:
+        return calculate(task)
+    except MemoryError:
+        return {"status": "failed", "error": f"more than {task.limits.memory_gb:g} GB of memory"}
+    except Exception as error:
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+
+
+def calculate(task: Task, progress: Callable[[int, float], None] | None = None) -> dict[str, Any]:
+    """Solve the task in this process.
+
+    Returns
+    -------
+    dict
+        ``status`` (converged, unconverged, failed), ``energy`` (Hartree), ``cycles`` on the final
+        grid, ``guess_cycles``, the ``rungs`` that were tried, ``peak_mb`` of memory, ``versions``,
+        and ``dispersion`` (D3(BJ), Hartree; None without parameters) where the task wants it.
+    """
+    from xcnet.bench import plan
+    from xcnet.job import calculation
+
+    found = plan.describe(task.xc)
+    if found.model != task.model:
+        return {"status": "failed", "error": f"{task.xc} is another model on this machine"}
+    settings = calculation.Settings(
+        basis=task.protocol.basis,
+        grid_level=task.grid_level,
+        density_fit=task.protocol.density_fit or False,
+        tolerance=task.protocol.tolerance,
+        guess_grid_level=task.protocol.guess_grid_level,
+    )
+    start = time.process_time()
+    result = calculation.solve(task.molecule, task.xc, settings, progress or (lambda *_: None))
+    record: dict[str, Any] = {
+        "status": "converged" if result.converged else "unconverged",
+        "energy": result.energy,
+        "cycles": result.cycles,
+        "guess_cycles": result.guess_cycles,
+        "rungs": [list(rung) for rung in result.rungs],
+        "cpu_seconds": round(time.process_time() - start, 2),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "versions": calculation.versions(),
+    }
+    if task.dispersion:
+        from xcnet.bench import dispersion
+
+        record["dispersion"] = dispersion.d3bj(task.molecule, task.xc)
+    return record
+
+
+if __name__ == "__main__":
+    sys.exit(main())
