@@ -293,8 +293,8 @@ def test_value_that_is_not_finite(client: Client) -> None:
 
 def test_derivative_that_is_not_there(client: Client) -> None:
     with client.open(NAME, 2) as handle:
-        result = handle.compute(random_densities(5), "_kxc")
-    assert native.take_error() == f"{NAME} has no kxc; it has derivatives up to fxc"
+        result = handle.compute(random_densities(5), "_lxc")
+    assert native.take_error() == f"{NAME} has no lxc; it has derivatives up to kxc"
     assert all((array == 0.0).all() for array in result.values())
 
 
@@ -315,9 +315,9 @@ def test_first_error_stays_and_is_printed_once(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with client.open(NAME, 2) as handle:
-        handle.compute(random_densities(5), "_kxc")
+        handle.compute(random_densities(5), "_lxc")
         handle.compute({"rho": np.ones((5, 2))})
-    message = f"{NAME} has no kxc; it has derivatives up to fxc"
+    message = f"{NAME} has no lxc; it has derivatives up to kxc"
     assert capfd.readouterr().err == f"xcnet: {message}\n"
     assert native.take_error() == message
 
