@@ -38,7 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models.mkdir()
     monkeypatch.setenv("XCNET_MODEL_PATH", str(models))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return copy_folder(models, NAME)
+    derivatives = {order: f"{order}.onnx" for order in ("exc", "vxc", "fxc")}
+    return copy_folder(models, NAME, derivatives=derivatives)
 
 
 @pytest.fixture
@@ -293,8 +294,8 @@ def test_value_that_is_not_finite(client: Client) -> None:
 
 def test_derivative_that_is_not_there(client: Client) -> None:
     with client.open(NAME, 2) as handle:
-        result = handle.compute(random_densities(5), "_lxc")
-    assert native.take_error() == f"{NAME} has no lxc; it has derivatives up to kxc"
+        result = handle.compute(random_densities(5), "_kxc")
+    assert native.take_error() == f"{NAME} has no kxc; it has derivatives up to fxc"
     assert all((array == 0.0).all() for array in result.values())
 
 
@@ -315,9 +316,9 @@ def test_first_error_stays_and_is_printed_once(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with client.open(NAME, 2) as handle:
-        handle.compute(random_densities(5), "_lxc")
+        handle.compute(random_densities(5), "_kxc")
         handle.compute({"rho": np.ones((5, 2))})
-    message = f"{NAME} has no lxc; it has derivatives up to kxc"
+    message = f"{NAME} has no kxc; it has derivatives up to fxc"
     assert capfd.readouterr().err == f"xcnet: {message}\n"
     assert native.take_error() == message
 
