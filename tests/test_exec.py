@@ -212,6 +212,15 @@ def test_other_processors(tmp_path: Path) -> None:
         check_program(other, LIBRARY, {})
 
 
+def test_damaged_programs(tmp_path: Path) -> None:
+    content = Path("/bin/sh").read_bytes()
+    for kept in (content[:64], content[:64] + bytes(range(1, 256)) * 99):
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(kept)
+        with pytest.raises(ProgramError, match="damaged"):
+            check_program(damaged, LIBRARY, {})
+
+
 def test_programs_that_change_their_user(tmp_path: Path) -> None:
     need("only root can give a file away", os.getuid() == 0)
     program = tmp_path / "program"

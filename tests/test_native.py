@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -68,6 +69,19 @@ def test_text_of_any_kind_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     _, functionals = parse(native.index_text())
     assert functionals["gga_x_copy"]["description"] == [[description]]
     assert native.load() == len(functionals)
+
+
+def test_no_record_makes_the_index_unreadable(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a record and a path may hold, libxc's structures and C's strings may not."""
+    folder = tmp_path / os.fsdecode(b"not utf-8 \xff")
+    folder.mkdir()
+    citation = {"key": "me", "text": "Me, 2026", "doi": "", "bibtex": "@misc{me}"}
+    copy_folder(folder, description="zero\0byte", citations=[citation] * 7)
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(folder))
+    assert registry.find("gga_x_copy").spec in native.specs()
+    assert native.load() == len(native.specs())
 
 
 def test_file_is_named_after_its_content(

@@ -337,6 +337,10 @@ def test_stale_end_is_not_evaluated_again(client: Client) -> None:
         before = native.evaluations()
         handle.compute(mixed, "_vxc")  # part of what is known
         assert native.evaluations() == before
+        handle.compute(first, "_vxc")  # of which nothing but the potential is known
+        found = handle.compute(first)
+        expected = fresh.compute(first)
+        assert all((found[label] == expected[label]).all() for label in found)
         handle.set("dens", 1e-2)
         fresh.set("dens", 1e-2)
         assert (handle.compute(mixed)["zk"] == fresh.compute(mixed)["zk"]).all()

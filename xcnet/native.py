@@ -24,6 +24,8 @@ from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
 
 INDEX_VERSION = 1
+#: More have no room in libxc's structures.
+MAX_REFERENCES = 5
 #: Names the index for a program that the library is preloaded into.
 INDEX_VARIABLE = "XCNET_INDEX"
 #: Takes the place of the installed library and of onnxruntime's.
@@ -111,7 +113,7 @@ def write_index() -> Path:
     """
     import platformdirs
 
-    content = index_text().encode()
+    content = index_text().encode(errors="surrogateescape")  # as in paths that are not UTF-8
     folder = platformdirs.user_cache_path("xcnet", appauthor=False)
     path = folder / f"index-{hashlib.sha256(content).hexdigest()[:16]}.txt"
     try:
@@ -202,7 +204,7 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     for alias in spec.aliases:
         yield "alias", alias
     yield "description", spec.description
-    for citation in spec.citations:
+    for citation in spec.citations[:MAX_REFERENCES]:
         yield "reference", citation.text, citation.doi, citation.bibtex, citation.key
     yield "inputs", *spec.inputs
     floors = spec.thresholds
@@ -218,6 +220,7 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
 
 
 def _escape(value: str) -> str:
+    value = value.replace("\0", " ")  # ends a text in C
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 

@@ -113,10 +113,13 @@ void cache_keep(struct cache *cache, const struct call *call, size_t np, size_t 
         if (cache->inputs[v])
             memcpy(cache->inputs[v], call->inputs[v],
                    changed * (size_t)variable_width(v, nspin) * sizeof(double));
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; changed > 0 && l < LABELS; l++) {
         if (cache->outputs[l] && call->outputs[l])
             memcpy(cache->outputs[l], call->outputs[l],
                    changed * (size_t)label_width(l, nspin) * sizeof(double));
+        else
+            cache->outputs[l] = NULL; /* not wanted this time: those held are of other points */
+    }
 }
 
 void cache_drop(struct cache *cache)

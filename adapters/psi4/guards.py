@@ -39,6 +39,7 @@ def put() -> None:
     _wrap(dft.build_superfunctional, _checked_whole, dft, dft.superfunctionals)
     _wrap(core.HF.compute_E, _checked_after, core.HF)
     _wrap(core.scfgrad, _checked_after, core)
+    _wrap(core.scfhess, _checked_hessian, core)
     for name, (method, instead) in _RESPONSE.items():
         original = getattr(core.HF, name)
         setattr(core.HF, name, _refusing(original, method, instead))
@@ -135,6 +136,23 @@ def _require_response(superfunctional: Any, method: str, instead: str) -> None:
     ):
         return
     raise _unsupported(superfunctional.name(), method, instead)
+
+
+def _checked_hessian(hessian: Any) -> Callable[..., Any]:
+    """Refuse analytic second derivatives, of which Psi4 has those of some of its own at most."""
+
+    def guarded(wavefunction: Any, *args: Any, **kwargs: Any) -> Any:
+        superfunctional = wavefunction.functional()
+        if _entries(superfunctional) or nonlocal_parts.parts_of(superfunctional) is not None:
+            raise UnsupportedError(
+                f"{superfunctional.name()} has no analytic Hessian in Psi4: use frequency(..., "
+                "dertype='gradient'), finite differences of gradients",
+                functional=superfunctional.name(),
+                method="Hessian",
+            )
+        return hessian(wavefunction, *args, **kwargs)
+
+    return guarded
 
 
 def _unsupported(name: str, method: str, instead: str) -> UnsupportedError:

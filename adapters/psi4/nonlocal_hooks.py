@@ -34,7 +34,6 @@ def install() -> None:
     for name, make in _METHODS.items():
         _replace(core.HF, name, make(getattr(core.HF, name)))
     _replace(core, "scfgrad", _gradient(core.scfgrad))
-    _replace(core, "scfhess", _hessian(core.scfhess))
 
 
 def uninstall() -> None:
@@ -145,24 +144,6 @@ def _gradient(original: Function) -> Function:
         return result
 
     return gradient
-
-
-def _hessian(original: Function) -> Function:
-    """``psi4.core.scfhess``: refused."""
-
-    @wraps(original)
-    def hessian(wavefunction: Any, *args: Any, **kwargs: Any) -> Any:
-        if field_of(wavefunction) is not None:
-            name = wavefunction.functional().name()
-            raise UnsupportedError(
-                f"{name}: nonlocal functionals have no analytic Hessian; use frequency(..., "
-                "dertype='gradient'), finite differences of gradients",
-                functional=name,
-                method="Hessian",
-            )
-        return original(wavefunction, *args, **kwargs)
-
-    return hessian
 
 
 _METHODS: dict[str, Callable[[Function], Function]] = {

@@ -97,6 +97,12 @@ def test_no_line_with_the_hook(hook: Path) -> None:
     assert len(_energies(hook)) == 1
 
 
+def test_hook_outlives_a_question_where_psi4_is(hook: Path) -> None:
+    code = "import importlib.util, sys; importlib.util.find_spec('psi4'); import psi4; "
+    code += "print('xcnet.adapters.psi4' in sys.modules)"
+    assert _run("-c", code, folder=hook).stdout.split()[-1] == "True"
+
+
 def test_hook_loads_nothing_where_psi4_is_not(hook: Path) -> None:
     code = "import sys; print({'xcnet', 'numpy', 'psi4'} & set(sys.modules))"
     assert _run("-c", code, folder=hook).stdout == "set()\n"

@@ -36,6 +36,11 @@ def test_response_of_a_meta_gga(name: Any) -> None:
     assert psi4.core.scalar_variables().get("SCF TOTAL ENERGY", 0.0) == 0.0  # nothing was spent
 
 
+def test_analytic_hessian() -> None:
+    with pytest.raises(UnsupportedError, match=r"no analytic Hessian.*dertype='gradient'"):
+        run(psi4.frequency, MIXED, molecule(HYDROGEN), dertype=2)
+
+
 def test_excitations_of_a_meta_gga() -> None:
     mol = molecule(HYDROGEN, extra="symmetry c1")
     _, wfn = run(psi4.energy, "tpss_clone", mol, return_wfn=True, options={"save_jk": True})

@@ -108,8 +108,6 @@ def _verify_functionals() -> None:
 
 
 def _become(program: Path, words: list[str], environment: dict[str, str]) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
     try:
         os.execve(program, words, environment)
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import struct
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,13 +48,18 @@ def check_program(program: Path, library: Path, environment: Mapping[str, str]) 
     """
     try:
         with program.open("rb") as stream:
-            if stream.read(4) != MAGIC:
+            if stream.read(len(MAGIC)) != MAGIC:
                 return None  # a script, or something that the system will refuse to start
-        elf = ElfFile(program)
     except OSError:
         return None  # executable, but not readable
-    except ValueError as error:
-        raise _refused(program, "is not a program for 64 bits") from error
+    try:
+        return _check_elf(ElfFile(program), library, environment)
+    except (ValueError, IndexError, struct.error) as error:
+        raise _refused(program, "is damaged, or is not a program for 64 bits") from error
+
+
+def _check_elf(elf: ElfFile, library: Path, environment: Mapping[str, str]) -> str | None:
+    program = elf.path
     if elf.machine != ElfFile(library).machine:
         raise _refused(program, "is built for another processor than xcnet's library")
     if elf.interpreter is None:

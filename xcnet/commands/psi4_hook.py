@@ -23,12 +23,14 @@ class _Finder:
         """Specification of the module ``psi4``; of no other."""
         if name != "psi4":
             return None
-        sys.meta_path.remove(self)
         import importlib.util
 
-        spec = importlib.util.find_spec(name)
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)  # who only asks where Psi4 is may import it later
         if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)  # it may be found later, on a longer path
             return None
         original = spec.loader.exec_module
 
