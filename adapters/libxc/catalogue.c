@@ -1,5 +1,6 @@
 /* The functionals in force. */
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,31 @@ static const struct record *find_number(const struct catalogue *c, int number)
     return NULL;
 }
 
+/* Next character that counts in a name; as the registry compares, case, '-' and '_' do not. */
+static int next_letter(const char **name)
+{
+    while (**name == '-' || **name == '_')
+        ++*name;
+    return **name ? tolower((unsigned char)*(*name)++) : '\0';
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    int letter;
+    do {
+        letter = next_letter(&a);
+        if (letter != next_letter(&b))
+            return false;
+    } while (letter);
+    return true;
+}
+
 static bool answers_to(const struct record *record, const char *name)
 {
-    if (strcasecmp(record->name, name) == 0)
+    if (same_name(record->name, name))
         return true;
     for (int i = 0; i < record->alias_count; i++)
-        if (strcasecmp(record->aliases[i], name) == 0)
+        if (same_name(record->aliases[i], name))
             return true;
     return false;
 }
