@@ -127,6 +127,7 @@ OWN_GRIDS = [
     (water, "TPSS_clone", 1e-6),
     (water, "NN-r2SCAN", 1e-6),
     (water, "NN-metaGGA-Nagai2020", 3e-4),
+    (radical, "PBE_clone", 1e-6),
     (radical, "TPSS_clone", 1e-6),
     (radical, "NN-r2SCAN", 5e-6),
 ]

@@ -19,16 +19,3 @@ def test_table() -> None:
     assert lines[0] == "2 threads, least of 2:"
     assert lines[4] == "| m06-l | 2.0 | 1.00 | 3.0 | 1.00 | 8 | 0 |"
     assert lines[5] == "| nn-r2scan | 3.0 | 1.50 | 6.0 | 2.00 | 9 | 1,200 |"
-
-
-def test_functionals_alternate(monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-
-    def scf(name: str) -> Result:
-        order.append(name)
-        return Result(1.0, 1.0, 1, 0)
-
-    monkeypatch.setattr(psi4_cost, "scf", scf)
-    results = psi4_cost.measure(["a", "b"], 2)
-    assert order == ["a", "b", "a", "b"]
-    assert [len(runs) for runs in results.values()] == [2, 2]
