@@ -240,6 +240,14 @@ def test_displaced_molecules_must_converge() -> None:
         mf.set(max_cycle=1).Hessian().kernel()
 
 
+@pytest.mark.filterwarnings("ignore:.*Hessian by finite differences")
+def test_displaced_molecules_must_stay_in_their_state() -> None:
+    mf = tight(dft.RKS(molecule(FLUORIDE), xc=NN)).run()
+    mf.e_tot -= 0.01
+    with pytest.raises(ConvergenceError, match=r"another state was found, 0\.0[01]"):
+        mf.Hessian().kernel()
+
+
 # -- fields ----------------------------------------------------------------------------------------
 
 
