@@ -1,13 +1,14 @@
-"""The benchmark of `compute`: its cases run, and its tables have a row for each."""
+"""Benchmarks: their cases run, and their tables have a row for each."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import compute
+from benchmarks import compute, pyscf_scf
 
 
 def test_tables_of_both_spins(
@@ -37,3 +38,18 @@ def test_closed_shells_have_equal_channels() -> None:
     for name, factor in (("rho", 2.0), ("sigma", 4.0), ("tau", 2.0)):
         assert one[name].shape == (4, 1)
         np.testing.assert_array_equal(one[name], factor * two[name][:, :1])
+
+
+def test_scf_table_and_its_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
+    atoms = pyscf_scf.dodecylamine()
+    assert Counter(symbol for symbol, _ in atoms) == {"C": 12, "H": 27, "N": 1}
+    places = np.array([place for _, place in atoms])
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    bonds = np.sort(distances[np.triu_indices(40, 1)])
+    assert bonds[0] == pytest.approx(1.09)
+    np.testing.assert_allclose(bonds[26:39], [1.09] + 12 * [1.53])
+    assert bonds[39] > 1.7  # no other pair is near
+    monkeypatch.setitem(pyscf_scf.MOLECULES, "water", (lambda: pyscf_scf.named("H2O"), "sto-3g"))
+    lines = pyscf_scf.rows("water", pyscf_scf.FUNCTIONALS[:1], 0)
+    assert [line.split(" | ")[:2] for line in lines] == [["| water, sto-3g", "M06-L"]]
+    assert all(line.count("|") == 8 for line in pyscf_scf.report(lines, 0).splitlines()[2:5])
