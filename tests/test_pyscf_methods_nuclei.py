@@ -147,11 +147,12 @@ def test_analytic_hessian_equals_libxc(make: Any) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-8)
 
 
-def test_differences_equal_the_analytic_hessian(tmp_path: Path) -> None:
-    """PBE on a plain grid, once with a record that asks for level 4."""
+@pytest.mark.parametrize("make", [dft.RKS, lambda mol, xc: dft.RKS(mol, xc=xc).PCM()])
+def test_differences_equal_the_analytic_hessian(make: Any, tmp_path: Path) -> None:
+    """PBE on a plain grid, once with a record that asks for level 4; without and with solvent."""
     copy_folder(tmp_path, "gga_xc_pbe_4", "gga_xc_pbe_clone", aliases=["PBE-4"], grid_level=4)
     with known(tmp_path):
-        mf = tight(dft.RKS(molecule(FLUORIDE), xc="PBE-4"), 3).run()
+        mf = tight(make(molecule(FLUORIDE), xc="PBE-4"), 3).run()
         before = mf.e_tot, mf.mol.atom_coords(), mf.mo_coeff.copy(), mf.grids.coords
         hessian = mf.Hessian()
         with pytest.warns(
@@ -164,21 +165,20 @@ def test_differences_equal_the_analytic_hessian(tmp_path: Path) -> None:
             np.testing.assert_array_equal(a, b)
         with pytest.warns(UserWarning, match="6 gradients"):
             part = mf.Hessian().kernel(atmlst=[1])
-    theirs = tight(dft.RKS(molecule(FLUORIDE), xc="PBE"), 3).run().Hessian().kernel()
+    theirs = tight(make(molecule(FLUORIDE), xc="PBE"), 3).run().Hessian().kernel()
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-4)
     np.testing.assert_allclose(part[0, 0], ours[1, 1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(ours, ours.transpose(1, 0, 3, 2), rtol=0, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:.*Hessian by finite differences")
-def test_differences_of_symmetric_and_solvated_molecules() -> None:
+def test_differences_of_symmetric_molecules() -> None:
     """Same numbers with symmetry; run() instead of kernel(); before any SCF."""
     plain = tight(dft.RKS(molecule(HYDROGEN), xc=NN)).run()
     expected = plain.Hessian().kernel()
     symmetric = tight(dft.RKS(molecule(HYDROGEN, symmetry=True), xc=NN))
     along = symmetric.Hessian().run().de[0, 0, 2, 2]
     assert along == pytest.approx(expected[0, 0, 2, 2], abs=1e-4)
-    assert np.isfinite(plain.density_fit().PCM().Hessian().kernel()).all()
 
 
 def test_frequencies_of_water() -> None:
@@ -238,6 +238,14 @@ def test_displaced_molecules_must_converge() -> None:
     mf = tight(dft.RKS(molecule(FLUORIDE), xc=NN)).run()
     with pytest.raises(ConvergenceError, match="atom 0 displaced"):
         mf.set(max_cycle=1).Hessian().kernel()
+
+
+@pytest.mark.filterwarnings("ignore:.*Hessian by finite differences")
+def test_displaced_molecules_must_stay_in_their_state() -> None:
+    mf = tight(dft.RKS(molecule(FLUORIDE), xc=NN)).run()
+    mf.e_tot -= 0.01
+    with pytest.raises(ConvergenceError, match=r"another state was found, 0\.0[01]"):
+        mf.Hessian().kernel()
 
 
 # -- fields ----------------------------------------------------------------------------------------

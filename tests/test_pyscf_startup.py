@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -109,6 +110,36 @@ def test_finds_a_method_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(grad_rks, "get_vxc_full_response")
     with pytest.raises(UnsupportedError, match="has no get_vxc_full_response"):
         startup.check()
+
+
+ANOTHER_COPY = """
+import sys
+import xcnet.adapters.pyscf
+xcnet.adapters.pyscf.install()
+for name in [name for name in sys.modules if name.split(".")[0] == "xcnet"]:
+    del sys.modules[name]
+import xcnet.adapters.pyscf
+xcnet.adapters.pyscf.install()
+"""
+OTHER_PYSCF = """
+from pyscf.hessian import rhf
+del rhf.HessianBase
+import xcnet.adapters.pyscf
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (ANOTHER_COPY, "is installed in this process already, and this is another copy"),
+        (OTHER_PYSCF, "HessianBase.* is not made for PySCF"),
+    ],
+    ids=["another copy", "other PySCF"],
+)
+def test_what_does_not_go_together_is_told(script: str, message: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert re.search(f"UnsupportedError: .*{message}", last)
 
 
 def test_clone_is_what_the_code_makes(tmp_path: Any) -> None:

@@ -33,7 +33,7 @@ Expressions without a neural functional are handed on unchanged.
 
 from __future__ import annotations
 
-from xcnet.errors import MissingPackageError
+from xcnet.errors import MissingPackageError, XCNetError
 
 try:
     import pyscf as _host  # noqa: F401
@@ -42,7 +42,14 @@ except ImportError as error:
         "the PySCF adapter needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
     ) from error
 
-from xcnet.adapters.pyscf.convergence import converge
-from xcnet.adapters.pyscf.installation import attach, install, uninstall
+from xcnet.adapters.pyscf.mismatch import moved
+
+try:
+    from xcnet.adapters.pyscf.convergence import converge
+    from xcnet.adapters.pyscf.installation import attach, install, uninstall
+except XCNetError:
+    raise
+except (AttributeError, ImportError) as error:  # a PySCF too old, or newer than all that is known
+    raise moved(str(error)) from error
 
 __all__ = ["attach", "converge", "install", "uninstall"]

@@ -71,6 +71,7 @@ def with_record(original: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(original)
     def init(self: Any, mol: Any, xc: str, *args: Any, **kwargs: Any) -> None:
+        self._mol = self._disp = self._param = None  # for __del__, should there be an error
         text = expressions.as_text(xc)
         if not expressions.holds_neural(text):
             original(self, mol, xc, *args, **kwargs)

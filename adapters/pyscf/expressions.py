@@ -209,7 +209,7 @@ def _replace_unreadable(text: str, codes: Codes, previous: Any) -> str:
         name = word.removeprefix("-")
         if (
             name[:1].isalpha()
-            and name not in codes
+            and not any(code in name for code in codes)
             and not _is_readable(form.format(name), previous)
         ):
             words[i] = word.replace(name, _token(registry.find(name), codes))

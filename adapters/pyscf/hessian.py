@@ -21,6 +21,7 @@ from xcnet.errors import ConvergenceError
 
 STEP = 1e-2  # bohr; the error of the central difference is about 2e-5 Hartree/bohr^2
 TOLERANCE = 1e-11  # Hartree, of the self-consistent energies
+JUMP = 1e-3  # Hartree, over what STEP along the gradient and 20 Hartree/bohr^2 give
 
 
 def reason(libxc: Libxc, plan: Plan) -> str:
@@ -49,7 +50,7 @@ def finite_differences(mf: Any, atoms: Iterable[int], why: str) -> Array:
     Raises
     ------
     ConvergenceError
-        If a displaced geometry is not self-consistent.
+        If a displaced geometry is not self-consistent, or in another state.
     """
     atoms = list(atoms)
     warnings.warn(
@@ -74,6 +75,7 @@ class _Gradient:
     def __init__(self, mf: Any) -> None:
         own = copy.deepcopy(mf)
         own.conv_tol = min(own.conv_tol, TOLERANCE)
+        self._energy = mf.e_tot
         self._scan = own.nuc_grad_method().as_scanner()
         self._mol = own.mol
         if self._mol.symmetry:  # a displaced molecule has less, and must not be turned
@@ -82,11 +84,18 @@ class _Gradient:
     def __call__(self, atom: int, axis: int, step: float) -> Array:
         coords = self._mol.atom_coords()
         coords[atom, axis] += step
-        _, gradient = self._scan(self._mol.set_geom_(coords, unit="Bohr", inplace=False))
+        energy, gradient = self._scan(self._mol.set_geom_(coords, unit="Bohr", inplace=False))
+        where = f"{self._scan.base.xc}: with atom {atom} displaced by {step} bohr"
         if not self._scan.converged:
             raise ConvergenceError(
-                f"{self._scan.base.xc}: no self-consistency with atom {atom} displaced by {step} "
-                "bohr. Converge the molecule with newton() and take the Hessian of that object.",
+                f"{where} there is no self-consistency. Converge the molecule with newton() and "
+                "take the Hessian of that object.",
+                functional=self._scan.base.xc,
+            )
+        if not abs(energy - step * gradient[atom, axis] - self._energy) < JUMP:
+            raise ConvergenceError(
+                f"{where} another state was found, {energy - self._energy:.4f} Hartree away. "
+                "Converge the molecule again, or on a finer grid (mf.grids.level).",
                 functional=self._scan.base.xc,
             )
         return np.asarray(gradient)

@@ -18,6 +18,7 @@ from pyscf.pbc.grad import krks as pbc_grad_krks
 from pyscf.pbc.grad import kuks as pbc_grad_kuks
 from pyscf.pbc.scf import hf as pbc_hf
 from pyscf.scf import dhf
+from pyscf.solvent.hessian import pcm as hessian_pcm
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
 
@@ -113,6 +114,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (grad_uks.Gradients, "grid_response", GridResponse),
     (hessian_rhf.HessianBase, "kernel", reliable_hessian),
     (hessian_rhf.HessianBase, "hess", reliable_hessian),
+    (hessian_pcm.WithSolventHess, "kernel", reliable_hessian),  # adds the solvent's part to it
     (rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),

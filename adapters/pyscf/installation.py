@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import pyscf
 from pyscf.dft import numint
 
+import xcnet
 from xcnet.adapters.pyscf import hooks, startup
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import ArgumentTypeError, UnsupportedError
@@ -24,8 +24,9 @@ def install() -> None:
     """
     global _installed
     with _lock:
-        mixin = _mixin()
         startup.check()
+        mixin = numint.LibXCMixin
+        _refuse_another_copy(mixin.libxc)
         if _installed is None or mixin.libxc is _installed.previous:
             _installed = Libxc(mixin.libxc)
             mixin.libxc = _installed
@@ -36,10 +37,9 @@ def uninstall() -> None:
     """Undo `install`. Objects that were attached one by one keep their functionals."""
     global _installed
     with _lock:
-        mixin = _mixin()
         if _installed is not None:
-            if mixin.libxc is _installed:
-                mixin.libxc = _installed.previous
+            if numint.LibXCMixin.libxc is _installed:
+                numint.LibXCMixin.libxc = _installed.previous
             _installed.retired = True  # another plug-in on top of it may still hand on requests
         _installed = None
         if not _attached:
@@ -64,8 +64,8 @@ def attach(mf: Any) -> Any:
         raise ArgumentTypeError(
             f"attach() takes a Kohn-Sham object of PySCF, not {type(mf).__name__}"
         )
-    _mixin()
     startup.check()
+    _refuse_another_copy(mf._numint.libxc)
     previous = mf._numint.libxc
     while isinstance(previous, Libxc):
         previous = previous.previous
@@ -77,10 +77,13 @@ def attach(mf: Any) -> Any:
     return mf
 
 
-def _mixin() -> Any:
-    mixin = getattr(numint, "LibXCMixin", None)
-    if mixin is None:
-        raise UnsupportedError(
-            f"PySCF {pyscf.__version__} is too old for this adapter: pip install 'pyscf>=2.8'"
-        )
-    return mixin
+def _refuse_another_copy(stand_in: Any) -> None:
+    """Stop where another copy of this adapter, perhaps of another version, is at work."""
+    while stand_in is not None:
+        if type(stand_in).__module__ == Libxc.__module__ and not isinstance(stand_in, Libxc):
+            raise UnsupportedError(
+                f"{stand_in.__name__} is installed in this process already, and this is another "
+                f"copy, xcnet {xcnet.__version__}: start a new process, or call uninstall() of "
+                "that one first"
+            )
+        stand_in = getattr(stand_in, "previous", None)

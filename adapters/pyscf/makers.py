@@ -171,20 +171,15 @@ def reliable_hessian(original: Function) -> Function:
     """Take finite differences of gradients where the functional's record asks for them."""
 
     @wraps(original)
-    def kernel(
-        self: Any,
-        mo_energy: Any = None,
-        mo_coeff: Any = None,
-        mo_occ: Any = None,
-        atmlst: Any = None,
-    ) -> Any:
+    def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
         mf, plan = self.base, plan_of_object(self.base)
         why = hessian.reason(mf._numint.libxc, plan) if plan is not None else ""
         if not why:
-            return original(self, mo_energy, mo_coeff, mo_occ, atmlst)
+            return original(self, *args, **kwargs)
         if mf.mo_coeff is None:
             mf.run()
-        self.atmlst = self.atmlst if atmlst is None else atmlst
+        atoms = kwargs.get("atmlst", args[3] if len(args) > 3 else None)
+        self.atmlst = self.atmlst if atoms is None else atoms
         self.de = hessian.finite_differences(mf, self.atmlst, why)
         return self.de
 

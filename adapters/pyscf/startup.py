@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyscf
 from pyscf import gto
 from pyscf.dft import gen_grid, libxc, numint, numint2c
 
-import xcnet
 from xcnet import registry, variables
 from xcnet.adapters.pyscf import hooks, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
-from xcnet.errors import UnsupportedError, XCNetError
+from xcnet.adapters.pyscf.mismatch import moved
+from xcnet.errors import XCNetError
 from xcnet.spec import load_spec
 from xcnet.terms import NeuralTerm
 
@@ -64,26 +63,16 @@ def check() -> None:
     Raises
     ------
     UnsupportedError
-        PySCF's internals are not where this adapter looks for them; with all versions.
+        PySCF's internals are not where this adapter looks for them.
     """
     try:
         problem = _difference()
     except XCNetError:
         raise
     except Exception as error:
-        raise _moved(f"{type(error).__name__}: {error}") from error
+        raise moved(f"{type(error).__name__}: {error}") from error
     if problem:
-        raise _moved(problem)
-
-
-def _moved(problem: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"the self-test of the PySCF adapter failed: {problem}. xcnet {xcnet.__version__} is not "
-        f"made for PySCF {pyscf.__version__} ({libxc.__version__} of libxc) as it is installed: "
-        "install another version of one of them (xcnet is tested with PySCF 2.8, 2.11 and 2.14), "
-        "and tell xcnet's developers",
-        host=f"PySCF {pyscf.__version__}",
-    )
+        raise moved(f"its self-test failed, {problem}")
 
 
 def _difference() -> str:

@@ -1,0 +1,25 @@
+"""The benchmark of Fock builds and calculations in PySCF: its molecules and its table."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks import pyscf_scf
+
+
+def test_scf_table_and_its_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
+    atoms = pyscf_scf.dodecylamine()
+    assert Counter(symbol for symbol, _ in atoms) == {"C": 12, "H": 27, "N": 1}
+    places = np.array([place for _, place in atoms])
+    distances = np.linalg.norm(places[:, None] - places, axis=2)
+    bonds = np.sort(distances[np.triu_indices(40, 1)])
+    assert bonds[0] == pytest.approx(1.09)
+    np.testing.assert_allclose(bonds[26:39], [1.09] + 12 * [1.53])
+    assert bonds[39] > 1.7  # no other pair is near
+    monkeypatch.setitem(pyscf_scf.MOLECULES, "water", (lambda: pyscf_scf.named("H2O"), "sto-3g"))
+    lines = pyscf_scf.rows("water", pyscf_scf.FUNCTIONALS[:1], 0)
+    assert [line.split(" | ")[:2] for line in lines] == [["| water, sto-3g", "M06-L"]]
+    assert all(line.count("|") == 8 for line in pyscf_scf.report(lines, 0).splitlines()[2:5])
