@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +37,6 @@ def installed(*folders: Path) -> Iterator[None]:
         adapter.install()
         yield
         adapter.uninstall()
-    # PySCF's objects keep their checkpoint files open, and live on in cycles.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def molecule(atom: str = GEOMETRY, basis: str = "sto-3g", **settings: Any) -> Any:

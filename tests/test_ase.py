@@ -22,9 +22,6 @@ from tests.pyscf_methods import known
 from xcnet.adapters.ase import XCNet
 from xcnet.errors import ConvergenceError, UnknownFunctionalError, UnsupportedError
 
-# PySCF leaves its checkpoint file open in an object that goes with a cycle.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture(autouse=True)
 def clones() -> Iterator[None]:

@@ -33,9 +33,6 @@ from tests.pyscf_methods import (
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import UnsupportedError
 
-# PySCF leaves its checkpoint file open in an object that an exception holds.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 TPSS = "TPSS_clone", "TPSS"
 SLATER = "Slater_clone", "LDA,"
 PBE = "PBE_clone", "PBE"

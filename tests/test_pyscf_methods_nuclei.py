@@ -22,9 +22,6 @@ from tests.folders import copy_folder
 from tests.pyscf_methods import Array, both, installed, known, molecule, rks, tight, uks, water
 from xcnet.errors import ConvergenceError, UnsupportedError
 
-# PySCF leaves its checkpoint file open in an object that an exception holds.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NN = "NN-metaGGA-Nagai2020"
 NRA = "NN-NRA-Nagai2020"
 PBE = "PBE_clone", "PBE"

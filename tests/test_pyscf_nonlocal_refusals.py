@@ -20,9 +20,6 @@ from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import hooks, installation
 from xcnet.errors import UnsupportedError
 
-# PySCF leaves its checkpoint file open in an object that an exception holds.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NRA = "NN-NRA-Nagai2020"
 ORIGINALS = {(owner, name): vars(owner)[name] for owner, name, _ in hooks.TABLE}
 

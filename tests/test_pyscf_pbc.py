@@ -18,9 +18,6 @@ from tests.pyscf_methods import both, installed, known
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import UnsupportedError
 
-# PySCF leaves its checkpoint file open in an object that an exception holds.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 TPSS = "TPSS_clone", "TPSS"
 PBE = "PBE_clone", "PBE"
 PBE0 = "0.25*HF + 0.75*PBE_clone_x, PBE_clone_c", "PBE0"

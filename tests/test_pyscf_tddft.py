@@ -20,9 +20,6 @@ from tests.pyscf_methods import MODELS, both, cation, installed, known, molecule
 from xcnet.errors import UnsupportedError
 from xcnet.spec import write_record
 
-# PySCF leaves its checkpoint file open in an object that an exception holds.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 PAIRS = [
     ("Slater_clone", "LDA,"),
     ("PBE_clone", "PBE"),

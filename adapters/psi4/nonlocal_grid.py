@@ -93,9 +93,7 @@ def molecular_grid(basis: Any) -> MolecularGrid:
     adjust = _adjustments(charges, basis)
     weights = volumes * nonlocal_partition.shares(coords, centres, parents, adjust)
     numbers = [molecule.Z(i) for i in range(molecule.natom())]  # 0 for ghosts
-    grid = Grid(
-        coords, weights, centres=centres, parents=parents, volumes=volumes, numbers=numbers
-    )
+    grid = Grid(coords, weights, centres=centres, parents=parents, volumes=volumes, numbers=numbers)
     return MolecularGrid(grid, adjust, blocks)
 
 
