@@ -348,5 +348,7 @@ def test_dispersion_of_another_functional() -> None:
     need_dispersion()
     ours = rks("PBE_clone").set(disp="d3bj:pbe").kernel()
     assert ours == pytest.approx(rks("PBE-D3BJ").kernel(), abs=1e-9)
+    refused = rks("PBE_clone").set(disp="d3bj")
     with pytest.raises(UnsupportedError, match="no D3BJ dispersion"):
-        rks("PBE_clone").set(disp="d3bj").kernel()
+        refused.kernel()
+    assert refused.grids.coords is None  # before any work

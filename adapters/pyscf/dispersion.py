@@ -66,6 +66,21 @@ def parameters(text: str, version: str) -> dict[str, float]:
     return values
 
 
+def asked_early(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse ``mf.disp`` in ``dump_flags``: PySCF itself asks after the first energy."""
+
+    @wraps(original)
+    def dump_flags(mf: Any, verbose: Any = None) -> Any:
+        asked = str(mf.disp or "")
+        text = expressions.as_text(mf.xc) if asked and ":" not in asked else ""
+        if text and expressions.holds_neural(text):
+            version = re.sub(r"(2B|ATM)$", "", asked.upper())
+            parameters(split(text)[0], version)
+        return original(mf, verbose)
+
+    return dump_flags
+
+
 def with_record(original: Callable[..., None]) -> Callable[..., None]:
     """Constructor of PySCF's ``DFTD3Dispersion`` or ``DFTD4Dispersion`` that asks records too."""
 

@@ -24,6 +24,7 @@ from pyscf.tdscf import rhf as tdscf_rhf
 
 from xcnet.adapters.pyscf import announcement, dispersion, nonlocal_numint
 from xcnet.adapters.pyscf.makers import (
+    Function,
     GridResponse,
     Maker,
     answered,
@@ -91,6 +92,10 @@ _NMR = Needs("NMR shielding", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
 _MAGNETIZABILITY = Needs("magnetizability", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
 
 
+def _advised(original: Function) -> Function:
+    return announcement.with_advice(dispersion.asked_early(original))
+
+
 def _is_noncollinear(ni: Any) -> bool:
     return bool(ni.collinear[0] == "n")
 
@@ -118,7 +123,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
-    (rks.KohnShamDFT, "dump_flags", announcement.with_advice),
+    (rks.KohnShamDFT, "dump_flags", _advised),
     (pbc_rks.KohnShamDFT, "dump_flags", announcement.with_references),
     # refused
     (numint.NumInt, "nr_rks_fxc_st", checked_values(_RESPONSE)),
