@@ -180,7 +180,8 @@ static struct host *known(uintptr_t address)
     return NULL;
 }
 
-/* The loader is never called under the lock: it has one of its own. */
+/* The search takes the loader's lock, so it is done before ours is taken; handle_open alone comes
+   here with ours, for a caller that is known by then. */
 struct host *host_of(const void *address)
 {
     struct host *host = known((uintptr_t)address);
