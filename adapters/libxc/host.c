@@ -180,8 +180,8 @@ static struct host *known(uintptr_t address)
     return NULL;
 }
 
-/* The search takes the loader's lock, so it is done before ours is taken; handle_open alone comes
-   here with ours, for a caller that is known by then. */
+/* The search takes the loader's lock, so programs get here before ours is taken. Only libxc's own
+   calls while it initialises a functional for us come with it. */
 struct host *host_of(const void *address)
 {
     struct host *host = known((uintptr_t)address);
