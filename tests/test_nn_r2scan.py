@@ -16,9 +16,9 @@ from benchmarks.nn_r2scan_atomization import FIRST_ROW, RESULT, geometry
 from xcnet import engine, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import InputError
+from xcnet.job.geometry import read
 from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, publication, recipe
-from xcnet.training.datasets import System
 from xcnet.training.reference import DensitySettings, GridDensity, solve
 from xcnet.training.sample import sample
 
@@ -49,7 +49,7 @@ def spec() -> FunctionalSpec:
 @pytest.fixture(scope="module")
 def density() -> dict[str, GridDensity]:
     settings = DensitySettings("r2scan", "6-31g*", 2, 1e-9)
-    return {name: solve(System(name, *geometry(name)), settings) for name in MOLECULES}
+    return {name: solve(read(name), settings) for name in MOLECULES}
 
 
 def variables_of(density: GridDensity) -> dict[str, Array]:
@@ -116,7 +116,7 @@ def test_record_says_what_it_was_made_from(spec: FunctionalSpec) -> None:
     training: dict[str, Any] = dict(spec.training)
     assert training["recipe_sha256"] == RECIPE.sha256
     assert training["weights_sha256"] == WEIGHTS
-    systems = [system.name for name in RECIPE.sets for system in datasets.load(name)]
+    systems = [s.name for s in datasets.gather(datasets.load(name) for name in RECIPE.sets)]
     assert list(training["data"]) == systems
     errors = training["metrics"]["energy_errors_hartree"]
     assert max(abs(error) for error in errors.values()) < 2e-4

@@ -94,7 +94,7 @@ def tiny(folder: Path) -> recipe.Recipe:
 
 @pytest.fixture(scope="module")
 def prepared(folder: Path, tiny: recipe.Recipe) -> tuple[list[GridDensity], str]:
-    return reference.densities(datasets.load("atoms_h_ne"), tiny.densities, folder)
+    return reference.densities(datasets.load("atoms_h_ne").systems, tiny.densities, folder)
 
 
 def train(folder: Path, *more: str) -> int:
@@ -188,7 +188,7 @@ def test_altered_densities_are_refused(
     data[len(data) // 2] ^= 1
     stored.write_bytes(data)
     with pytest.raises(InputError, match="do not match their SHA-256"):
-        reference.densities(datasets.load("atoms_h_ne"), tiny.densities, tmp_path)
+        reference.densities(datasets.load("atoms_h_ne").systems, tiny.densities, tmp_path)
 
 
 def test_nan_in_the_loss_is_an_error(

@@ -19,7 +19,7 @@ from xcnet.errors import XCNetError
 EXIT_ERROR = 2  # 1 is "ran, but did not converge"
 EXIT_INTERRUPTED = 130
 
-#: Subcommand -> its module and its line of help.
+#: Subcommand, of one or two words -> its module and its line of help.
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "list": ("xcnet.commands.list", "list functionals: neural ones and libxc's"),
@@ -31,6 +31,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "exec": ("xcnet.commands.exec", "run a program with the functionals in its libxc"),
         "bench": ("xcnet.bench.command", "measure accuracy and speed of functionals"),
         "train": ("xcnet.training.command", "train a functional from a recipe"),
+        "train data": ("xcnet.training.data_command", "get the data of a training set"),
+        "train reference": (
+            "xcnet.training.reference_command",
+            "make the accurate energies and densities of a training set again",
+        ),
     }
 )
 #: Subcommands whose further words belong to the program that they run.
@@ -41,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     chosen = next((word for word in words if not word.startswith("-")), "")
+    words, chosen = _join_pair(words, chosen)
     own = words.index(chosen) if chosen in RUNNERS else len(words)
     debug = "--debug" in words[:own] or bool(os.environ.get("XCNET_DEBUG"))
     words = [word for word in words[:own] if word != "--debug"] + words[own:]
@@ -63,6 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _join_pair(words: list[str], chosen: str) -> tuple[list[str], str]:
+    """Make one word of a subcommand that has two, such as ``train data``."""
+    first = words.index(chosen) if chosen else 0
+    pair = " ".join(words[first : first + 2])
+    if pair not in COMMANDS:
+        return words, chosen
+    return [*words[:first], pair, *words[first + 2 :]], pair
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

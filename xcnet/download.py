@@ -25,8 +25,21 @@ def fetch(url: str, sha256: str, max_bytes: int, timeout: float = TIMEOUT_SECOND
         The server cannot be reached, refuses, stops half-way, sends more than ``max_bytes``, or
         sends other bytes than those with this SHA-256.
     """
+    data = get(url, max_bytes, timeout)
+    check(data, sha256, url)
+    return data
+
+
+def get(url: str, max_bytes: int, timeout: float = TIMEOUT_SECONDS) -> bytes:
+    """Download what the caller checks afterwards; see `fetch`.
+
+    Raises
+    ------
+    InstallError
+        The server cannot be reached, refuses, stops half-way, or sends more than ``max_bytes``.
+    """
     try:
-        data = _get(url, max_bytes, timeout)
+        return _get(url, max_bytes, timeout)
     except urllib.error.HTTPError as error:
         error.close()
         raise InstallError(
@@ -35,8 +48,6 @@ def fetch(url: str, sha256: str, max_bytes: int, timeout: float = TIMEOUT_SECOND
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error or type(error).__name__
         raise InstallError(f"{url} cannot be downloaded: {reason}", url=url) from error
-    check(data, sha256, url)
-    return data
 
 
 def read(path: Path, sha256: str, max_bytes: int) -> bytes:

@@ -13,6 +13,7 @@ EXIT_INTERRUPTED = 130
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xcnet train``."""
+    parser.epilog = "See also `xcnet train data --help` and `xcnet train reference --help`."
     parser.add_argument("recipe", help="recipe file (TOML), or name of a shipped one: nn_r2scan")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted training")
     parser.add_argument("--device", default="cpu", help="torch device (cpu, cuda ...)")

@@ -141,7 +141,7 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
             "metrics": dict(metrics),
         },
         "domain": {
-            "elements": sorted({element for system in systems for element in system.elements}),
+            "elements": sorted({element for system in systems for element in system.symbols}),
             "density": [recipe.densities.min_density, metrics["largest_density"]],
         },
         "citations": [R2SCAN, PROJECT],
@@ -149,8 +149,8 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
     }
 
 
-def _systems(recipe: Recipe) -> list[datasets.System]:
-    return [system for name in recipe.sets for system in datasets.load(name)]
+def _systems(recipe: Recipe) -> list[datasets.Molecule]:
+    return datasets.gather(datasets.load(name) for name in recipe.sets)
 
 
 def validation(results: Path, weights: str) -> str:

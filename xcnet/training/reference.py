@@ -15,7 +15,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from xcnet.errors import InputError, MissingPackageError, XCNetError
-from xcnet.training.datasets import System
+from xcnet.job.geometry import Molecule
+from xcnet.training.coupled_cluster import build
 
 Array = npt.NDArray[np.float64]
 _FIELDS = ("rho", "sigma", "tau", "weights")
@@ -66,7 +67,7 @@ def default_folder() -> Path:
 
 
 def densities(
-    systems: Iterable[System], settings: DensitySettings, folder: Path | None = None
+    systems: Iterable[Molecule], settings: DensitySettings, folder: Path | None = None
 ) -> tuple[list[GridDensity], str]:
     """Densities of all systems and the SHA-256 of the file they are kept in.
 
@@ -79,13 +80,11 @@ def densities(
     return _read(path, [system.name for system in systems])
 
 
-def solve(system: System, settings: DensitySettings) -> GridDensity:
+def solve(system: Molecule, settings: DensitySettings) -> GridDensity:
     """Unrestricted Kohn-Sham ground state of one system on its grid."""
-    try:
-        from pyscf import dft, gto
-    except ImportError as error:
-        raise MissingPackageError("training densities need PySCF: pip install pyscf") from error
-    molecule = gto.M(atom=system.geometry, basis=settings.basis, spin=system.spin, verbose=0)
+    molecule = build(system, settings.basis)
+    from pyscf import dft
+
     method = dft.UKS(molecule, xc=settings.xc)
     method.grids.level = settings.grid_level
     method.conv_tol = 1e-9
@@ -111,7 +110,7 @@ def _on_grid(name: str, method: Any, min_density: float) -> GridDensity:
     return GridDensity(name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept])
 
 
-def _key(systems: list[System], settings: DensitySettings) -> str:
+def _key(systems: list[Molecule], settings: DensitySettings) -> str:
     text = json.dumps([[asdict(system) for system in systems], asdict(settings)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

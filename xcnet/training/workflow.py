@@ -55,7 +55,7 @@ def train(
     data = data or reference.default_folder()
     work = data / settings.record.name
     work.mkdir(parents=True, exist_ok=True)
-    systems = [system for name in settings.sets for system in datasets.load(name)]
+    systems = datasets.gather(datasets.load(name) for name in settings.sets)
     densities, digest = reference.densities(systems, settings.densities, data)
     progress = trainer.Progress(settings.sha256, digest)
     if resume:

@@ -1,9 +1,24 @@
-"""The atoms H to Ne in their ground-state multiplicities."""
+"""The atoms H to Ne in their ground states: densities to train on, no energies."""
 
 from __future__ import annotations
 
-from xcnet.training.datasets import System
+from typing import Any
 
-_UNPAIRED = {"H": 1, "He": 0, "Li": 1, "Be": 0, "B": 1, "C": 2, "N": 3, "O": 2, "F": 1, "Ne": 0}
+from xcnet.job.geometry import atom
+from xcnet.training.datasets import Molecule, Reaction, record, system
 
-SYSTEMS = tuple(System(symbol, f"{symbol} 0 0 0", spin) for symbol, spin in _UNPAIRED.items())
+NAME = "atoms_h_ne"
+DOI = ""
+UNITS = {"positions": "angstrom"}
+SPLITS = {"train": 1}
+SHA256 = "2e81da21cbcb8fec4bffe72ba8cabb19a02d8579962cedcfbb1668c18bbd2c18"
+
+
+def data() -> list[dict[str, Any]]:
+    """Records of the atoms."""
+    return [record(atom(symbol)) for symbol in "H He Li Be B C N O F Ne".split()]
+
+
+def contents(data: list[dict[str, Any]]) -> tuple[list[Molecule], list[Reaction]]:
+    """Systems of the records; no reactions."""
+    return [system(record) for record in data], []
