@@ -298,8 +298,9 @@ def test_steps_never_raise_the_loss(
     part = parts.PARTS[0]
     terms = parts.terms(part, tiny, prepared[0])
     network = trainer.network(trainer.build(tiny), part)
-    state = levenberg.start(network, terms)
+    fit = problem.LeastSquares(network, terms)
+    state = levenberg.start(fit)
     for _ in range(6):
-        after = levenberg.step(network, terms, state)
+        after = levenberg.step(fit, state)
         assert after.loss <= state.loss
         state = after

@@ -164,9 +164,13 @@ def _folded(basis: str) -> str:
     return basis.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -> Result:
-    """Run one calculation; `progress` gets the cycle number and the energy after each cycle."""
-    start = time.perf_counter()
+def ground_state(
+    molecule: Molecule, xc: str, settings: Settings, progress: Progress
+) -> tuple[Any, Any, int]:
+    """PySCF's mean field as far as it converged, the outcome of `converge`, cycles of the guess.
+
+    `progress` gets the cycle number and the energy after each cycle.
+    """
     mol = build(molecule, settings.basis)
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
     if settings.density_fit:
@@ -185,14 +189,20 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
         guess = mf.make_rdm1()
     guess_cycles = count
     mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
-    outcome = adapter.converge(mf, guess, callback)
+    return mf, adapter.converge(mf, guess, callback), guess_cycles
+
+
+def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -> Result:
+    """Run one calculation; `progress` as in `ground_state`."""
+    start = time.perf_counter()
+    mf, outcome, guess_cycles = ground_state(molecule, xc, settings, progress)
     return Result(
         molecule=molecule.name,
         xc=xc,
         energy=float(mf.e_tot),
         exc=float(mf.scf_summary["exc"]),
         gap=_gap(mf),
-        dipole=_dipole(mf) if mol.natm > 1 else None,
+        dipole=_dipole(mf) if mf.mol.natm > 1 else None,
         cycles=outcome.cycles,
         converged=outcome.converged,
         solver=outcome.rung,

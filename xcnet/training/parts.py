@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xcnet.training import sampling, targets
+from xcnet.training import mesh, sampling, targets
 from xcnet.training.features import correlation, exchange
-from xcnet.training.levenberg import Terms
+from xcnet.training.mesh import Axis, Energies
 from xcnet.training.problem import (
     Columns,
     PointResiduals,
+    Terms,
     energy_residuals,
     point_residuals,
 )
@@ -29,18 +30,40 @@ class Part:
     """What differs between exchange and correlation.
 
     ``columns`` gives the form, ``variables`` its variables from a density, ``target`` the values
-    to learn (libxc name, variables -> e and derivatives).
+    to learn (libxc name, variables -> e and derivatives); ``axes`` span the mesh for energies, and
+    ``at`` gives variables at values of the axes' features.
     """
 
     name: str
     columns: Columns
     variables: Callable[[GridDensity], tuple[Array, Array]]
     target: Callable[[str, Array], Array]
+    axes: tuple[Axis, ...]
+    at: Callable[..., Array]
+
+    def energies(self, densities: Sequence[GridDensity]) -> Energies:
+        """Energies of systems with these densities."""
+        systems = [self.variables(density) for density in densities]
+        return mesh.energies(self.columns, self.axes, self.at, systems)
 
 
 PARTS = (
-    Part("exchange", exchange.columns, sampling.exchange_variables, targets.exchange),
-    Part("correlation", correlation.columns, sampling.correlation_variables, targets.correlation),
+    Part(
+        "exchange",
+        exchange.columns,
+        sampling.exchange_variables,
+        targets.exchange,
+        exchange.AXES,
+        exchange.variables,
+    ),
+    Part(
+        "correlation",
+        correlation.columns,
+        sampling.correlation_variables,
+        targets.correlation,
+        correlation.AXES,
+        correlation.variables,
+    ),
 )
 
 

@@ -7,7 +7,7 @@ derivatives with respect to the variables are computed once; iterations only run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -83,6 +83,42 @@ class EnergyResiduals:
             slopes = torch.autograd.grad(total, network.ordered())
             rows.append(torch.cat([slope.flatten() for slope in slopes]))
         yield torch.stack(rows)
+
+
+Terms = Sequence[PointResiduals | EnergyResiduals]
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """Sum of the squares of all terms over the parameters of one network; a `levenberg.Problem`."""
+
+    network: AlgebraicPerceptron
+    terms: Terms
+
+    def vector(self) -> Tensor:
+        """Parameters of the network."""
+        return self.network.vector()
+
+    def load_vector(self, vector: Tensor) -> None:
+        """Set them."""
+        self.network.load_vector(vector)
+
+    def loss(self) -> float:
+        """Sum of squares."""
+        return sum(float(term.residuals(self.network).square().sum()) for term in self.terms)
+
+    def normal_equations(self) -> tuple[Tensor, Tensor]:
+        """J^T J and J^T r."""
+        size = len(self.vector())
+        matrix = self.network.weights[0].new_zeros(size, size)
+        gradient = matrix.new_zeros(size)
+        for term in self.terms:
+            residuals, first = term.residuals(self.network), 0
+            for rows in term.jacobian_chunks(self.network):
+                matrix.addmm_(rows.T, rows)
+                gradient += rows.T @ residuals[first : first + len(rows)]
+                first += len(rows)
+        return matrix.detach(), gradient.detach()
 
 
 def point_residuals(

@@ -8,9 +8,11 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from xcnet.errors import InputError
+from xcnet.training.ground_states import GroundStateSettings
 from xcnet.training.reference import DensitySettings
 
 T = TypeVar("T")
@@ -78,6 +80,39 @@ class PartSettings:
 
 
 @dataclass(frozen=True)
+class RefinementSettings:
+    """Training on known energies after the fit, see `xcnet.training.refinement`.
+
+    Parameters
+    ----------
+    sets : list of str
+        Training sets whose reactions are trained on.
+    part, check : str
+        Part of each set that is trained on, and the part that is only watched (empty: none).
+    start : str
+        Functional whose ground states the first round uses.
+    rounds : int
+        Trainings, each at the ground states of the functional that the one before gave.
+    iterations : int
+        Steps of each round.
+    prior : float
+        Weight of the loss of the fit against squared errors in (kcal/mol)^2.
+    width : float
+        Errors well beyond count by their size, not by its square, kcal/mol.
+    """
+
+    sets: list[str]
+    part: str
+    check: str
+    start: str
+    rounds: int
+    iterations: int
+    prior: float
+    width: float
+    ground_states: GroundStateSettings
+
+
+@dataclass(frozen=True)
 class RecordSettings:
     """Facts of the functional's record that the training does not decide."""
 
@@ -108,12 +143,14 @@ class Recipe:
     loss: LossSettings
     exchange: PartSettings
     correlation: PartSettings
+    refinement: RefinementSettings | None = None
 
     @property
     def sha256(self) -> str:
         """Hash of all settings that the trained weights depend on."""
         settings = dataclasses.asdict(self)
         del settings["record"]
+        settings = {key: value for key, value in settings.items() if value is not None}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -142,7 +179,8 @@ def load(path: Path) -> Recipe:
 
 def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
     hints = get_type_hints(kind)
-    for problem, keys in (("unknown", data.keys() - hints), ("missing", hints.keys() - data)):
+    required = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}  # type: ignore[arg-type]
+    for problem, keys in (("unknown", data.keys() - hints), ("missing", required - data.keys())):
         if keys:
             raise InputError(
                 f"{path}: {problem} key {prefix}{min(keys)}; the keys of this table are "
@@ -150,10 +188,12 @@ def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
                 file=str(path),
                 given=sorted(keys),
             )
-    return kind(**{key: _value(hints[key], data[key], path, f"{prefix}{key}") for key in hints})
+    return kind(**{key: _value(hints[key], data[key], path, f"{prefix}{key}") for key in data})
 
 
 def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
+    if isinstance(hint, UnionType):
+        hint = get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"{path}: {where} must be a table", file=str(path))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from tqdm import tqdm
 
 from xcnet.errors import InputError
 from xcnet.training import levenberg, parts
-from xcnet.training.levenberg import State, Terms
+from xcnet.training.levenberg import State
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
 from xcnet.training.parts import PARTS, Part
+from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.recipe import PartSettings, Recipe
 from xcnet.training.reference import GridDensity, write_arrays
 from xcnet.training.semilocal import Semilocal
@@ -40,12 +42,26 @@ class PartProgress:
 
 
 @dataclass
+class RoundProgress:
+    """State of a round of refinement, and the loss before it and after each of its steps."""
+
+    state: State
+    history: list[float]
+
+    @property
+    def steps(self) -> int:
+        """Steps that are done."""
+        return len(self.history) - 1
+
+
+@dataclass
 class Progress:
     """All that the rest of a training depends on, and what it was made from."""
 
     recipe: str
     data: str
     parts: dict[str, PartProgress] = field(default_factory=dict)
+    rounds: list[RoundProgress] = field(default_factory=list)
 
 
 def total_steps(settings: PartSettings) -> int:
@@ -97,10 +113,10 @@ def train(
         terms = [term.to(device) for term in parts.terms(part, recipe, densities)]
         if found is None:
             found = progress.parts[part.name] = _started(recipe, part, terms, device)
-        model = network(build(recipe), part).to(device)
+        problem = LeastSquares(network(build(recipe), part).to(device), terms)
         with tqdm(total=total_steps(settings), initial=found.steps, desc=part.name) as bar:
             for _ in range(left):
-                loss = _advance(found, settings, model, terms)
+                loss = _advance(found, settings, problem)
                 save(progress, checkpoint)
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3e}")
@@ -110,15 +126,13 @@ def train(
 def _started(recipe: Recipe, part: Part, terms: Terms, device: str) -> PartProgress:
     starts = range(parts.settings(part, recipe).starts)
     models = [network(build(recipe, i), part).to(device) for i in starts]
-    states = [levenberg.start(model, terms) for model in models]
+    states = [levenberg.start(LeastSquares(model, terms)) for model in models]
     return PartProgress(states, [[state.loss] for state in states])
 
 
-def _advance(
-    found: PartProgress, settings: PartSettings, model: AlgebraicPerceptron, terms: Terms
-) -> float:
+def _advance(found: PartProgress, settings: PartSettings, problem: LeastSquares) -> float:
     number = found.turn(settings)
-    found.states[number] = levenberg.step(model, terms, found.states[number])
+    found.states[number] = levenberg.step(problem, found.states[number])
     found.history[number].append(found.states[number].loss)
     found.steps += 1
     return found.states[number].loss
@@ -133,10 +147,22 @@ def save(progress: Progress, path: Path) -> None:
     for name, part in progress.parts.items():
         arrays[f"{name}.steps"] = np.array(part.steps)
         for i, (state, history) in enumerate(zip(part.states, part.history, strict=True)):
-            arrays[f"{name}.{i}.parameters"] = state.parameters.cpu().numpy()
-            arrays[f"{name}.{i}.damping"] = np.array([state.damping, state.loss])
-            arrays[f"{name}.{i}.history"] = np.array(history)
+            _put(arrays, f"{name}.{i}", state, history)
+    for i, one in enumerate(progress.rounds):
+        _put(arrays, f"round.{i}", one.state, one.history)
     write_arrays(path, arrays)
+
+
+def _put(arrays: dict[str, Any], key: str, state: State, history: list[float]) -> None:
+    arrays[f"{key}.parameters"] = state.parameters.cpu().numpy()
+    arrays[f"{key}.damping"] = np.array([state.damping, state.loss])
+    arrays[f"{key}.history"] = np.array(history)
+
+
+def _get(arrays: Mapping[str, Any], key: str, device: str) -> tuple[State, list[float]]:
+    damping, loss = arrays[f"{key}.damping"].tolist()
+    parameters = torch.from_numpy(arrays[f"{key}.parameters"]).to(device)
+    return State(parameters, damping, loss), arrays[f"{key}.history"].tolist()
 
 
 def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progress:
@@ -151,6 +177,10 @@ def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progre
                 for part in PARTS
                 if f"{part.name}.steps" in arrays
             }
+            rounds = sum(key.startswith("round.") and key.endswith(".history") for key in arrays)
+            progress.rounds = [
+                RoundProgress(*_get(arrays, f"round.{i}", device)) for i in range(rounds)
+            ]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"cannot read the checkpoint {path}: {error}; train without --resume to start anew",
@@ -174,8 +204,7 @@ def _read_part(
 ) -> PartProgress:
     states, history = [], []
     for i in range(settings.starts):
-        damping, loss = arrays[f"{name}.{i}.damping"].tolist()
-        parameters = torch.from_numpy(arrays[f"{name}.{i}.parameters"]).to(device)
-        states.append(State(parameters, damping, loss))
-        history.append(arrays[f"{name}.{i}.history"].tolist())
+        state, losses = _get(arrays, f"{name}.{i}", device)
+        states.append(state)
+        history.append(losses)
     return PartProgress(states, history, int(arrays[f"{name}.steps"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from xcnet.errors import InputError
-from xcnet.training import datasets, publication, recipe, reference, report, trainer
+from xcnet.training import datasets, publication, recipe, reference, report, rounds, trainer
 
 CHECKPOINT, WEIGHTS = "checkpoint.npz", "weights.npz"
 
@@ -62,8 +62,12 @@ def train(
         progress = trainer.resume(work / CHECKPOINT, settings, digest, device)
     trainer.train(settings, densities, progress, work / CHECKPOINT, device)
     module = trainer.trained(settings, progress)
-    publication.save_weights(module, work / WEIGHTS)
     numbers = report.metrics(settings, module, densities)
+    if settings.refinement:
+        refinement = rounds.Rounds(settings, densities, numbers, work, device)
+        reactions = refinement.run(module, progress, work / CHECKPOINT)
+        numbers = report.metrics(settings, module, densities) | {"reactions": reactions}
+    publication.save_weights(module, work / WEIGHTS)
     written = report.write(work, settings, module, progress, densities, numbers)
     publication.publish(settings, work / WEIGHTS, numbers, digest, target)
     return [*written, work / WEIGHTS, target]

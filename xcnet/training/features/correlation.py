@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,16 @@ from xcnet.training.baselines import (
     PW92_MODIFIED,
     WIGNER_SEITZ,
 )
-from xcnet.training.features.shares import UNIFORM, gradient_share, orbital_indicator
+from xcnet.training.features.shares import (
+    ETA,
+    UNIFORM,
+    Array,
+    alpha_of,
+    gradient_share,
+    orbital_indicator,
+    weizsaecker_of,
+)
+from xcnet.training.mesh import Axis
 
 #: Scale of v: x = 2 weizsaecker / (rho_a^(2/3) + rho_b^(2/3))^2 is proportional to PBE's t^2.
 CORRELATION_SCALE = 2.0
@@ -27,6 +37,13 @@ PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
 INPUTS = 5
 OUTPUTS = 2
+#: r, phi, v and b on the mesh of `xcnet.training.mesh`; s follows from them.
+AXES = (
+    Axis(0, -0.99, 0.99, 25),
+    Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 9),
+    Axis(2, 0.05, 1.0, 25),
+    Axis(4, -0.999, 1.0, 25),
+)
 
 
 def columns(
@@ -59,6 +76,28 @@ def columns(
     r = 2.0 / (1.0 + rs_root) - 1.0
     phi = PHI_SCALE * (squares / root2 - PHI_CENTER)
     return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([r, phi, v, s, b], -1)
+
+
+def variables(r: Array, phi: Array, v: Array, b: Array) -> Array:
+    """Spin densities, squared gradient and tau (N, 4) of a density with these features."""
+    rs_root = 2.0 / (1.0 + r) - 1.0
+    n = 3.0 / (4.0 * math.pi * rs_root**6)
+    factor = phi / PHI_SCALE + PHI_CENTER
+    spins = n * np.stack([majority := _majority(factor), 1.0 - majority])
+    weizsaecker = weizsaecker_of(v, factor**2 * n ** (4.0 / 3.0), CORRELATION_SCALE)
+    uniform = UNIFORM * (spins ** (5.0 / 3.0)).sum(axis=0)
+    tau = weizsaecker + alpha_of(b) * (uniform + ETA * weizsaecker)
+    return np.stack([*spins, 8.0 * n * weizsaecker, tau], axis=1)
+
+
+def _majority(factor: Array) -> Array:
+    """Share y of the majority spin for which y^(2/3) + (1 - y)^(2/3) is ``factor``; bisection."""
+    low, high = np.full_like(factor, 0.5), np.ones_like(factor)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        above = middle ** (2.0 / 3.0) + (1.0 - middle) ** (2.0 / 3.0) > factor
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.minimum(low, 1.0 - 1e-12)
 
 
 def _pw92(four_thirds: Tensor, n: Tensor, root: Tensor, spin: Tensor, rs_root: Tensor) -> Tensor:

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from xcnet.training.features.shares import UNIFORM, gradient_share, orbital_indicator
+from xcnet.training.features.shares import (
+    ETA,
+    UNIFORM,
+    Array,
+    alpha_of,
+    gradient_share,
+    orbital_indicator,
+    weizsaecker_of,
+)
+from xcnet.training.mesh import Axis
 
 #: Exchange energy density of the uniform gas of one spin, e = SLATER rho_s^(4/3).
 SLATER = -0.75 * (6.0 / math.pi) ** (1.0 / 3.0)
@@ -21,6 +31,8 @@ GRADIENT_SCALE = 3.0
 
 INPUTS = 3
 OUTPUTS = 2
+#: v and b on the mesh of `xcnet.training.mesh`.
+AXES = (Axis(0, 0.05, 1.0, 49), Axis(2, -0.999, 1.0, 49))
 
 
 def columns(rho: Tensor, sigma: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,3 +54,10 @@ def columns(rho: Tensor, sigma: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Te
     b = orbital_indicator(uniform, weizsaecker, tau)
     base = SLATER * (rho * root)
     return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([v, v4, b], -1)
+
+
+def variables(v: Array, b: Array) -> Array:
+    """Density, squared gradient and kinetic energy density (N, 3) with the features v and b."""
+    weizsaecker = weizsaecker_of(v, UNIFORM, GRADIENT_SCALE)
+    tau = weizsaecker + alpha_of(b) * (UNIFORM + ETA * weizsaecker)
+    return np.stack([np.ones_like(v), 8.0 * weizsaecker, tau], axis=1)

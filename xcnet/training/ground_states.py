@@ -1,0 +1,164 @@
+"""Self-consistent ground states whose energies are trained on: made once, kept in checked files.
+
+Every system has a file of its own, so an interrupted run goes on with the systems that are left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from xcnet.errors import InputError, XCNetError
+from xcnet.job.geometry import Molecule
+from xcnet.training.reference import GridDensity, on_grid, write_arrays
+
+Array = npt.NDArray[np.float64]
+_FIELDS = ("rho", "sigma", "tau", "weights")
+
+
+@dataclass(frozen=True)
+class GroundStateSettings:
+    """How the ground states are made.
+
+    Parameters
+    ----------
+    basis : str
+        PySCF's name of the orbital basis.
+    grid_level : int
+        PySCF's grid level (0 to 9); the first cycles run on level 1.
+    density_fit : str
+        Auxiliary basis; empty for exact Coulomb integrals.
+    tolerance : float
+        Convergence of the total energy, Hartree.
+    min_density : float
+        Grid points below this total density are dropped, bohr^-3.
+    """
+
+    basis: str
+    grid_level: int
+    density_fit: str
+    tolerance: float
+    min_density: float
+
+
+@dataclass(frozen=True)
+class GroundState:
+    """Ground state of one system: its density, and its energy without exchange and correlation.
+
+    ``total`` is the energy with the functional it was made with; both in Hartree.
+    """
+
+    density: GridDensity
+    total: float
+    rest: float
+
+
+def solve(
+    systems: Sequence[Molecule],
+    xc: str,
+    settings: GroundStateSettings,
+    folder: Path,
+    identity: str = "",
+) -> dict[str, GroundState]:
+    """Ground states of all systems with one functional, by the systems' names.
+
+    Parameters
+    ----------
+    systems : sequence of Molecule
+    xc : str
+        Any functional that PySCF or xcnet know.
+    settings : GroundStateSettings
+    folder : path
+        Where the files are kept. A file that is there is read, not made again.
+    identity : str
+        Tells functionals of the same name apart, such as the hash of their weights.
+
+    Raises
+    ------
+    InputError
+        A file was altered.
+    XCNetError
+        A system did not converge.
+    """
+    found = {}
+    with tqdm(systems, desc=f"ground states, {xc}") as bar:
+        for system in bar:
+            bar.set_postfix_str(system.name)
+            path = folder / f"{system.name}-{_key(system, xc, settings, identity)}.npz"
+            if not path.exists():
+                _write(path, _solve(system, xc, settings))
+            found[system.name] = _read(path, system.name)
+    return found
+
+
+def digest(states: Iterable[GroundState]) -> str:
+    """SHA-256 of ground states."""
+    whole = hashlib.sha256()
+    for state in states:
+        whole.update(_digest(_arrays(state)).encode())
+    return whole.hexdigest()
+
+
+def _solve(system: Molecule, xc: str, settings: GroundStateSettings) -> GroundState:
+    from xcnet.job import calculation
+
+    chosen = calculation.Settings(
+        settings.basis, settings.grid_level, settings.density_fit, settings.tolerance, 1
+    )
+    mf, outcome, _ = calculation.ground_state(system, xc, chosen, lambda *_: None)
+    if not outcome.converged:
+        raise XCNetError(
+            f"{xc}/{settings.basis} of {system.name} did not converge by any of "
+            f"{', '.join(rung.name for rung in outcome.rungs)}",
+            functional=xc,
+        )
+    total, exc = float(mf.e_tot), float(mf.scf_summary["exc"])
+    return GroundState(on_grid(system.name, mf, settings.min_density), total, total - exc)
+
+
+def _key(system: Molecule, xc: str, settings: GroundStateSettings, identity: str) -> str:
+    text = json.dumps([asdict(system), xc, asdict(settings), identity], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _arrays(state: GroundState) -> dict[str, npt.NDArray[Any]]:
+    arrays = {field: getattr(state.density, field) for field in _FIELDS}
+    return arrays | {"energies": np.array([state.total, state.rest])}
+
+
+def _digest(arrays: dict[str, npt.NDArray[Any]]) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        whole.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return whole.hexdigest()
+
+
+def _write(path: Path, state: GroundState) -> None:
+    arrays = _arrays(state)
+    write_arrays(path, arrays | {"sha256": np.array(_digest(arrays))})
+
+
+def _read(path: Path, name: str) -> GroundState:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in (*_FIELDS, "energies")}
+            expected = str(stored["sha256"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(_altered(path, str(error)), file=str(path)) from error
+    if (given := _digest(arrays)) != expected:
+        raise InputError(_altered(path, "hash"), file=str(path), expected=expected, given=given)
+    total, rest = arrays.pop("energies").tolist()
+    return GroundState(GridDensity(name, **arrays), total, rest)
+
+
+def _altered(path: Path, reason: str) -> str:
+    return f"the ground state {path} was altered ({reason}): delete it, and it is made again"

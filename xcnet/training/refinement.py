@@ -1,0 +1,136 @@
+"""Refinement: both networks together, from a fit to a known functional towards known energies.
+
+The loss is the sum of
+  the loss of that fit, times ``prior``: the functional stays near the known one where the
+  energies do not ask for something else, and so do its potentials;
+  the mean over reactions of a robust square of the energy error, so that a few systems that no
+  functional of this form can describe do not decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from xcnet.bench.reactions import KCAL_PER_HARTREE, Reaction
+from xcnet.errors import InputError
+from xcnet.training.ground_states import GroundState
+from xcnet.training.mesh import Energies
+from xcnet.training.parts import PARTS
+from xcnet.training.problem import LeastSquares, Terms
+from xcnet.training.semilocal import Semilocal
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReactionErrors:
+    """Errors of reaction energies at fixed densities, kcal/mol, linear in the parts' energies.
+
+    ``sums`` (reactions, systems): coefficients times kcal/mol per Hartree; ``constant``
+    (reactions,): their part without exchange and correlation, minus the reference; ``parts``: the
+    systems' energies of each part of the functional.
+    """
+
+    names: tuple[str, ...]
+    sums: Tensor
+    constant: Tensor
+    parts: tuple[Energies, ...]
+
+    def values(self, module: Semilocal) -> Tensor:
+        """(reactions,), kcal/mol."""
+        energies = sum(
+            (
+                part.values(getattr(module, p.name))
+                for p, part in zip(PARTS, self.parts, strict=True)
+            ),
+            torch.zeros(()),
+        )
+        return self.constant + self.sums @ energies
+
+    def jacobian(self, module: Semilocal) -> Tensor:
+        """Derivatives by the parameters of all networks (reactions, p)."""
+        rows = [
+            self.sums @ part.jacobian(getattr(module, p.name))
+            for p, part in zip(PARTS, self.parts, strict=True)
+        ]
+        return torch.cat(rows, dim=1)
+
+
+def errors(reactions: Sequence[Reaction], states: Mapping[str, GroundState]) -> ReactionErrors:
+    """Errors of reactions between systems whose ground states are given."""
+    names = sorted({system.name for r in reactions for _, system in r.terms})
+    if missing := [name for name in names if name not in states]:
+        raise InputError(f"no ground state of {', '.join(missing)}", given=missing)
+    sums = torch.zeros(len(reactions), len(names), dtype=torch.float64)
+    for row, reaction in zip(sums, reactions, strict=True):
+        for coefficient, system in reaction.terms:
+            row[names.index(system.name)] += coefficient * KCAL_PER_HARTREE
+    rest = torch.tensor([states[name].rest for name in names], dtype=torch.float64)
+    reference = torch.tensor([r.reference for r in reactions], dtype=torch.float64)
+    return ReactionErrors(
+        tuple(reaction.name for reaction in reactions),
+        sums,
+        sums @ rest - KCAL_PER_HARTREE * reference,
+        tuple(part.energies([states[name].density for name in names]) for part in PARTS),
+    )
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The loss over the parameters of all networks; a `levenberg.Problem`.
+
+    Parameters
+    ----------
+    module : Semilocal
+    priors : sequence of Terms
+        Losses of the fits of the parts.
+    reactions : ReactionErrors
+    prior : float
+        Weight of these fits against the mean squared error in (kcal/mol)^2.
+    width : float
+        Errors well beyond count by their size, not by its square, kcal/mol.
+    """
+
+    module: Semilocal
+    priors: Sequence[Terms]
+    reactions: ReactionErrors
+    prior: float
+    width: float
+
+    def vector(self) -> Tensor:
+        """Parameters of all networks."""
+        return torch.cat([fit.vector() for fit in self._fits()])
+
+    def load_vector(self, vector: Tensor) -> None:
+        """Set them."""
+        fits = self._fits()
+        for fit, values in zip(fits, vector.split([len(f.vector()) for f in fits]), strict=True):
+            fit.load_vector(values)
+
+    def loss(self) -> float:
+        """Value of the loss."""
+        fits = sum(fit.loss() for fit in self._fits())
+        scaled = self.reactions.values(self.module) / self.width
+        robust = 2.0 * self.width**2 * ((1.0 + scaled**2).sqrt() - 1.0)
+        return self.prior * fits + float(robust.mean())
+
+    def normal_equations(self) -> tuple[Tensor, Tensor]:
+        """Normal matrix and gradient; a robust square enters by its weighted square."""
+        blocks, slopes = zip(*(fit.normal_equations() for fit in self._fits()), strict=True)
+        matrix, gradient = torch.block_diag(*blocks) * self.prior, torch.cat(slopes) * self.prior
+        found, rows = self.reactions.values(self.module), self.reactions.jacobian(self.module)
+        weights = 1.0 / (1.0 + (found / self.width) ** 2).sqrt() / len(found)
+        matrix.addmm_(rows.T, weights[:, None] * rows)
+        return matrix, gradient + rows.T @ (weights * found)
+
+    def _fits(self) -> list[LeastSquares]:
+        return [
+            LeastSquares(getattr(self.module, part.name), terms)
+            for part, terms in zip(PARTS, self.priors, strict=True)
+        ]

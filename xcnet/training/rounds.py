@@ -1,0 +1,167 @@
+"""Rounds of refinement: train at fixed densities, converge them with the result, train again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm import tqdm
+
+from xcnet.errors import XCNetError
+from xcnet.training import datasets, ground_states, levenberg, parts, publication, trainer
+from xcnet.training.ground_states import GroundState
+from xcnet.training.parts import PARTS
+from xcnet.training.recipe import Recipe, RefinementSettings
+from xcnet.training.reference import GridDensity
+from xcnet.training.refinement import ReactionErrors, Refinement, errors
+from xcnet.training.semilocal import Semilocal
+from xcnet.training.trainer import Progress, RoundProgress
+
+Array = npt.NDArray[np.float64]
+ID = 2_147_000_000  # of the functionals between rounds, which only this process knows
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """Reactions that are trained on, and those that are only watched, with all their systems."""
+
+    trained: tuple[datasets.Reaction, ...]
+    watched: tuple[datasets.Reaction, ...]
+    systems: tuple[datasets.Molecule, ...]
+
+
+def reactions(settings: RefinementSettings) -> Reactions:
+    """Reactions of the recipe's sets (InputError where a set or its part does not exist)."""
+    sets = [datasets.load(name) for name in settings.sets]
+    chosen = [[each.part(settings.part) for each in sets]]
+    chosen.append([each.part(settings.check) for each in sets] if settings.check else [])
+    trained, watched = (tuple(r for each in part for r in each.reactions) for part in chosen)
+    return Reactions(trained, watched, tuple(datasets.gather(chosen[0] + chosen[1])))
+
+
+class Rounds:
+    """The refinement of one recipe in its folder ``work``."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        densities: Sequence[GridDensity],
+        metrics: Mapping[str, Any],
+        work: Path,
+        device: str,
+    ) -> None:
+        if recipe.refinement is None:
+            raise XCNetError(f"the recipe of {recipe.record.name} has no table [refinement]")
+        self.recipe, self.settings = recipe, recipe.refinement
+        self.metrics, self.work, self.device = metrics, work, device
+        self.reactions = reactions(self.settings)
+        self.priors = [
+            [term.to(device) for term in parts.terms(part, recipe, densities)] for part in PARTS
+        ]
+
+    def run(self, module: Semilocal, progress: Progress, checkpoint: Path) -> dict[str, Any]:
+        """Finish all rounds from where ``progress`` stands; ``module`` ends as the result.
+
+        Returns
+        -------
+        dict
+            Errors of the reactions, kcal/mol: at the densities of each round, and self-consistent.
+        """
+        found: dict[str, Any] = {"fixed": []}
+        for number in range(self.settings.rounds):
+            states = self._ground_states(module, number)
+            self._train(module, progress, number, states, checkpoint)
+            found["fixed"].append(self._summary(module, states))
+        final = self._ground_states(module, self.settings.rounds)
+        found["self_consistent"] = self._summary(module, final)
+        found["ground_states"] = ground_states.digest(final.values())
+        return found
+
+    def _train(
+        self,
+        module: Semilocal,
+        progress: Progress,
+        number: int,
+        states: Mapping[str, GroundState],
+        checkpoint: Path,
+    ) -> None:
+        """Take the steps of one round that are left."""
+        settings = self.settings
+        trained = errors(self.reactions.trained, states)
+        problem = Refinement(module, self.priors, trained, settings.prior, settings.width)
+        if len(progress.rounds) == number:
+            state = levenberg.start(problem)
+            progress.rounds.append(RoundProgress(state, [state.loss]))
+        found = progress.rounds[number]
+        problem.load_vector(found.state.parameters)
+        watched = errors(self.reactions.watched, states) if self.reactions.watched else None
+        with tqdm(
+            total=settings.iterations, initial=found.steps, desc=f"round {number + 1}"
+        ) as bar:
+            for _ in range(settings.iterations - found.steps):
+                found.state = levenberg.step(problem, found.state)
+                found.history.append(found.state.loss)
+                trainer.save(progress, checkpoint)
+                bar.update()
+                shown = {"train": _mean(trained, module)}
+                if watched:
+                    shown["check"] = _mean(watched, module)
+                bar.set_postfix(loss=f"{found.state.loss:.4f}", **shown)
+
+    def _summary(self, module: Semilocal, states: Mapping[str, GroundState]) -> dict[str, Any]:
+        """Errors of every reaction at given densities, kcal/mol."""
+        found: dict[str, Any] = {}
+        for title, chosen in zip(
+            ("trained", "watched"), (self.reactions.trained, self.reactions.watched), strict=True
+        ):
+            if chosen:
+                values = errors(chosen, states)
+                each = values.values(module).tolist()
+                found[title] = {
+                    "mean_absolute": float(np.abs(each).mean()),
+                    "errors": dict(zip(values.names, each, strict=True)),
+                }
+        return found
+
+    def _ground_states(self, module: Semilocal, number: int) -> dict[str, GroundState]:
+        """Ground states that round ``number`` trains on: those of the functional before it."""
+        folder, settings = self.work / "ground_states", self.settings.ground_states
+        if not number:
+            return ground_states.solve(
+                self.reactions.systems, self.settings.start, settings, folder
+            )
+        weights = self.work / f"round-{number}.npz"
+        publication.save_weights(module, weights)
+        identity = publication.sha256(weights)
+        name = f"{self.recipe.record.name}_{number}_{identity[:8]}"
+        record = replace(self.recipe.record, name=name, alias=name.upper(), id=ID + number)
+        target = self.work / "functionals" / name
+        if not target.exists():
+            recipe = replace(self.recipe, record=record)
+            publication.publish(recipe, weights, self.metrics, identity, target)
+        with _registered(target.parent):
+            return ground_states.solve(self.reactions.systems, name, settings, folder)
+
+
+def _mean(found: ReactionErrors, module: Semilocal) -> str:
+    return f"{float(found.values(module).abs().mean()):.2f}"
+
+
+@contextmanager
+def _registered(folder: Path) -> Iterator[None]:
+    """Add a folder of functionals to those that are known."""
+    before = os.environ.get("XCNET_MODEL_PATH")
+    os.environ["XCNET_MODEL_PATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    try:
+        yield
+    finally:
+        del os.environ["XCNET_MODEL_PATH"]
+        if before is not None:
+            os.environ["XCNET_MODEL_PATH"] = before
