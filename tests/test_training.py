@@ -154,7 +154,7 @@ def test_interrupted_training_ends_with_the_same_weights(
             trainer.train(tiny, densities, progress, path, after_step=interrupt)
     progress = trainer.resume(path, tiny, digest)
     trainer.train(tiny, densities, progress, path)
-    for part in parts.PARTS:
+    for part in parts.of("meta-gga"):
         one, two = whole.parts[part.name], progress.parts[part.name]
         assert one.history == two.history
         for left, right in zip(one.states, two.states, strict=True):
@@ -249,7 +249,7 @@ def test_network_jacobian_is_the_derivative() -> None:
         torch.testing.assert_close(rows[:, k], numerical, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("part", parts.PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("part", parts.of("meta-gga"), ids=lambda part: part.name)
 def test_residuals_are_those_of_the_functional(part: parts.Part) -> None:
     channels = 1 if part.name == "exchange" else 2
     rows = torch.from_numpy(sampling.wide(40, channels, np.random.default_rng(0)))
@@ -295,7 +295,7 @@ def test_uniform_gas_is_exact() -> None:
 def test_steps_never_raise_the_loss(
     tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str]
 ) -> None:
-    part = parts.PARTS[0]
+    part = parts.of("meta-gga")[0]
     terms = parts.terms(part, tiny, prepared[0])
     network = trainer.network(trainer.build(tiny), part)
     fit = problem.LeastSquares(network, terms)

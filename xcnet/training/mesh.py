@@ -9,6 +9,7 @@ thousand nodes, whatever network gives the factor, and the error is of fourth or
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,8 +64,10 @@ class Energies:
     features: Tensor
 
     @torch.no_grad()
-    def values(self, network: AlgebraicPerceptron) -> Tensor:
-        """(systems,), Hartree."""
+    def values(self, network: AlgebraicPerceptron | None) -> Tensor:
+        """(systems,), Hartree; without a network the energies of the uniform gas."""
+        if network is None:
+            return self.uniform
         factor = (self.coefficients * network(self.features)).sum(-1)
         return self.uniform + self.weights @ factor
 
@@ -101,15 +104,13 @@ def deposit(
     """
     base, _, features = columns(*torch.from_numpy(variables).unbind(1))
     energies = base.numpy() * weights
-    shape = [axis.count for axis in axes]
     around = [axis.shares(features[:, axis.feature].numpy()) for axis in axes]
-    mesh = np.zeros(np.prod(shape))
+    mesh = np.zeros(math.prod(axis.count for axis in axes))
     for corner in itertools.product(range(4), repeat=len(axes)):
-        index = np.ravel_multi_index(
-            [first + k for (first, _), k in zip(around, corner, strict=True)], shape
-        )
-        share = np.prod([s[k] for (_, s), k in zip(around, corner, strict=True)], axis=0)
-        mesh += np.bincount(index, energies * share, len(mesh))
+        index, share = np.zeros(len(energies), dtype=np.int64), energies
+        for axis, (first, shares), k in zip(axes, around, corner, strict=True):
+            index, share = index * axis.count + first + k, share * shares[k]
+        mesh += np.bincount(index, share, len(mesh))
     return float(energies.sum()), mesh
 
 

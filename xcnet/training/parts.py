@@ -10,8 +10,9 @@ import numpy.typing as npt
 import torch
 
 from xcnet.training import mesh, sampling, targets
-from xcnet.training.features import correlation, exchange
-from xcnet.training.mesh import Axis, Energies
+from xcnet.training.features.form import PartForm
+from xcnet.training.forms import FORMS
+from xcnet.training.mesh import Energies
 from xcnet.training.problem import (
     Columns,
     PointResiduals,
@@ -27,44 +28,40 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """What differs between exchange and correlation.
+    """Exchange or correlation of one form of functional.
 
-    ``columns`` gives the form, ``variables`` its variables from a density, ``target`` the values
-    to learn (libxc name, variables -> e and derivatives); ``axes`` span the mesh for energies, and
-    ``at`` gives variables at values of the axes' features.
+    ``variables`` gives the part's variables from a density, ``target`` the values to learn (libxc
+    name, variables -> e and derivatives).
     """
 
     name: str
-    columns: Columns
+    form: PartForm
     variables: Callable[[GridDensity], tuple[Array, Array]]
     target: Callable[[str, Array], Array]
-    axes: tuple[Axis, ...]
-    at: Callable[..., Array]
+
+    @property
+    def columns(self) -> Columns:
+        """The form: density variables to base, coefficients and features."""
+        return self.form.columns
 
     def energies(self, densities: Sequence[GridDensity]) -> Energies:
         """Energies of systems with these densities."""
         systems = [self.variables(density) for density in densities]
-        return mesh.energies(self.columns, self.axes, self.at, systems)
+        return mesh.energies(self.form.columns, self.form.axes, self.form.at, systems)
 
 
-PARTS = (
-    Part(
-        "exchange",
-        exchange.columns,
-        sampling.exchange_variables,
-        targets.exchange,
-        exchange.AXES,
-        exchange.variables,
-    ),
-    Part(
-        "correlation",
-        correlation.columns,
-        sampling.correlation_variables,
-        targets.correlation,
-        correlation.AXES,
-        correlation.variables,
-    ),
-)
+def of(form: str) -> tuple[Part, Part]:
+    """Exchange and correlation of a form in `xcnet.training.forms`."""
+    found = FORMS[form]
+    return (
+        Part("exchange", found.exchange, sampling.exchange_variables, targets.exchange),
+        Part("correlation", found.correlation, sampling.correlation_variables, targets.correlation),
+    )
+
+
+def trained(form: str) -> list[Part]:
+    """Those of a form's parts that have a network."""
+    return [part for part in of(form) if part.form.outputs]
 
 
 def settings(part: Part, recipe: Recipe) -> PartSettings:
@@ -75,7 +72,7 @@ def settings(part: Part, recipe: Recipe) -> PartSettings:
 
 def terms(part: Part, recipe: Recipe, densities: Sequence[GridDensity]) -> Terms:
     """Residuals of the recipe's loss: points, moved points, spread points, energies."""
-    rng = np.random.default_rng([recipe.seed, PARTS.index(part)])
+    rng = np.random.default_rng([recipe.seed, ("exchange", "correlation").index(part.name)])
     sizes, loss, target = recipe.sampling, recipe.loss, settings(part, recipe).target
     systems = [part.variables(density) for density in densities]
     points = sampling.draw(systems, sizes.points, sampling.electrons, rng)

@@ -16,7 +16,7 @@ import xcnet
 from xcnet.errors import InputError
 from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, export
-from xcnet.training.parts import PARTS
+from xcnet.training.forms import FORMS
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import write_arrays
 from xcnet.training.semilocal import DENSITY_THRESHOLD, Semilocal
@@ -91,7 +91,9 @@ def publish(
     """
     facts = record(recipe, weights, metrics, data)
     tested = "" if results is None else validation(results, facts["training"]["weights_sha256"])
-    return export(load_weights(weights), facts, folder, card=card(recipe, facts, tested))
+    return export(
+        load_weights(weights, recipe.form), facts, folder, card=card(recipe, facts, tested)
+    )
 
 
 def republish(
@@ -104,16 +106,16 @@ def republish(
 
 def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str) -> dict[str, Any]:
     """Record of the functional, without what the exporter adds."""
-    facts, systems = recipe.record, _systems(recipe)
+    facts, form, systems = recipe.record, FORMS[recipe.form], _systems(recipe)
     return {
         "format_version": 1,
         "name": facts.name,
         "aliases": [facts.alias],
         "id": facts.id,
-        "family": "mgga",
+        "family": form.family,
         "kind": "exchange-correlation",
         "description": facts.description,
-        "inputs": ["rho", "sigma", "tau"],
+        "inputs": list(form.inputs),
         "descriptors": {},
         "thresholds": {
             "density": DENSITY_THRESHOLD,
@@ -187,7 +189,8 @@ def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
     """Text of the functional's card; ``tested`` is what `validation` says of its weights."""
     metrics, densities = facts["training"]["metrics"], recipe.densities
     hidden = "; ".join(
-        f"{part.name} {'-'.join(map(str, getattr(recipe, part.name).hidden))}" for part in PARTS
+        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}"
+        for name in FORMS[recipe.form].networks
     )
     worst = max(abs(x) for x in metrics["energy_errors_hartree"].values())
     paragraphs = [
@@ -237,16 +240,20 @@ def sha256(path: Path) -> str:
 
 def save_weights(module: Semilocal, path: Path) -> None:
     """Write the weights to a small ``.npz`` file that `load_weights` reads."""
-    write_arrays(path, {name: value.numpy() for name, value in module.state_dict().items()})
+    arrays = {
+        f"{name}.{key}": value.numpy()
+        for name in module.form.networks
+        for key, value in module.networks[name].state_dict().items()
+    }
+    write_arrays(path, arrays)
 
 
-def load_weights(path: Path) -> Semilocal:
+def load_weights(path: Path, form: str = "meta-gga") -> Semilocal:
     """Functional with the weights of a file that `save_weights` wrote (InputError otherwise)."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            state = {key: torch.from_numpy(stored[key]) for key in stored.files}
-        hidden = {part.name: _hidden(state, part.name) for part in PARTS}
-        module = Semilocal(hidden["exchange"], hidden["correlation"], [0])
+            state = {f"networks.{key}": torch.from_numpy(stored[key]) for key in stored.files}
+        module = Semilocal(form, {name: _hidden(state, name) for name in FORMS[form].networks}, [0])
         module.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"cannot read weights from {path}: {error}", file=str(path)) from error
@@ -254,5 +261,5 @@ def load_weights(path: Path) -> Semilocal:
 
 
 def _hidden(state: Mapping[str, torch.Tensor], part: str) -> list[int]:
-    biases = [key for key in state if key.startswith(f"{part}.biases.")]
+    biases = [key for key in state if key.startswith(f"networks.{part}.biases.")]
     return [len(state[key]) for key in biases[:-1]]

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from xcnet.errors import InputError
+from xcnet.training.forms import FORMS
 from xcnet.training.ground_states import GroundStateSettings
 from xcnet.training.reference import DensitySettings
 
@@ -132,7 +133,9 @@ class Recipe:
     seed : int
         Seed of initial weights and samples.
     sets : list of str
-        Training sets, see `xcnet.training.datasets`.
+        Training sets whose densities the fit uses, see `xcnet.training.datasets`.
+    form : str
+        Family of the functional: lda, gga or meta-gga, see `xcnet.training.forms`.
     """
 
     seed: int
@@ -143,6 +146,7 @@ class Recipe:
     loss: LossSettings
     exchange: PartSettings
     correlation: PartSettings
+    form: str = "meta-gga"
     refinement: RefinementSettings | None = None
 
     @property
@@ -150,7 +154,8 @@ class Recipe:
         """Hash of all settings that the trained weights depend on."""
         settings = dataclasses.asdict(self)
         del settings["record"]
-        settings = {key: value for key, value in settings.items() if value is not None}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        settings = {key: value for key, value in settings.items() if value != defaults[key]}
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -174,7 +179,12 @@ def load(path: Path) -> Recipe:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the recipe {path}: {error}", file=str(path)) from error
-    return _build(Recipe, data, path, "")
+    recipe = _build(Recipe, data, path, "")
+    if recipe.form not in FORMS:
+        raise InputError(
+            f"{path}: form = {recipe.form!r} must be one of {', '.join(FORMS)}", file=str(path)
+        )
+    return recipe
 
 
 def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from xcnet.bench.reactions import KCAL_PER_HARTREE, Reaction
 from xcnet.errors import InputError
+from xcnet.training import parts
 from xcnet.training.ground_states import GroundState
 from xcnet.training.mesh import Energies
-from xcnet.training.parts import PARTS
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.semilocal import Semilocal
 
@@ -40,30 +40,31 @@ class ReactionErrors:
     names: tuple[str, ...]
     sums: Tensor
     constant: Tensor
-    parts: tuple[Energies, ...]
+    parts: Mapping[str, Energies]
 
     def values(self, module: Semilocal) -> Tensor:
         """(reactions,), kcal/mol."""
-        energies = sum(
-            (
-                part.values(getattr(module, p.name))
-                for p, part in zip(PARTS, self.parts, strict=True)
-            ),
-            torch.zeros(()),
-        )
-        return self.constant + self.sums @ energies
+        found = self.constant
+        for name, part in self.parts.items():
+            found = found + self.sums @ part.values(module.network(name))
+        return found
 
     def jacobian(self, module: Semilocal) -> Tensor:
         """Derivatives by the parameters of all networks (reactions, p)."""
-        rows = [
-            self.sums @ part.jacobian(getattr(module, p.name))
-            for p, part in zip(PARTS, self.parts, strict=True)
-        ]
+        rows = []
+        for name, part in self.parts.items():
+            if (network := module.network(name)) is not None:
+                rows.append(self.sums @ part.jacobian(network))
         return torch.cat(rows, dim=1)
 
 
-def errors(reactions: Sequence[Reaction], states: Mapping[str, GroundState]) -> ReactionErrors:
-    """Errors of reactions between systems whose ground states are given."""
+def errors(
+    form: str, reactions: Sequence[Reaction], states: Mapping[str, GroundState]
+) -> ReactionErrors:
+    """Errors of reactions between systems whose ground states are given.
+
+    ``form`` is the functional's in `xcnet.training.forms`.
+    """
     names = sorted({system.name for r in reactions for _, system in r.terms})
     if missing := [name for name in names if name not in states]:
         raise InputError(f"no ground state of {', '.join(missing)}", given=missing)
@@ -77,7 +78,10 @@ def errors(reactions: Sequence[Reaction], states: Mapping[str, GroundState]) -> 
         tuple(reaction.name for reaction in reactions),
         sums,
         sums @ rest - KCAL_PER_HARTREE * reference,
-        tuple(part.energies([states[name].density for name in names]) for part in PARTS),
+        {
+            part.name: part.energies([states[name].density for name in names])
+            for part in parts.of(form)
+        },
     )
 
 
@@ -88,8 +92,8 @@ class Refinement:
     Parameters
     ----------
     module : Semilocal
-    priors : sequence of Terms
-        Losses of the fits of the parts.
+    priors : mapping of str to Terms
+        Losses of the fits of the parts that have a network.
     reactions : ReactionErrors
     prior : float
         Weight of these fits against the mean squared error in (kcal/mol)^2.
@@ -98,7 +102,7 @@ class Refinement:
     """
 
     module: Semilocal
-    priors: Sequence[Terms]
+    priors: Mapping[str, Terms]
     reactions: ReactionErrors
     prior: float
     width: float
@@ -131,6 +135,7 @@ class Refinement:
 
     def _fits(self) -> list[LeastSquares]:
         return [
-            LeastSquares(getattr(self.module, part.name), terms)
-            for part, terms in zip(PARTS, self.priors, strict=True)
+            LeastSquares(network, terms)
+            for name, terms in self.priors.items()
+            if (network := self.module.network(name)) is not None
         ]

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xcnet.training import parts, sampling, trainer
-from xcnet.training.parts import PARTS, Part
+from xcnet.training import parts, sampling
+from xcnet.training.parts import Part
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import GridDensity
-from xcnet.training.semilocal import Semilocal, energy
+from xcnet.training.semilocal import Semilocal
 from xcnet.training.trainer import Progress
 
 Array = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ def metrics(recipe: Recipe, module: Semilocal, densities: Sequence[GridDensity])
     """Errors at the training densities, on the full grids, Hartree."""
     found: dict[str, Any] = {}
     total = np.zeros(len(densities))
-    for part in PARTS:
+    for part in parts.trained(recipe.form):
         errors = [_errors(part, recipe, module, density) for density in densities]
         sums = np.array([(error * weights).sum() for error, weights, _ in errors])
         squares = [
@@ -52,7 +52,7 @@ def _errors(
 def _energies(part: Part, module: Semilocal, variables: Array) -> Array:
     with torch.no_grad():
         columns = part.columns(*torch.from_numpy(variables).unbind(1))
-        found: Array = energy(trainer.network(module, part), columns).numpy()
+        found: Array = module.energy(part.name, columns).numpy()
     return found
 
 
@@ -85,7 +85,9 @@ def _draw(
 
     figure = Figure(figsize=(10, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    for part, (curve, parity) in zip(PARTS, figure.subplots(2, 2), strict=True):
+    shown = parts.trained(recipe.form)
+    panels = figure.subplots(len(shown), 2, squeeze=False)
+    for part, (curve, parity) in zip(shown, panels, strict=True):
         for history in progress.parts[part.name].history:
             curve.semilogy(history)
         curve.set(title=f"{part.name}: loss", xlabel="step", ylabel="sum of squares")

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from tqdm import tqdm
 
 from xcnet.errors import XCNetError
 from xcnet.training import datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
-from xcnet.training.parts import PARTS
 from xcnet.training.recipe import Recipe, RefinementSettings
 from xcnet.training.reference import GridDensity
 from xcnet.training.refinement import ReactionErrors, Refinement, errors
@@ -62,9 +60,10 @@ class Rounds:
         self.recipe, self.settings = recipe, recipe.refinement
         self.metrics, self.work, self.device = metrics, work, device
         self.reactions = reactions(self.settings)
-        self.priors = [
-            [term.to(device) for term in parts.terms(part, recipe, densities)] for part in PARTS
-        ]
+        self.priors = {
+            part.name: [term.to(device) for term in parts.terms(part, recipe, densities)]
+            for part in parts.trained(recipe.form)
+        }
 
     def run(self, module: Semilocal, progress: Progress, checkpoint: Path) -> dict[str, Any]:
         """Finish all rounds from where ``progress`` stands; ``module`` ends as the result.
@@ -74,6 +73,7 @@ class Rounds:
         dict
             Errors of the reactions, kcal/mol: at the densities of each round, and self-consistent.
         """
+        module.requires_grad_(True)
         found: dict[str, Any] = {"fixed": []}
         for number in range(self.settings.rounds):
             states = self._ground_states(module, number)
@@ -82,6 +82,7 @@ class Rounds:
         final = self._ground_states(module, self.settings.rounds)
         found["self_consistent"] = self._summary(module, final)
         found["ground_states"] = ground_states.digest(final.values())
+        module.requires_grad_(False)
         return found
 
     def _train(
@@ -94,14 +95,18 @@ class Rounds:
     ) -> None:
         """Take the steps of one round that are left."""
         settings = self.settings
-        trained = errors(self.reactions.trained, states)
+        trained = errors(self.recipe.form, self.reactions.trained, states)
         problem = Refinement(module, self.priors, trained, settings.prior, settings.width)
         if len(progress.rounds) == number:
             state = levenberg.start(problem)
             progress.rounds.append(RoundProgress(state, [state.loss]))
         found = progress.rounds[number]
         problem.load_vector(found.state.parameters)
-        watched = errors(self.reactions.watched, states) if self.reactions.watched else None
+        watched = (
+            errors(self.recipe.form, self.reactions.watched, states)
+            if self.reactions.watched
+            else None
+        )
         with tqdm(
             total=settings.iterations, initial=found.steps, desc=f"round {number + 1}"
         ) as bar:
@@ -122,7 +127,7 @@ class Rounds:
             ("trained", "watched"), (self.reactions.trained, self.reactions.watched), strict=True
         ):
             if chosen:
-                values = errors(chosen, states)
+                values = errors(self.recipe.form, chosen, states)
                 each = values.values(module).tolist()
                 found[title] = {
                     "mean_absolute": float(np.abs(each).mean()),

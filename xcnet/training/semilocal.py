@@ -1,15 +1,15 @@
-"""A semilocal functional of two small networks: one for exchange, one for correlation."""
+"""A semilocal functional: one small network for exchange, one for correlation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from xcnet.training.baselines import is_present
-from xcnet.training.features import correlation, exchange
+from xcnet.training.forms import FORMS
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
 
 #: Spin densities at or below are an empty channel: floor of the functionals of this form.
@@ -17,45 +17,62 @@ DENSITY_THRESHOLD = 1e-12
 
 
 class Semilocal(nn.Module):
-    """Meta-GGA whose exchange and correlation factors are networks.
+    """Functional whose exchange and correlation factors are networks.
 
     Parameters
     ----------
-    exchange_hidden, correlation_hidden : sequence of int
-        Hidden widths of the networks.
+    form : str
+        Name of a form in `xcnet.training.forms`.
+    hidden : mapping of str to sequence of int
+        Hidden widths of the network of each part that has one.
     seed : sequence of int
         Seed of the initial weights.
     """
 
-    def __init__(
-        self, exchange_hidden: Sequence[int], correlation_hidden: Sequence[int], seed: Sequence[int]
-    ) -> None:
+    def __init__(self, form: str, hidden: Mapping[str, Sequence[int]], seed: Sequence[int]) -> None:
         super().__init__()
         number = int(np.random.SeedSequence(seed).generate_state(1)[0])
         generator = torch.Generator().manual_seed(number)
-        self.exchange = AlgebraicPerceptron(
-            (exchange.INPUTS, *exchange_hidden, exchange.OUTPUTS), generator
-        )
-        self.correlation = AlgebraicPerceptron(
-            (correlation.INPUTS, *correlation_hidden, correlation.OUTPUTS), generator
+        self.form = FORMS[form]
+        self.networks = nn.ModuleDict(
+            {
+                name: AlgebraicPerceptron((part.inputs, *hidden[name], part.outputs), generator)
+                for name, part in self.form.networks.items()
+            }
         )
 
-    def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+    def forward(
+        self, rho: Tensor, sigma: Tensor | None = None, tau: Tensor | None = None
+    ) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
-        total = sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]
         present = [is_present(rho[:, i], rho.sum(1), DENSITY_THRESHOLD) for i in range(2)]
         # Spin factors of correlation have infinite slopes at full polarization: an empty channel's
         # density is not followed there.
         a, b = (torch.where(present[i], rho[:, i], DENSITY_THRESHOLD) for i in range(2))
-        columns = correlation.columns(a, b, total, tau[:, 0] + tau[:, 1])
-        density = energy(self.correlation, columns)
-        for i, channel in enumerate((a, b)):
-            columns = exchange.columns(channel, sigma[:, 2 * i], tau[:, i])
-            density = density + torch.where(present[i], energy(self.exchange, columns), 0.0)
+        whole: list[Tensor] = []
+        channels: list[list[Tensor]] = [[a], [b]]
+        if sigma is not None:
+            whole.append(sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2])
+            channels = [[*channel, sigma[:, 2 * i]] for i, channel in enumerate(channels)]
+        if tau is not None:
+            whole.append(tau[:, 0] + tau[:, 1])
+            channels = [[*channel, tau[:, i]] for i, channel in enumerate(channels)]
+        density = self.energy("correlation", self.form.correlation.columns(a, b, *whole))
+        for i, channel in enumerate(channels):
+            exchange = self.energy("exchange", self.form.exchange.columns(*channel))
+            density = density + torch.where(present[i], exchange, 0.0)
         return density / (a + b)
 
+    def network(self, part: str) -> AlgebraicPerceptron | None:
+        """Network of a part, if it has one."""
+        if part not in self.networks:
+            return None
+        found = self.networks[part]
+        assert isinstance(found, AlgebraicPerceptron)
+        return found
 
-def energy(network: nn.Module, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Energy density (N,) of base + sum_o coefficients[o] network_o(features)."""
-    base, coefficients, features = columns
-    return base + (coefficients * network(features)).sum(-1)
+    def energy(self, part: str, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Energy density (N,) of base + sum_o coefficients[o] network_o(features)."""
+        base, coefficients, features = columns
+        network = self.network(part)
+        return base if network is None else base + (coefficients * network(features)).sum(-1)

@@ -55,11 +55,16 @@ def correlation(name: str, variables: Array) -> Array:
 
 
 def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array]) -> list[Array]:
-    """Energy per volume and first derivatives: e, rho a b, sigma aa ab bb, tau a b."""
+    """Energy per volume and first derivatives: e, rho a b, sigma aa ab bb, tau a b.
+
+    Derivatives by what the functional does not depend on are zero.
+    """
     columns = {"rho": rho, "sigma": sigma, "tau": tau}
-    inputs = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
-    outputs = {f"v{key}": np.zeros_like(value) for key, value in inputs.items()}
-    outputs["zk"] = np.zeros((len(rho[0]), 1))
-    LibxcFunctional(name, 2).evaluate(inputs, outputs)
-    energy = outputs["zk"][:, 0] * inputs["rho"].sum(axis=1)
-    return [energy, *outputs["vrho"].T, *outputs["vsigma"].T, *outputs["vtau"].T]
+    given = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
+    slopes = {key: np.zeros_like(value) for key, value in given.items()}
+    functional = LibxcFunctional(name, 2)
+    used = functional.family_variables
+    outputs = {f"v{key}": slopes[key] for key in used} | {"zk": np.zeros((len(rho[0]), 1))}
+    functional.evaluate({key: given[key] for key in used}, outputs)
+    energy = outputs["zk"][:, 0] * given["rho"].sum(axis=1)
+    return [energy, *slopes["rho"].T, *slopes["sigma"].T, *slopes["tau"].T]

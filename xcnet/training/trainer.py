@@ -16,7 +16,7 @@ from xcnet.errors import InputError
 from xcnet.training import levenberg, parts
 from xcnet.training.levenberg import State
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
-from xcnet.training.parts import PARTS, Part
+from xcnet.training.parts import Part
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.recipe import PartSettings, Recipe
 from xcnet.training.reference import GridDensity, write_arrays
@@ -73,21 +73,23 @@ def total_steps(settings: PartSettings) -> int:
 
 def build(recipe: Recipe, start: int = 0) -> Semilocal:
     """Untrained functional number ``start`` of a recipe."""
-    return Semilocal(recipe.exchange.hidden, recipe.correlation.hidden, [recipe.seed, start])
+    hidden = {part.name: parts.settings(part, recipe).hidden for part in parts.trained(recipe.form)}
+    return Semilocal(recipe.form, hidden, [recipe.seed, start])
 
 
 def trained(recipe: Recipe, progress: Progress) -> Semilocal:
     """Functional with the best network of each part."""
     module = build(recipe)
-    for part in PARTS:
+    for part in parts.trained(recipe.form):
         found = progress.parts[part.name]
         network(module, part).load_vector(found.states[found.best()].parameters)
     return module.requires_grad_(False)
 
 
 def network(module: Semilocal, part: Part) -> AlgebraicPerceptron:
-    """Network of one part."""
-    found: AlgebraicPerceptron = getattr(module, part.name)
+    """Network of a part that has one."""
+    found = module.network(part.name)
+    assert found is not None
     return found
 
 
@@ -104,7 +106,7 @@ def train(
     Every step depends only on the recipe, the densities and the progress so far, so a training
     that was interrupted ends with the same numbers as one that was not.
     """
-    for part in PARTS:
+    for part in parts.trained(recipe.form):
         settings = parts.settings(part, recipe)
         found = progress.parts.get(part.name)
         left = total_steps(settings) - (found.steps if found else 0)
@@ -174,7 +176,7 @@ def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progre
         if (progress.recipe, progress.data) == (recipe.sha256, data):
             progress.parts = {
                 part.name: _read_part(arrays, part.name, parts.settings(part, recipe), device)
-                for part in PARTS
+                for part in parts.trained(recipe.form)
                 if f"{part.name}.steps" in arrays
             }
             rounds = sum(key.startswith("round.") and key.endswith(".history") for key in arrays)

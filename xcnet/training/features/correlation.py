@@ -7,6 +7,8 @@ at the kinetic energy density of the uniform gas of the same spin densities.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from xcnet.training.baselines import (
     PW92_MODIFIED,
     WIGNER_SEITZ,
 )
+from xcnet.training.features.form import PartForm
 from xcnet.training.features.shares import (
     ETA,
     UNIFORM,
@@ -35,15 +38,16 @@ PHI_CENTER, PHI_SCALE = 1.26, 7.0
 #: Kinetic energy density of the unpolarized uniform gas, tau = PARAMAGNETIC n^(5/3).
 PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
-INPUTS = 5
-OUTPUTS = 2
-#: r, phi, v and b on the mesh of `xcnet.training.mesh`; s follows from them.
+#: Mesh of r, phi, v and b; s follows from them.
 AXES = (
     Axis(0, -0.99, 0.99, 25),
     Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 9),
     Axis(2, 0.05, 1.0, 25),
     Axis(4, -0.999, 1.0, 25),
 )
+
+#: Mesh of r and phi alone.
+FINE_AXES = (replace(AXES[0], count=97), replace(AXES[1], count=49))
 
 
 def columns(
@@ -62,20 +66,66 @@ def columns(
     -------
     base (...), coefficients (..., 2), features (..., 5)
     """
-    n = rho_a + rho_b
-    root_a, root_b, root = (x ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
-    squares = root_a * root_a + root_b * root_b
-    root2 = root * root
-    weizsaecker = 0.125 * sigma / n
-    uniform = UNIFORM * (rho_a * (root_a * root_a) + rho_b * (root_b * root_b))
-    b = orbital_indicator(uniform, weizsaecker, tau)
-    _, v = gradient_share(squares * squares, weizsaecker, CORRELATION_SCALE)
-    _, s = gradient_share(PARAMAGNETIC * (n * root2), weizsaecker, 1.0)
-    rs_root = (WIGNER_SEITZ / root).sqrt()
-    base = n * _pw92(rho_a * root_a + rho_b * root_b, n, root, rho_a - rho_b, rs_root)
-    r = 2.0 / (1.0 + rs_root) - 1.0
-    phi = PHI_SCALE * (squares / root2 - PHI_CENTER)
-    return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([r, phi, v, s, b], -1)
+    gas = _Gas.of(rho_a, rho_b)
+    weizsaecker = 0.125 * sigma / gas.n
+    v, s = gas.gradient_shares(weizsaecker)
+    b = orbital_indicator(gas.tau(rho_a, rho_b), weizsaecker, tau)
+    base = gas.energy
+    return (
+        base,
+        torch.stack([base * (1.0 - v), base * b], -1),
+        torch.stack([gas.r, gas.phi, v, s, b], -1),
+    )
+
+
+def gga_columns(
+    rho_a: Tensor, rho_b: Tensor, sigma: Tensor, *_: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `columns`, without the kinetic energy density: 1 + (1 - v) f(r, phi, v, s)."""
+    gas = _Gas.of(rho_a, rho_b)
+    v, s = gas.gradient_shares(0.125 * sigma / gas.n)
+    coefficients = (gas.energy * (1.0 - v))[..., None]
+    return gas.energy, coefficients, torch.stack([gas.r, gas.phi, v, s], -1)
+
+
+def lda_columns(rho_a: Tensor, rho_b: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Factor 1 + f(r, phi) of the densities alone: the uniform gas is given up."""
+    gas = _Gas.of(rho_a, rho_b)
+    return gas.energy, gas.energy[..., None], torch.stack([gas.r, gas.phi], -1)
+
+
+class _Gas(NamedTuple):
+    """What all forms need of the uniform gas with the spin densities of a point."""
+
+    n: Tensor
+    root: Tensor
+    roots: tuple[Tensor, Tensor]
+    squares: Tensor
+    energy: Tensor
+    r: Tensor
+    phi: Tensor
+
+    @classmethod
+    def of(cls, rho_a: Tensor, rho_b: Tensor) -> _Gas:
+        n = rho_a + rho_b
+        root_a, root_b, root = (x ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
+        squares = root_a * root_a + root_b * root_b
+        rs_root = (WIGNER_SEITZ / root).sqrt()
+        energy = n * _pw92(rho_a * root_a + rho_b * root_b, n, root, rho_a - rho_b, rs_root)
+        r = 2.0 / (1.0 + rs_root) - 1.0
+        phi = PHI_SCALE * (squares / (root * root) - PHI_CENTER)
+        return cls(n, root, (root_a, root_b), squares, energy, r, phi)
+
+    def gradient_shares(self, weizsaecker: Tensor) -> tuple[Tensor, Tensor]:
+        """Fourth roots v, by the spin densities, and s, by the total density."""
+        _, v = gradient_share(self.squares * self.squares, weizsaecker, CORRELATION_SCALE)
+        uniform = PARAMAGNETIC * (self.n * (self.root * self.root))
+        return v, gradient_share(uniform, weizsaecker, 1.0)[1]
+
+    def tau(self, rho_a: Tensor, rho_b: Tensor) -> Tensor:
+        """Kinetic energy density of the gas."""
+        root_a, root_b = self.roots
+        return UNIFORM * (rho_a * (root_a * root_a) + rho_b * (root_b * root_b))
 
 
 def variables(r: Array, phi: Array, v: Array, b: Array) -> Array:
@@ -113,3 +163,16 @@ def _fit(x: Tensor, row: tuple[float, ...]) -> Tensor:
     a, alpha1, beta1, beta2, beta3, beta4 = row
     series = x * (beta1 + x * (beta2 + x * (beta3 + x * beta4)))
     return (-2.0 * a * (1.0 + alpha1 * (x * x))) * torch.log(1.0 + 1.0 / (2.0 * a * series))
+
+
+def _without_tau(r: Array, phi: Array, v: Array) -> Array:
+    return variables(r, phi, v, np.zeros_like(v))
+
+
+def _without_gradient(r: Array, phi: Array) -> Array:
+    return variables(r, phi, np.ones_like(r), np.zeros_like(r))
+
+
+META_GGA = PartForm(5, 2, columns, AXES, variables)
+GGA = PartForm(4, 1, gga_columns, AXES[:3], _without_tau)
+LDA = PartForm(2, 1, lda_columns, FINE_AXES, _without_gradient)

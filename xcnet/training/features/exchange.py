@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xcnet.training.features.form import PartForm
 from xcnet.training.features.shares import (
     ETA,
     UNIFORM,
@@ -29,10 +30,8 @@ SLATER = -0.75 * (6.0 / math.pi) ** (1.0 / 3.0)
 #: Scale of the gradient feature: resolves r2SCAN's changes at s below 0.4.
 GRADIENT_SCALE = 3.0
 
-INPUTS = 3
-OUTPUTS = 2
-#: v and b on the mesh of `xcnet.training.mesh`.
-AXES = (Axis(0, 0.05, 1.0, 49), Axis(2, -0.999, 1.0, 49))
+#: Mesh of v and of b.
+GRADIENT_AXIS, ORBITAL_AXIS = Axis(0, 0.05, 1.0, 49), Axis(2, -0.999, 1.0, 49)
 
 
 def columns(rho: Tensor, sigma: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,3 +60,23 @@ def variables(v: Array, b: Array) -> Array:
     weizsaecker = weizsaecker_of(v, UNIFORM, GRADIENT_SCALE)
     tau = weizsaecker + alpha_of(b) * (UNIFORM + ETA * weizsaecker)
     return np.stack([np.ones_like(v), 8.0 * weizsaecker, tau], axis=1)
+
+
+def gga_columns(rho: Tensor, sigma: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `columns`, without the kinetic energy density: 1 + (1 - v) f(v, v^4)."""
+    root = rho ** (1.0 / 3.0)
+    uniform = UNIFORM * rho * (root * root)
+    v4, v = gradient_share(uniform, 0.125 * sigma / rho, GRADIENT_SCALE)
+    base = SLATER * (rho * root)
+    return base, (base * (1.0 - v))[..., None], torch.stack([v, v4], -1)
+
+
+def slater_columns(rho: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Slater's exchange alone: nothing to learn."""
+    base = SLATER * rho ** (4.0 / 3.0)
+    return base, base[..., None][..., :0], rho[..., None]
+
+
+META_GGA = PartForm(3, 2, columns, (GRADIENT_AXIS, ORBITAL_AXIS), variables)
+GGA = PartForm(2, 1, gga_columns, (GRADIENT_AXIS,), lambda v: variables(v, np.zeros_like(v)))
+SLATER_ONLY = PartForm(1, 0, slater_columns, (), lambda: np.ones((1, 3)))

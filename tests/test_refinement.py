@@ -1,0 +1,175 @@
+"""Training on known energies: the mesh, the loss, the ground states, and a whole tiny recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xcnet.errors import InputError, XCNetError
+from xcnet.job.geometry import Molecule, atom
+from xcnet.training import ground_states, parts, recipe, trainer
+from xcnet.training.datasets import Reaction
+from xcnet.training.forms import FORMS
+from xcnet.training.ground_states import GroundState, GroundStateSettings
+from xcnet.training.problem import LeastSquares
+from xcnet.training.refinement import Refinement, errors
+from xcnet.training.semilocal import Semilocal
+
+pytest.importorskip("pyscf", reason="PySCF makes the densities")
+
+SETTINGS = GroundStateSettings("6-31g", 1, "", 1e-8, 1e-10)
+WATER = Molecule(
+    "H2O",
+    ("O", "H", "H"),
+    ((0.0, 0.0, 0.119262), (0.0, 0.763239, -0.477047), (0.0, -0.763239, -0.477047)),
+)
+SYSTEMS = (WATER, atom("O"), atom("H"))
+ATOMIZATION = Reaction("H2O", ((-1, WATER), (1, atom("O")), (2, atom("H"))), 0.3706)
+
+
+PARTS = [part for form in FORMS for part in parts.of(form)]
+NAMES = [f"{form}-{part.name}" for form in FORMS for part in parts.of(form)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ground_states")
+
+
+@pytest.fixture(scope="module")
+def states(folder: Path) -> dict[str, GroundState]:
+    return ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder)
+
+
+@pytest.fixture(scope="module")
+def module() -> Semilocal:
+    return Semilocal("meta-gga", {"exchange": [6, 5], "correlation": [5, 6]}, [3])
+
+
+@pytest.mark.parametrize("part", PARTS, ids=NAMES)
+def test_nodes_have_the_features_they_stand_for(part: parts.Part) -> None:
+    form = part.form
+    nodes = [node.ravel() for node in np.meshgrid(*[a.nodes() for a in form.axes], indexing="ij")]
+    features = form.columns(*torch.from_numpy(form.at(*nodes)).unbind(1))[2].numpy()
+    for axis, values in zip(form.axes, nodes, strict=True):
+        # Full polarization is reached up to 1e-12 of the density.
+        np.testing.assert_allclose(features[:, axis.feature], values, atol=1e-7)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=NAMES)
+def test_energies_on_the_mesh_are_the_integrals(
+    part: parts.Part, states: dict[str, GroundState]
+) -> None:
+    form = next(name for name in FORMS if part in parts.of(name))
+    module = Semilocal(form, {"exchange": [6, 5], "correlation": [5, 6]}, [3])
+    densities = [state.density for state in states.values()]
+    found = part.energies(densities).values(module.network(part.name))
+    for density, value in zip(densities, found.tolist(), strict=True):
+        variables, weights = part.variables(density)
+        columns = part.columns(*torch.from_numpy(variables).unbind(1))
+        with torch.no_grad():
+            whole = float(module.energy(part.name, columns) @ torch.from_numpy(weights))
+        # An untrained network is rougher than a trained one; 2e-5 Hartree are 0.01 kcal/mol.
+        assert abs(value - whole) < 2e-5 * max(1.0, abs(whole))
+
+
+def test_gradient_of_the_loss(states: dict[str, GroundState], module: Semilocal) -> None:
+    tiny = _recipe()
+    densities = [state.density for state in states.values()]
+    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained("meta-gga")}
+    problem = Refinement(module, priors, errors("meta-gga", [ATOMIZATION], states), 7.0, 2.0)
+    start = problem.vector()
+    _, gradient = problem.normal_equations()
+    assert len(gradient) == len(start) == sum(p.numel() for p in module.parameters())
+    rng = np.random.default_rng(0)
+    for k in rng.choice(len(start), 12, replace=False):
+        unit = torch.zeros_like(start)
+        unit[k] = 1e-5
+        ends = []
+        for sign in (1.0, -1.0):
+            problem.load_vector(start + sign * unit)
+            ends.append(problem.loss())
+        numerical = (ends[0] - ends[1]) / 2e-5
+        # The normal equations hold half of the gradient.
+        assert 2.0 * float(gradient[k]) == pytest.approx(numerical, rel=2e-5, abs=1e-5)
+    problem.load_vector(start)
+
+
+def test_errors_of_reactions_are_sums_of_energies(
+    states: dict[str, GroundState], module: Semilocal
+) -> None:
+    found = errors("meta-gga", [ATOMIZATION], states).values(module)
+    total = {}
+    for name, state in states.items():
+        energies = [
+            part.energies([state.density]).values(module.network(part.name))
+            for part in parts.of("meta-gga")
+        ]
+        total[name] = state.rest + sum(float(x) for x in energies)
+    wanted = 627.5094740631 * (ATOMIZATION.value(total) - ATOMIZATION.reference)
+    assert float(found) == pytest.approx(wanted, rel=1e-10)
+    with pytest.raises(InputError, match="no ground state of H2O"):
+        errors("meta-gga", [ATOMIZATION], {name: states[name] for name in "OH"})
+
+
+def test_ground_states_are_made_once(
+    folder: Path, states: dict[str, GroundState], tmp_path: Path
+) -> None:
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(times) == 3
+    again = ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder)
+    assert ground_states.digest(again.values()) == ground_states.digest(states.values())
+    assert times == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    electrons = {
+        name: float((s.density.rho.sum(axis=1) * s.density.weights).sum())
+        for name, s in states.items()
+    }
+    assert electrons == pytest.approx({"H2O": 10.0, "O": 8.0, "H": 1.0}, abs=2e-3)
+    stored = next(folder.glob("H-*.npz"))
+    data = bytearray(stored.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / stored.name).write_bytes(data)
+    with pytest.raises(InputError, match=r"was altered .*: delete it"):
+        ground_states.solve([atom("H")], "PBE", SETTINGS, tmp_path)
+
+
+def test_ground_state_that_does_not_converge(tmp_path: Path) -> None:
+    with pytest.raises(XCNetError, match="of O did not converge by any of DIIS"):
+        ground_states.solve([atom("O")], "PBE", replace(SETTINGS, tolerance=1e-30), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fit_alone_is_the_refinement_without_energies(
+    states: dict[str, GroundState], module: Semilocal
+) -> None:
+    tiny = _recipe()
+    densities = [state.density for state in states.values()]
+    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained("meta-gga")}
+    whole = (
+        Refinement(module, priors, errors("meta-gga", [ATOMIZATION], states), 1e12, 2.0).loss()
+        / 1e12
+    )
+    fits = sum(
+        LeastSquares(trainer.network(module, part), priors[part.name]).loss()
+        for part in parts.trained("meta-gga")
+    )
+    assert whole == pytest.approx(fits, rel=1e-9)
+
+
+def _recipe() -> recipe.Recipe:
+    whole = recipe.load(recipe.find("nn_metagga"))
+    sizes = replace(whole.sampling, points=30, energy_points=30, jittered=10, wide=20)
+    return replace(whole, sampling=sizes)
