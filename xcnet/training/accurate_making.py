@@ -19,7 +19,7 @@ from tqdm import tqdm
 from xcnet.errors import InputError
 from xcnet.job.geometry import Molecule
 from xcnet.training import datasets
-from xcnet.training.accurate import SPINS, load, pack
+from xcnet.training.accurate import FOLDER, SPINS, load, pack
 from xcnet.training.coupled_cluster import SCHEME, Scheme, Solution, build, solve
 from xcnet.training.inversion import STRENGTHS, Inverter
 from xcnet.training.reference import write_arrays
@@ -158,9 +158,11 @@ def _write(
 
 def comparison(name: str, folder: Path) -> list[str]:
     """Lines that say how far the energies in ``folder`` are from the shipped ones, Hartree."""
-    made, shipped = load(name, folder), load(name)
+    if not (FOLDER / f"{name}.json").is_file():
+        return []
+    shipped = load(name)
     return [
-        f"{key:6} {one.energy:14.8f}  differs from the shipped by {one.energy - old.energy:9.1e}"
-        for key, one in made.items()
-        if (old := shipped.get(key))
+        f"{key:6} {one.energy:14.8f}, {one.energy - shipped[key].energy:+.1e} from the shipped"
+        for key, one in load(name, folder).items()
+        if key in shipped
     ]
