@@ -86,6 +86,21 @@ def test_values_on_a_grid() -> None:
         np.testing.assert_allclose((after - before) / 2e-4, gradient[..., axis], rtol=1e-5)
 
 
+def test_kohn_sham_density_on_a_grid() -> None:
+    one = STORED["NH3+"]
+    found = one.on_grid(level=1, min_density=1e-9)
+    np.testing.assert_allclose(found.weights @ found.rho, (5, 4), atol=2e-3)
+    kinetic = next(
+        record["kohn_sham"]["kinetic"]
+        for record in accurate.read_facts(NAME)["systems"]
+        if record["name"] == "NH3+"
+    )
+    assert found.weights @ found.tau.sum(axis=1) == pytest.approx(kinetic, abs=2e-2)
+    # Weizsaecker's kinetic energy density is the least that orbitals can have.
+    bound = found.sigma[:, ::2] / (8.0 * found.rho.clip(min=1e-30))
+    assert (found.tau > bound * (1.0 - 1e-9) - 1e-12).all()
+
+
 @each
 def test_orbitals_have_the_density(name: str) -> None:
     """Occupied orbitals as stored, and all others from them, solve the inversion's equations."""

@@ -20,6 +20,7 @@ from xcnet.errors import InputError
 from xcnet.job.geometry import Molecule
 from xcnet.training import datasets
 from xcnet.training.coupled_cluster import build
+from xcnet.training.reference import GridDensity, on_grid
 
 if TYPE_CHECKING:
     from xcnet.training.inversion import Inversion
@@ -62,10 +63,10 @@ class Reference:
         return build(self.system, self.basis)
 
     def on_points(self, points: Array) -> tuple[Array, Array]:
-        """Spin densities (N, 2) and gradients (N, 2, 3) at points (N, 3); atomic units.
+        """CCSD spin densities (N, 2) and gradients (N, 2, 3) at points (N, 3); atomic units.
 
         There is no kinetic energy density here: that of a correlated density matrix is not that
-        of Kohn-Sham orbitals, on which meta-GGAs are defined.
+        of Kohn-Sham orbitals, on which meta-GGAs are defined. `on_grid` has the latter.
         """
         from pyscf.dft import numint
 
@@ -78,6 +79,16 @@ class Reference:
             ]
         )
         return rows[:, 0].T, rows[:, 1:].transpose(2, 0, 1)
+
+    def on_grid(self, level: int, min_density: float) -> GridDensity:
+        """Density of the Kohn-Sham orbitals, with their tau, on PySCF's grid of a level."""
+        from pyscf import dft
+
+        molecule = self.molecule()
+        grids = dft.Grids(molecule)
+        grids.level = level
+        matrices = [filled @ filled.T for filled in self.orbitals]
+        return on_grid(self.system.name, molecule, matrices, grids.build(), min_density)
 
     def kohn_sham(self) -> tuple[Inversion, Inversion]:
         """All Kohn-Sham orbitals, occupied and empty, with their energies: alpha and beta."""
