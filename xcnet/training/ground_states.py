@@ -122,7 +122,10 @@ def _solve(system: Molecule, xc: str, settings: GroundStateSettings) -> GroundSt
             functional=xc,
         )
     total, exc = float(mf.e_tot), float(mf.scf_summary["exc"])
-    return GroundState(on_grid(system.name, mf, settings.min_density), total, total - exc)
+    matrices = np.asarray(mf.make_rdm1())
+    spins = matrices if matrices.ndim == 3 else [0.5 * matrices] * 2
+    density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density)
+    return GroundState(density, total, total - exc)
 
 
 def _key(system: Molecule, xc: str, settings: GroundStateSettings, identity: str) -> str:

@@ -93,22 +93,24 @@ def solve(system: Molecule, settings: DensitySettings) -> GridDensity:
         method = method.newton().run()
     if not method.converged:
         raise XCNetError(f"{settings.xc}/{settings.basis} of {system.name} did not converge")
-    return on_grid(system.name, method, settings.min_density)
+    return on_grid(system.name, molecule, method.make_rdm1(), method.grids, settings.min_density)
 
 
-def on_grid(name: str, method: Any, min_density: float) -> GridDensity:
-    """Spin density of a PySCF mean field at the points of its grid above ``min_density``."""
-    numint, grids = method._numint, method.grids
-    matrices = np.asarray(method.make_rdm1())
-    spins: list[Array] = []
-    for matrix in matrices if matrices.ndim == 3 else [0.5 * matrices]:
-        orbitals = numint.eval_ao(method.mol, grids.coords, deriv=1)
-        spins.append(numint.eval_rho(method.mol, orbitals, matrix, xctype="MGGA", with_lapl=False))
-    up, down = spins[0], spins[-1]
-    a, b = (rows[1:4] for rows in (up, down))
-    rho = np.stack([up[0], down[0]], axis=1)
+def on_grid(
+    name: str, molecule: Any, matrices: Iterable[Array], grids: Any, min_density: float
+) -> GridDensity:
+    """Density on a built grid from the density matrices of Kohn-Sham orbitals, alpha and beta."""
+    from pyscf.dft import numint
+
+    orbitals = numint.eval_ao(molecule, grids.coords, deriv=1)
+    spins = [
+        numint.eval_rho(molecule, orbitals, matrix, xctype="MGGA", with_lapl=False)
+        for matrix in matrices
+    ]
+    a, b = (rows[1:4] for rows in spins)
+    rho = np.stack([rows[0] for rows in spins], axis=1)
     sigma = np.stack([(x * y).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))], axis=1)
-    tau = np.stack([up[4], down[4]], axis=1)
+    tau = np.stack([rows[4] for rows in spins], axis=1)
     kept = rho.sum(axis=1) > min_density
     return GridDensity(name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept])
 

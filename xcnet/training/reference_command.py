@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compute, write, and compare with what is shipped; exit code."""
     try:
-        from xcnet.training import accurate
+        from xcnet.training import accurate_making
     except ImportError as error:
         raise MissingPackageError(
             f"training needs {error.name}: pip install 'xcnet[train]'", package=error.name
         ) from error
-    for path in accurate.make_set(args.name, args.output):
+    for path in accurate_making.make_set(args.name, args.output):
         print(path)
-    for line in accurate.comparison(args.name, args.output):
+    for line in accurate_making.comparison(args.name, args.output):
         print(line)
     return 0

@@ -3,7 +3,7 @@
 A set's module has
 
 ``NAME``, ``DOI``, ``UNITS``
-    Its name; where its choice or its values come from; the units of its data.
+    Its name; where its choice or its values come from (empty: from nowhere); the units of its data.
 ``SPLITS``
     Shares of its parts, such as ``{"train": 4, "validation": 1}``; see `split`.
 ``SHA256``
