@@ -19,12 +19,14 @@ from xcnet.errors import InputError
 from xcnet.job.geometry import read
 from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, publication, recipe
-from xcnet.training.reference import DensitySettings, GridDensity, solve
+from xcnet.training.cards import card
+from xcnet.training.records import record
+from xcnet.training.reference import DensitySettings, GridDensity, file_sha256, solve
 from xcnet.training.sample import sample
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))
-WEIGHTS = publication.sha256(publication.shipped_weights(RECIPE))
+WEIGHTS = file_sha256(publication.shipped_weights(RECIPE))
 KCAL = 627.5094740631
 #: None of them was trained on.
 MOLECULES = ("N2", "CH2_s3B1d")
@@ -106,8 +108,8 @@ def test_results_of_other_weights_never_reach_a_card(spec: FunctionalSpec, tmp_p
     with pytest.raises(InputError, match=f"results of the weights {WEIGHTS}, not of"):
         publication.publish(RECIPE, other, metrics, "", folder, RESULT)
     assert not folder.exists()
-    facts = publication.record(RECIPE, other, metrics, "")
-    assert "atomization" not in words(publication.card(RECIPE, facts))
+    facts = record(RECIPE, other, metrics, "")
+    assert "atomization" not in words(card(RECIPE, facts))
     with pytest.raises(InputError, match="cannot read results"):
         publication.validation(tmp_path / "none.jsonl", WEIGHTS)
 

@@ -120,7 +120,7 @@ def test_from_recipe_to_functional(
     found = engine.run(spec, 1, inputs)["zk"][:, 0]
     np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
     assert spec.training["metrics"]["exchange_energy_mae_hartree"] < 0.1
-    assert spec.training["weights_sha256"] == publication.sha256(made[-2])
+    assert spec.training["weights_sha256"] == reference.file_sha256(made[-2])
     assert "atomization" not in spec.read("CARD.md").decode()  # never measured with these weights
     # The folder is there now: no training before saying so.
     assert train(folder, "--output", str(folder / "models")) == cli.EXIT_ERROR

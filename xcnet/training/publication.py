@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 import torch
 
-import xcnet
 from xcnet.errors import InputError
 from xcnet.spec import FunctionalSpec
-from xcnet.training import datasets, export
+from xcnet.training import export
+from xcnet.training.cards import card
 from xcnet.training.forms import FORMS
 from xcnet.training.recipe import Recipe
+from xcnet.training.records import record
 from xcnet.training.reference import write_arrays
-from xcnet.training.semilocal import DENSITY_THRESHOLD, Semilocal
-
-R2SCAN = {
-    "key": "Furness2020_8208",
-    "text": (
-        "J. W. Furness, A. D. Kaplan, J. Ning, J. P. Perdew, and J. Sun, "
-        "J. Phys. Chem. Lett. 11, 8208 (2020)"
-    ),
-    "doi": "10.1021/acs.jpclett.0c02405",
-    "bibtex": (
-        "@article{Furness2020_8208,\n"
-        "  title = {Accurate and Numerically Efficient r2SCAN Meta-Generalized Gradient "
-        "Approximation},\n"
-        "  author = {Furness, James W. and Kaplan, Aaron D. and Ning, Jinliang and "
-        "Perdew, John P. and Sun, Jianwei},\n"
-        "  journal = {The Journal of Physical Chemistry Letters},\n"
-        "  volume = {11},\n"
-        "  pages = {8208--8215},\n"
-        "  year = {2020},\n"
-        "  doi = {10.1021/acs.jpclett.0c02405}\n"
-        "}"
-    ),
-}
-PROJECT = {
-    "key": "xcnet",
-    "text": f"xcnet {xcnet.__version__}: neural exchange-correlation functionals, trained there",
-    "doi": "",
-    "bibtex": (
-        "@software{xcnet,\n"
-        "  title = {xcnet: neural exchange-correlation functionals behind libxc's interface},\n"
-        "  author = {{xcnet developers}},\n"
-        f"  version = {{{xcnet.__version__}}}\n"
-        "}"
-    ),
-}
+from xcnet.training.semilocal import Semilocal
 
 #: Summaries that a table of results needs.
 ROWS = ("first_row", "second_row")
@@ -104,57 +69,6 @@ def republish(
     return publish(recipe, shipped_weights(recipe), metrics, data, folder, results)
 
 
-def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str) -> dict[str, Any]:
-    """Record of the functional, without what the exporter adds."""
-    facts, form, systems = recipe.record, FORMS[recipe.form], _systems(recipe)
-    return {
-        "format_version": 1,
-        "name": facts.name,
-        "aliases": [facts.alias],
-        "id": facts.id,
-        "family": form.family,
-        "kind": "exchange-correlation",
-        "description": facts.description,
-        "inputs": list(form.inputs),
-        "descriptors": {},
-        "thresholds": {
-            "density": DENSITY_THRESHOLD,
-            "zeta": 2.2e-16,
-            "sigma": 1e-16,
-            "tau": 1e-20,
-        },
-        "enforce_fhc": False,
-        "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
-        "dispersion": None,
-        "grid_level": facts.grid_level,
-        "training": {
-            "protocol": (
-                f"fitted to libxc's {recipe.exchange.target} and {recipe.correlation.target}: "
-                f"energy density and potential on {recipe.densities.xc}/{recipe.densities.basis} "
-                f"densities (grid level {recipe.densities.grid_level}), with less weight on points "
-                "moved off these and on points spread over all densities"
-            ),
-            "data": [system.name for system in systems],
-            "data_sha256": data,
-            "recipe_sha256": recipe.sha256,
-            "weights_sha256": sha256(weights),
-            "code_version": xcnet.__version__,
-            "seed": recipe.seed,
-            "metrics": dict(metrics),
-        },
-        "domain": {
-            "elements": sorted({element for system in systems for element in system.symbols}),
-            "density": [recipe.densities.min_density, metrics["largest_density"]],
-        },
-        "citations": [R2SCAN, PROJECT],
-        "license": "MIT",
-    }
-
-
-def _systems(recipe: Recipe) -> list[datasets.Molecule]:
-    return datasets.gather(datasets.load(name) for name in recipe.sets)
-
-
 def validation(results: Path, weights: str) -> str:
     """Sentence for the card from tests outside the training; ``weights`` is the SHA-256 of these.
 
@@ -185,57 +99,9 @@ def validation(results: Path, weights: str) -> str:
     )
 
 
-def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
-    """Text of the functional's card; ``tested`` is what `validation` says of its weights."""
-    metrics, densities = facts["training"]["metrics"], recipe.densities
-    hidden = "; ".join(
-        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}"
-        for name in FORMS[recipe.form].networks
-    )
-    worst = max(abs(x) for x in metrics["energy_errors_hartree"].values())
-    paragraphs = [
-        f"# {recipe.record.alias}",
-        "A network fitted to r2SCAN: a demonstration that serves as r2SCAN's stand-in, no more "
-        "accurate than it. Whoever wants r2SCAN itself should use libxc's.",
-        "## What it is",
-        "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
-        "Correlation: PW92's energy times a factor. The factors are 1 + (1 - v) f1 + b f2 with "
-        "network outputs f1 and f2 and bounded measures v of the gradient and b of the kinetic "
-        f"energy density, so the uniform gas is exact. Hidden layers: {hidden}; activation "
-        "z/sqrt(1 + z^2). Apart from the spin scaling and the uniform gas no constraint is built "
-        "in: others hold as far as the fit does.",
-        "## How it was made",
-        "`xcnet train` fitted energy density and potential to libxc's "
-        f"{recipe.exchange.target} and {recipe.correlation.target} (Levenberg-Marquardt) on "
-        f"Kohn-Sham densities ({densities.xc}/{densities.basis}, grid level "
-        f"{densities.grid_level}) of {', '.join(facts['training']['data'])}; with less weight on "
-        "points moved off these by random factors and polarizations, and on points spread over "
-        "all densities, gradients and kinetic energy densities, so that it stays near r2SCAN "
-        "outside its training systems. No measured or wave-function data were used.",
-        "## How well it fits",
-        f"At the training densities the integrated energy is at most {worst * 1e3:.3f} mHa off; "
-        "the energy density is off by (root mean square per electron) "
-        f"{metrics['exchange_rms_hartree'] * 1e3:.2f} mHa for exchange and "
-        f"{metrics['correlation_rms_hartree'] * 1e3:.2f} mHa for correlation. "
-        f"{tested}",
-        "## Limits",
-        "Trained on elements up to Ne. The cores of heavier atoms and very large gradients rest "
-        "on the spread points alone. It needs the same care with grids as r2SCAN.",
-    ]
-    return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
-
-
 def shipped_weights(recipe: Recipe) -> Path:
     """Path of the weights that the shipped functional of a recipe was exported from."""
     return Path(__file__).parent / "checkpoints" / f"{recipe.record.name}.npz"
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file of weights (InputError if it cannot be read)."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read weights from {path}: {error}", file=str(path)) from error
 
 
 def save_weights(module: Semilocal, path: Path) -> None:

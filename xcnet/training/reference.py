@@ -127,6 +127,14 @@ def _write(path: Path, solved: list[GridDensity]) -> None:
     checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
 
 
+def file_sha256(path: Path) -> str:
+    """Hash of a file (InputError if it cannot be read)."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error}", file=str(path)) from error
+
+
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write an ``.npz`` file that is either complete or not there (rename of a finished file)."""
     path.parent.mkdir(parents=True, exist_ok=True)

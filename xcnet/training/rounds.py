@@ -17,7 +17,7 @@ from xcnet.errors import XCNetError
 from xcnet.training import datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
 from xcnet.training.recipe import Recipe, RefinementSettings
-from xcnet.training.reference import GridDensity
+from xcnet.training.reference import GridDensity, file_sha256
 from xcnet.training.refinement import ReactionErrors, Refinement, errors
 from xcnet.training.semilocal import Semilocal
 from xcnet.training.trainer import Progress, RoundProgress
@@ -82,6 +82,9 @@ class Rounds:
         final = self._ground_states(module, self.settings.rounds)
         found["self_consistent"] = self._summary(module, final)
         found["ground_states"] = ground_states.digest(final.values())
+        trained = [system for r in self.reactions.trained for _, system in r.terms]
+        found["systems"] = list(dict.fromkeys(system.name for system in trained))
+        found["elements"] = sorted({e for system in trained for e in system.symbols})
         module.requires_grad_(False)
         return found
 
@@ -144,12 +147,12 @@ class Rounds:
             )
         weights = self.work / f"round-{number}.npz"
         publication.save_weights(module, weights)
-        identity = publication.sha256(weights)
+        identity = file_sha256(weights)
         name = f"{self.recipe.record.name}_{number}_{identity[:8]}"
         record = replace(self.recipe.record, name=name, alias=name.upper(), id=ID + number)
         target = self.work / "functionals" / name
         if not target.exists():
-            recipe = replace(self.recipe, record=record)
+            recipe = replace(self.recipe, record=record, refinement=None)
             publication.publish(recipe, weights, self.metrics, identity, target)
         with _registered(target.parent):
             return ground_states.solve(self.reactions.systems, name, settings, folder)

@@ -1,0 +1,124 @@
+"""Texts of the cards: what a functional is, how it was made, how good it is, where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import fill
+from typing import Any
+
+from xcnet.training.forms import FORMS
+from xcnet.training.recipe import Recipe, RefinementSettings
+
+FACTORS = {
+    "meta-gga": (
+        "The factors are 1 + (1 - v) f1 + b f2 with network outputs f1 and f2 and bounded measures "
+        "v of the gradient and b of the kinetic energy density, so the uniform gas is exact."
+    ),
+    "gga": (
+        "The factors are 1 + (1 - v) f with a network output f and a bounded measure v of the "
+        "gradient, so the uniform gas is exact."
+    ),
+    "lda": (
+        "Exchange has no factor of its own; that of correlation is 1 + f with a network output f "
+        "of the spin densities alone, so the uniform gas is given up."
+    ),
+}
+
+
+def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
+    """Text of the functional's card; ``tested`` is what was measured with its weights."""
+    paragraphs = [f"# {recipe.record.alias}"]
+    if recipe.refinement is None:
+        paragraphs += _fitted(recipe, facts, tested)
+    else:
+        paragraphs += _refined(recipe, recipe.refinement, facts, tested)
+    return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
+
+
+def _what_it_is(recipe: Recipe) -> str:
+    hidden = "; ".join(
+        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}"
+        for name in FORMS[recipe.form].networks
+    )
+    return (
+        "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
+        f"Correlation: PW92's energy times a factor. {FACTORS[recipe.form]} Hidden layers: "
+        f"{hidden}; activation z/sqrt(1 + z^2). Apart from the spin scaling"
+        f"{' and the uniform gas' if recipe.form != 'lda' else ''} no constraint is built "
+        "in: others hold as far as the fit does."
+    )
+
+
+def _fit(recipe: Recipe, systems: str) -> str:
+    densities = recipe.densities
+    targets = " and ".join(getattr(recipe, name).target for name in FORMS[recipe.form].networks)
+    return (
+        f"`xcnet train` fitted energy density and potential to libxc's {targets} "
+        "(Levenberg-Marquardt) on "
+        f"Kohn-Sham densities ({densities.xc}/{densities.basis}, grid level "
+        f"{densities.grid_level}) of {systems}; with less weight on "
+        "points moved off these by random factors and polarizations, and on points spread over "
+        "all densities, gradients and kinetic energy densities, so that it stays near "
+        f"{recipe.densities.xc.replace('r2scan', 'r2SCAN')} outside its training systems."
+    )
+
+
+def _fitted(recipe: Recipe, facts: Mapping[str, Any], tested: str) -> list[str]:
+    metrics = facts["training"]["metrics"]
+    worst = max(abs(x) for x in metrics["energy_errors_hartree"].values())
+    return [
+        "A network fitted to r2SCAN: a demonstration that serves as r2SCAN's stand-in, no more "
+        "accurate than it. Whoever wants r2SCAN itself should use libxc's.",
+        "## What it is",
+        _what_it_is(recipe),
+        "## How it was made",
+        f"{_fit(recipe, ', '.join(facts['training']['data']))} No measured or wave-function data "
+        "were used.",
+        "## How well it fits",
+        f"At the training densities the integrated energy is at most {worst * 1e3:.3f} mHa off; "
+        "the energy density is off by (root mean square per electron) "
+        f"{metrics['exchange_rms_hartree'] * 1e3:.2f} mHa for exchange and "
+        f"{metrics['correlation_rms_hartree'] * 1e3:.2f} mHa for correlation. "
+        f"{tested}",
+        "## Limits",
+        "Trained on elements up to Ne. The cores of heavier atoms and very large gradients rest "
+        "on the spread points alone. It needs the same care with grids as r2SCAN.",
+    ]
+
+
+def _refined(
+    recipe: Recipe, settings: RefinementSettings, facts: Mapping[str, Any], tested: str
+) -> list[str]:
+    training = facts["training"]
+    found = training["metrics"]["reactions"]
+    trained = found["self_consistent"]["trained"]
+    errors = [
+        f"Self-consistently, the {len(trained['errors'])} energies it was trained on are off by "
+        f"{trained['mean_absolute']:.2f} kcal/mol on average; at the densities of the last round, "
+        f"where it was trained, by {found['fixed'][-1]['trained']['mean_absolute']:.2f}."
+    ]
+    if settings.check:
+        watched = found["self_consistent"]["watched"]
+        errors.append(
+            f"{len(watched['errors'])} more of the same sets ({settings.check}), which were never "
+            f"trained on but chose among recipes, are off by {watched['mean_absolute']:.2f}."
+        )
+    states = settings.ground_states
+    return [
+        f"{facts['description']}.",
+        "## What it is",
+        _what_it_is(recipe),
+        "## How it was made",
+        _fit(recipe, "the sets " + ", ".join(recipe.sets)),
+        f"Then both networks were trained together on the {len(trained['errors'])} energies of "
+        f"{', '.join(settings.sets)} ({settings.part}), with a robust square of the error "
+        f"(width {settings.width:g} kcal/mol) and the fit's own loss as the measure of how far "
+        f"to go from it (weight {settings.prior:g}): {settings.rounds} rounds, the first at "
+        f"the densities of {settings.start}, each further one at those of the functional before "
+        f"({states.basis}, grid level {states.grid_level}).",
+        "## How good it is",
+        " ".join([*errors, tested]).strip(),
+        "## Limits",
+        f"Elements it was trained on: {', '.join(facts['domain']['elements'])}. Other elements, "
+        "and very large gradients, rest on the fit alone. Dispersion is not in it.",
+    ]
