@@ -81,6 +81,29 @@ class PartSettings:
 
 
 @dataclass(frozen=True)
+class OrbitalSettings:
+    """Density part of the loss, see `xcnet.training.orbitals`.
+
+    Parameters
+    ----------
+    set : str
+        Set of accurate references, such as three-molecules.
+    weight : float
+        Weight of the mean relaxation energy, in kcal/mol, against squares of energy errors in
+        (kcal/mol)^2.
+    grid_level : int
+        PySCF's grid level for the matrix elements.
+    highest : float
+        Empty orbitals above this energy are left out, Hartree.
+    """
+
+    set: str
+    weight: float
+    grid_level: int
+    highest: float
+
+
+@dataclass(frozen=True)
 class RefinementSettings:
     """Training on known energies after the fit, see `xcnet.training.refinement`.
 
@@ -111,6 +134,7 @@ class RefinementSettings:
     prior: float
     width: float
     ground_states: GroundStateSettings
+    orbitals: OrbitalSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +176,21 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """Hash of all settings that the trained weights depend on."""
-        settings = dataclasses.asdict(self)
+        settings = _without_none(dataclasses.asdict(self))
         del settings["record"]
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        settings = {key: value for key, value in settings.items() if value != defaults[key]}
+        if self.form == "meta-gga":
+            del settings["form"]
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings that are there, at every level."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def find(name: str) -> Path:

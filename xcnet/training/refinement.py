@@ -4,7 +4,9 @@ The loss is the sum of
   the loss of that fit, times ``prior``: the functional stays near the known one where the
   energies do not ask for something else, and so do its potentials;
   the mean over reactions of a robust square of the energy error, so that a few systems that no
-  functional of this form can describe do not decide.
+  functional of this form can describe do not decide;
+  where asked for, the energy by which accurate orbitals would relax (`xcnet.training.orbitals`):
+  the functional's own densities stay near the accurate ones.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from xcnet.errors import InputError
 from xcnet.training import parts
 from xcnet.training.ground_states import GroundState
 from xcnet.training.mesh import Energies
+from xcnet.training.orbitals import Relaxation
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.semilocal import Semilocal
 
@@ -99,6 +102,8 @@ class Refinement:
         Weight of these fits against the mean squared error in (kcal/mol)^2.
     width : float
         Errors well beyond count by their size, not by its square, kcal/mol.
+    relaxation : Relaxation, optional
+        Of accurate orbitals, with its weight.
     """
 
     module: Semilocal
@@ -106,6 +111,8 @@ class Refinement:
     reactions: ReactionErrors
     prior: float
     width: float
+    relaxation: Relaxation | None = None
+    relaxation_weight: float = 0.0
 
     def vector(self) -> Tensor:
         """Parameters of all networks."""
@@ -122,7 +129,10 @@ class Refinement:
         fits = sum(fit.loss() for fit in self._fits())
         scaled = self.reactions.values(self.module) / self.width
         robust = 2.0 * self.width**2 * ((1.0 + scaled**2).sqrt() - 1.0)
-        return self.prior * fits + float(robust.mean())
+        total = self.prior * fits + float(robust.mean())
+        if self.relaxation:
+            total += self.relaxation_weight * self.relaxation.mean(self.module)
+        return total
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """Normal matrix and gradient; a robust square enters by its weighted square."""
@@ -131,7 +141,12 @@ class Refinement:
         found, rows = self.reactions.values(self.module), self.reactions.jacobian(self.module)
         weights = 1.0 / (1.0 + (found / self.width) ** 2).sqrt() / len(found)
         matrix.addmm_(rows.T, weights[:, None] * rows)
-        return matrix, gradient + rows.T @ (weights * found)
+        gradient += rows.T @ (weights * found)
+        if self.relaxation:
+            block, slope = self.relaxation.normal_equations(self.module)
+            matrix += self.relaxation_weight * block
+            gradient += self.relaxation_weight * slope
+        return matrix, gradient
 
     def _fits(self) -> list[LeastSquares]:
         return [

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from xcnet.errors import XCNetError
-from xcnet.training import datasets, ground_states, levenberg, parts, publication, trainer
+from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
+from xcnet.training.orbitals import relaxation
 from xcnet.training.recipe import Recipe, RefinementSettings
 from xcnet.training.reference import GridDensity, file_sha256
 from xcnet.training.refinement import ReactionErrors, Refinement, errors
@@ -65,6 +66,10 @@ class Rounds:
             for part in parts.trained(recipe.form)
         }
 
+        self.relaxation = None
+        if chosen := self.settings.orbitals:
+            self.relaxation = relaxation(recipe.form, accurate.load(chosen.set), chosen)
+
     def run(self, module: Semilocal, progress: Progress, checkpoint: Path) -> dict[str, Any]:
         """Finish all rounds from where ``progress`` stands; ``module`` ends as the result.
 
@@ -81,6 +86,8 @@ class Rounds:
             found["fixed"].append(self._summary(module, states))
         final = self._ground_states(module, self.settings.rounds)
         found["self_consistent"] = self._summary(module, final)
+        if self.relaxation:
+            found["relaxation_kcal"] = self.relaxation.energies(module)
         found["ground_states"] = ground_states.digest(final.values())
         trained = [system for r in self.reactions.trained for _, system in r.terms]
         found["systems"] = list(dict.fromkeys(system.name for system in trained))
@@ -99,7 +106,15 @@ class Rounds:
         """Take the steps of one round that are left."""
         settings = self.settings
         trained = errors(self.recipe.form, self.reactions.trained, states)
-        problem = Refinement(module, self.priors, trained, settings.prior, settings.width)
+        problem = Refinement(
+            module,
+            self.priors,
+            trained,
+            settings.prior,
+            settings.width,
+            self.relaxation,
+            settings.orbitals.weight if settings.orbitals else 0.0,
+        )
         if len(progress.rounds) == number:
             state = levenberg.start(problem)
             progress.rounds.append(RoundProgress(state, [state.loss]))
