@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from xcnet import registry
 from xcnet.errors import XCNetError
 from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
@@ -182,6 +183,7 @@ def _registered(folder: Path) -> Iterator[None]:
     """Add a folder of functionals to those that are known."""
     before = os.environ.get("XCNET_MODEL_PATH")
     os.environ["XCNET_MODEL_PATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    registry.refresh()  # the folder may be known without what came into it since
     try:
         yield
     finally:
