@@ -160,7 +160,7 @@ def _hartree_fock(system: Molecule, basis: Basis) -> Any:
 
 
 def _amplitudes(system: Molecule, field: Any, frozen: bool) -> Any:
-    """Converged CCSD, or None for one electron, which has no correlation."""
+    """Converged CCSD with its ``integrals``, or None for one electron: no correlation."""
     from pyscf import cc
 
     if system.electrons == 1:
@@ -168,7 +168,9 @@ def _amplitudes(system: Molecule, field: Any, frozen: bool) -> Any:
     core = sum(symbol not in ("H", "He") for symbol in system.symbols)
     cluster = (cc.UCCSD if field.mol.spin else cc.RCCSD)(field, frozen=core if frozen else None)
     cluster.conv_tol, cluster.conv_tol_normt, cluster.max_cycle = 1e-8, 1e-6, 100
-    cluster.kernel()
+    # Kept for the triples and Lambda, which would transform all integrals again.
+    cluster.integrals = cluster.ao2mo()
+    cluster.kernel(eris=cluster.integrals)
     if not cluster.converged:
         raise ConvergenceError(f"CCSD of {system.name} did not converge", frozen=frozen)
     return cluster
@@ -177,14 +179,14 @@ def _amplitudes(system: Molecule, field: Any, frozen: bool) -> Any:
 def _correlation(label: str, cluster: Any) -> dict[str, float]:
     if cluster is None:
         return {f"ccsd_{label}": 0.0, f"t_{label}": 0.0}
-    triples = float(cluster.ccsd_t())
+    triples = float(cluster.ccsd_t(eris=cluster.integrals))
     return {f"ccsd_{label}": float(cluster.e_corr), f"t_{label}": triples}
 
 
 def _density_matrix(system: Molecule, field: Any, cluster: Any) -> Array:
     if cluster is None:
         return np.array(field.make_rdm1())
-    cluster.solve_lambda()
+    cluster.solve_lambda(eris=cluster.integrals)
     if not cluster.converged_lambda:
         raise ConvergenceError(f"the Lambda equations of {system.name} did not converge")
     matrix = np.array(cluster.make_rdm1(ao_repr=True))
