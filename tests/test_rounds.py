@@ -1,0 +1,150 @@
+"""A tiny recipe trained on known energies, from the command line to a calculation with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_training import RECIPE
+from xcnet import cli, registry
+from xcnet.spec import load_spec
+from xcnet.training import levenberg, publication, recipe
+from xcnet.training.reference import file_sha256
+from xcnet.training.refinement import Refinement
+
+pytest.importorskip("pyscf", reason="PySCF makes the densities")
+
+REFINEMENT = """
+[refinement]
+sets = ["three-molecules"]
+part = "train"
+check = ""
+start = "PBE"
+rounds = 2
+iterations = 4
+prior = 1.0
+width = 3.0
+[refinement.ground_states]
+basis = "sto-3g"
+grid_level = 0
+density_fit = ""
+tolerance = 1e-7
+min_density = 1e-10
+"""
+NAME = "mgga_xc_nn_refined"
+TINY = RECIPE.replace("mgga_xc_nn_tiny", NAME).replace("NN-tiny", "NN-refined")
+TINY = TINY.replace("id = 190901", "id = 190902") + REFINEMENT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rounds")
+    (path / "tiny.toml").write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Path:
+    """The whole training, interrupted in its second round."""
+    step, count = levenberg.step, 0
+
+    def interrupted(problem: levenberg.Problem, state: levenberg.State) -> levenberg.State:
+        nonlocal count
+        count += isinstance(problem, Refinement)
+        if count == 6:
+            raise KeyboardInterrupt
+        return step(problem, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(levenberg, "step", interrupted)
+        assert _train(folder) == 130
+    assert not (folder / "models" / NAME).exists()
+    assert _train(folder, "--resume") == 0
+    return folder / "models" / NAME
+
+
+def _train(folder: Path, *more: str) -> int:
+    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    return cli.main([*words, "--output", str(folder / "models"), *more])
+
+
+def test_training_lowers_the_errors(made: Path) -> None:
+    spec = load_spec(made)
+    found = spec.training["metrics"]["reactions"]
+    assert len(found["fixed"]) == 2
+    # Atomization of three molecules, ionization of these, of N, O and H.
+    assert len(found["self_consistent"]["trained"]["errors"]) == 9
+    start, end = (one["trained"]["mean_absolute"] for one in found["fixed"])
+    assert end < start
+    progress = np.load(made.parents[1] / NAME / "checkpoint.npz")
+    for number in range(2):
+        losses = progress[f"round.{number}.history"]
+        assert len(losses) == 5
+        assert np.all(np.diff(losses) <= 0.0)
+    assert set(spec.elements) >= {"H", "N", "O"}
+    assert "self-consistent rounds" in spec.training["protocol"]
+
+
+def test_resumed_training_is_the_uninterrupted_one(made: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "tiny.toml").write_text(TINY)
+    assert _train(whole) == 0
+    ends = [path / NAME / "weights.npz" for path in (made.parents[1], whole)]
+    one, two = (np.load(end) for end in ends)
+    for key in one.files:
+        np.testing.assert_array_equal(one[key], two[key])
+
+
+def test_self_consistent_errors_are_those_of_the_functional(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solved again with the exported functional, by its alias."""
+    from xcnet.job import calculation
+    from xcnet.training import datasets
+
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(made.parent))
+    registry.refresh()
+    states = recipe.load(made.parents[1] / "tiny.toml").refinement
+    assert states is not None
+    settings = calculation.Settings("sto-3g", 0, False, 1e-7)
+    reactions = {one.name: one for one in datasets.load("three-molecules").reactions}
+    ionization = reactions["N+"]
+    energies = {
+        system.name: calculation.solve(system, "NN-refined", settings, lambda *_: None).energy
+        for _, system in ionization.terms
+    }
+    error = 627.5094740631 * (ionization.value(energies) - ionization.reference)
+    found = load_spec(made).training["metrics"]["reactions"]["self_consistent"]
+    assert found["trained"]["errors"]["N+"] == pytest.approx(error, abs=0.02)
+
+
+def test_shipped_weights_make_the_same_functional(made: Path, tmp_path: Path) -> None:
+    """As `xcnet train` exports it, so does a later export of its weights."""
+    spec = load_spec(made)
+    settings = recipe.load(made.parents[1] / "tiny.toml")
+    weights = made.parents[1] / NAME / "weights.npz"
+    assert spec.training["weights_sha256"] == file_sha256(weights)
+    training = spec.training
+    again = publication.publish(
+        settings, weights, training["metrics"], training["data_sha256"], tmp_path / NAME
+    )
+    assert json.loads(again.read("model.json")) == json.loads(spec.read("model.json"))
+
+
+def test_functionals_between_rounds_are_forgotten(made: Path) -> None:
+    assert made.exists()
+    assert not [entry.name for entry in registry.entries() if entry.name.startswith(NAME)]
