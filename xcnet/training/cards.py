@@ -93,14 +93,14 @@ def _refined(
     found = training["metrics"]["reactions"]
     trained = found["self_consistent"]["trained"]
     errors = [
-        f"Self-consistently, the {len(trained['errors'])} energies it was trained on are off by "
+        f"Self-consistently, the {trained['count']} energies it was trained on are off by "
         f"{trained['mean_absolute']:.2f} kcal/mol on average; at the densities of the last round, "
         f"where it was trained, by {found['fixed'][-1]['trained']['mean_absolute']:.2f}."
     ]
     if settings.check:
         watched = found["self_consistent"]["watched"]
         errors.append(
-            f"{len(watched['errors'])} more of the same sets ({settings.check}), which were never "
+            f"{watched['count']} more of the same sets ({settings.check}), which were never "
             f"trained on but chose among recipes, are off by {watched['mean_absolute']:.2f}."
         )
     states = settings.ground_states
@@ -110,7 +110,7 @@ def _refined(
         _what_it_is(recipe),
         "## How it was made",
         _fit(recipe, "the sets " + ", ".join(recipe.sets)),
-        f"Then both networks were trained together on the {len(trained['errors'])} energies of "
+        f"Then both networks were trained together on the {trained['count']} energies of "
         f"{', '.join(settings.sets)} ({settings.part}), with a robust square of the error "
         f"(width {settings.width:g} kcal/mol) and the fit's own loss as the measure of how far "
         f"to go from it (weight {settings.prior:g}): {settings.rounds} rounds, the first at "

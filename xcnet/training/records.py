@@ -85,7 +85,7 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
             "weights_sha256": file_sha256(weights),
             "code_version": xcnet.__version__,
             "seed": recipe.seed,
-            "metrics": dict(metrics),
+            "metrics": _without_single_errors(metrics),
         },
         "domain": {
             "elements": sorted(elements),
@@ -94,6 +94,15 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
         "citations": [*_citations(recipe), PROJECT],
         "license": "MIT",
     }
+
+
+def _without_single_errors(metrics: Any) -> Any:
+    """Metrics without the error of every reaction, which the training's report has."""
+    if not isinstance(metrics, Mapping):
+        return (
+            [_without_single_errors(x) for x in metrics] if isinstance(metrics, list) else metrics
+        )
+    return {k: _without_single_errors(v) for k, v in metrics.items() if k != "errors"}
 
 
 def protocol(recipe: Recipe) -> str:

@@ -149,7 +149,9 @@ class Rounds:
                 values = errors(self.recipe.form, chosen, states)
                 each = values.values(module).tolist()
                 found[title] = {
+                    "count": len(each),
                     "mean_absolute": float(np.abs(each).mean()),
+                    "largest": float(np.abs(each).max()),
                     "errors": dict(zip(values.names, each, strict=True)),
                 }
         return found
