@@ -98,10 +98,10 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
 
 def _without_single_errors(metrics: Any) -> Any:
     """Metrics without the error of every reaction, which the training's report has."""
+    if isinstance(metrics, list | tuple):
+        return [_without_single_errors(item) for item in metrics]
     if not isinstance(metrics, Mapping):
-        return (
-            [_without_single_errors(x) for x in metrics] if isinstance(metrics, list) else metrics
-        )
+        return metrics
     return {k: _without_single_errors(v) for k, v in metrics.items() if k != "errors"}
 
 
