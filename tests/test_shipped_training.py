@@ -39,7 +39,3 @@ def test_exported_again_from_its_weights(spec: FunctionalSpec, tmp_path: Path) -
     old, new = engine.run(spec, 2, inputs), engine.run(made, 2, inputs)
     for label, values in old.items():
         np.testing.assert_allclose(new[label], values, rtol=1e-12, atol=0.0, err_msg=label)
-
-
-def test_recipes_have_a_functional_each() -> None:
-    assert sorted(RECIPES) == [folder.name for folder in FOLDERS]
