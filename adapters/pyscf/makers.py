@@ -10,6 +10,7 @@ from functools import partial, wraps
 from typing import Any
 
 from pyscf.dft import libxc as pyscf_libxc
+from pyscf.hessian.rhf import HessianBase
 
 from xcnet.adapters.pyscf import hessian, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
@@ -111,14 +112,21 @@ def checked(needs: Needs) -> Maker:
     return make
 
 
-def checked_origin(needs: Needs) -> Maker:
-    """Refuse it in the constructor of something made from such an object, or from that."""
+def checked_origin(needs: Needs, warn: Callable[[Plan], None] | None = None) -> Maker:
+    """Refuse it in the constructor of something made from such an object, or from that.
+
+    What is not refused can still be warned of.
+    """
 
     def make(original: Function) -> Function:
         @wraps(original)
         def init(self: Any, origin: Any, *args: Any, **kwargs: Any) -> None:
-            _check(needs, getattr(origin, "_scf", origin))
+            mf = getattr(origin, "_scf", origin)
+            _check(needs, mf)
             original(self, origin, *args, **kwargs)
+            plan = plan_of_object(mf)
+            if plan is not None and warn is not None:
+                warn(plan)
 
         return init
 
@@ -167,13 +175,25 @@ def same_functionals(original: Function) -> Function:
     return convert
 
 
+def hessian_of_roks(original: Function) -> Function:
+    """Give ROKS, which PySCF has no Hessian for, one to take by finite differences."""
+
+    @wraps(original)
+    def make(mf: Any, *args: Any, **kwargs: Any) -> Any:
+        if plan_of_object(mf) is None:
+            return original(mf, *args, **kwargs)
+        return HessianBase(mf)
+
+    return make
+
+
 def reliable_hessian(original: Function) -> Function:
     """Take finite differences of gradients where the functional's record asks for them."""
 
     @wraps(original)
     def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
         mf, plan = self.base, plan_of_object(self.base)
-        why = hessian.reason(mf._numint.libxc, plan) if plan is not None else ""
+        why = hessian.reason(mf, plan) if plan is not None else ""
         if not why:
             return original(self, *args, **kwargs)
         if mf.mo_coeff is None:
