@@ -27,6 +27,7 @@ from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import (
     ArgumentTypeError,
     ExpressionError,
+    InputError,
     UnknownFunctionalError,
     UnsupportedError,
 )
@@ -289,6 +290,18 @@ def test_density_with_laplacian_row() -> None:
     rho = np.insert(_rows("MGGA", 0), 4, 1.0, axis=0)
     ours = numint.LibXCMixin.libxc.eval_xc1("TPSS_clone", rho, 0, 1)
     np.testing.assert_allclose(ours, libxc.eval_xc1("TPSS", rho, 0, 1), rtol=1e-9)
+
+
+def test_density_rows_of_another_type_are_refused() -> None:
+    facade = numint.LibXCMixin.libxc
+    for kind in ("LDA", "GGA"):
+        for spin in (0, 1):
+            with pytest.raises(InputError, match="used as MGGA needs"):
+                facade.eval_xc1("TPSS_clone", _rows(kind, spin), spin)
+            with pytest.raises(InputError, match="used as MGGA needs"):
+                numint.NumInt().eval_xc_eff("TPSS_clone", _rows(kind, spin))
+    with pytest.raises(InputError, match="TPSS_clone is used as MGGA, not as GGA"):
+        numint.NumInt().eval_xc_eff("TPSS_clone", _rows("MGGA", 0), xctype="GGA")
 
 
 # -- installation --------------------------------------------------------------------------------

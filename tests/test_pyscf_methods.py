@@ -251,6 +251,7 @@ def test_mixtures_are_weighted_sums(weights: dict[str, float], texts: list[str])
     "xc",
     [
         "0.25*HF + 0.75*PBE_clone_x, PBE_clone_c",
+        "0.25*HF + 0.75*PBE_clone_x, PBE_c",
         "PBE_clone_c + 0.75*PBE_clone_x + HF*0.25",
         "0.75*PBE_clone - 0.75*PBE_clone_c + PBE_clone_c + 0.25*HF",
     ],

@@ -34,6 +34,7 @@ from xcnet.adapters.pyscf.makers import (
     checked_values,
     hessian_of_roks,
     reliable_hessian,
+    right_type,
     same_functionals,
     whole_grid,
     whole_grid_response,
@@ -134,6 +135,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (rks.KohnShamDFT, "dump_flags", _advised),
     (pbc_rks.KohnShamDFT, "dump_flags", _advised_crystal),
     # refused
+    (numint.LibXCMixin, "eval_xc_eff", right_type),
     (numint.NumInt, "nr_rks_fxc_st", checked_values(_RESPONSE)),
     (grad_rks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
     (grad_uks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),

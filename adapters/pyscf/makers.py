@@ -9,14 +9,15 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+import numpy as np
 from pyscf.dft import libxc as pyscf_libxc
 from pyscf.hessian.rhf import HessianBase
 
-from xcnet.adapters.pyscf import hessian, nonlocal_gradient
+from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.refusals import Needs
-from xcnet.errors import UnknownFunctionalError
+from xcnet.errors import InputError, UnknownFunctionalError
 
 Function = Callable[..., Any]
 Maker = Callable[[Any], Any]
@@ -93,6 +94,38 @@ def checked_values(needs: Needs, applies: Callable[[Any], bool] | None = None) -
         return call
 
     return make
+
+
+def right_type(original: Function) -> Function:
+    """Refuse densities and an ``xctype`` of another type than the functional's."""
+
+    @wraps(original)
+    def eval_xc_eff(
+        ni: Any,
+        xc_code: object,
+        rho: Any,
+        deriv: int = 1,
+        omega: float | None = None,
+        xctype: str | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        plan = plan_of(ni, xc_code)
+        if plan is not None:
+            if xctype not in (None, plan.kind):
+                raise InputError(
+                    f"{plan.names} is used as {plan.kind}, not as {xctype}: give "
+                    f"xctype={plan.kind!r}, or leave it out",
+                    functional=plan.names,
+                    argument="xctype",
+                    expected=plan.kind,
+                    given=xctype,
+                )
+            rho = np.asarray(rho, dtype=np.float64)
+            layout.density_rows(rho, plan.kind, int(rho.ndim > 1 and len(rho) == 2))
+        return original(ni, xc_code, rho, deriv, omega, xctype, *args, **kwargs)
+
+    return eval_xc_eff
 
 
 # -- methods of mean-field objects, and of what is made from them ----------------------------------
