@@ -304,6 +304,20 @@ def test_density_rows_of_another_type_are_refused() -> None:
         numint.NumInt().eval_xc_eff("TPSS_clone", _rows("MGGA", 0), xctype="GGA")
 
 
+def test_functionals_of_define_xc_are_left_alone(water: Any) -> None:
+    """PySCF does not read ``mf.xc`` any more then, whatever it names."""
+
+    def slater(xc: object, rho: Any, *args: Any, **kwargs: Any) -> Any:
+        return libxc.eval_xc("LDA,", rho, *args, **kwargs)
+
+    def energy(xc: str) -> float:
+        mf = dft.RKS(water, xc=xc)
+        libxc.define_xc_(mf._numint, slater, "LDA")
+        return float(mf._numint.nr_rks(water, mf.grids.build(), mf.xc, np.eye(water.nao))[1])
+
+    assert energy("TPSS_clone") == energy("PBE")
+
+
 # -- installation --------------------------------------------------------------------------------
 
 

@@ -26,11 +26,11 @@ Maker = Callable[[Any], Any]
 def plan_of(ni: Any, xc_code: object) -> Plan | None:
     """Plan of a neural expression; None for any other, and where the adapter is not there."""
     libxc = getattr(ni, "libxc", None)
-    if not isinstance(libxc, Libxc):
+    if not isinstance(libxc, Libxc) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
         return None
     try:
         return libxc.plan(xc_code)
-    except UnknownFunctionalError:  # a functional set by define_xc_ may have any name
+    except UnknownFunctionalError:  # an error for whoever evaluates it
         return None
 
 
