@@ -9,13 +9,20 @@ from __future__ import annotations
 import warnings
 from functools import wraps
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from xcnet.adapters.pyscf.makers import Function, plan_of_object
 
+#: What the system is, its coordinates, energy and gradient.
+State = tuple[Any, Any, float, Any]
+
 JUMP = 1e-3  # Hartree
 ANHARMONIC = 1.0  # Hartree/bohr^3: more than what third derivatives of bonds give
+
+#: Of the last geometry of each scanner, whose molecule an optimizer changes in place.
+_last: WeakKeyDictionary[Any, State] = WeakKeyDictionary()
 
 
 def checked(original: Function) -> Function:
@@ -23,22 +30,24 @@ def checked(original: Function) -> Function:
 
     @wraps(original)
     def call(scanner: Any, mol_or_geom: Any, **kwargs: Any) -> tuple[float, Any]:
-        before = _state(scanner)
+        before = _last.pop(scanner, None)
         energy, gradient = original(scanner, mol_or_geom, **kwargs)
         after = _state(scanner)
-        if before is not None and after is not None and before[0] == after[0]:
-            _compare(scanner.base.xc, before[1:], after[1:])
+        if after is not None:
+            _last[scanner] = after
+            if before is not None and before[0] == after[0]:
+                _compare(scanner.base.xc, before[1:], after[1:])
         return energy, gradient
 
     return call
 
 
-def _state(scanner: Any) -> tuple[Any, Any, float, Any] | None:
-    """What the system is, coordinates, energy and gradient; None where it has not all of them."""
+def _state(scanner: Any) -> State | None:
+    """State of a scanner; None where it is not one of a neural functional, all of it."""
     mf, mol = scanner.base, scanner.mol
     if plan_of_object(mf) is None or np.shape(scanner.de) != (mol.natm, 3) or not mf.converged:
         return None
-    return (mol.elements, mol.nelec, mf.xc), mol.atom_coords(), mf.e_tot, scanner.de
+    return (mol.elements, mol.nelec, mf.xc), mol.atom_coords(), mf.e_tot, np.array(scanner.de)
 
 
 def _compare(xc: str, before: tuple[Any, float, Any], after: tuple[Any, float, Any]) -> None:
