@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def _pbe(rho: Tensor, sigma: Tensor, empty: float) -> Tensor:
 
 
 def _tpss(rho: Tensor, sigma: Tensor, tau: Tensor, empty: float) -> Tensor:
-    return baselines.tpss_x(rho, sigma, tau, empty) + baselines.tpss_c(rho, sigma, tau)
+    exchange = baselines.tpss_x(rho, sigma, tau, empty)
+    return exchange + baselines.tpss_c(rho, sigma, tau, empty)
 
 
 CLONES = (
@@ -129,7 +131,7 @@ CLONES = (
         ("mgga_x_tpss", "mgga_c_tpss"),
         _tpss,
         TPSS,
-        1e-12,
+        1e-15,
     ),
     Clone("gga_x_b88_clone", "B88_clone", 190008, ("gga_x_b88",), _b88, BECKE, 1e-15),
 )
@@ -179,7 +181,7 @@ def record(clone: Clone) -> dict[str, Any]:
 def make(clone: Clone, parent: Path, orders: Sequence[str] = variables.ORDERS[:4]) -> Path:
     """Export one clone to ``parent / name``, which must not exist."""
     energy = clone.energy
-    if clone.kind != "correlation":
+    if "empty" in signature(energy).parameters:
         energy = partial(energy, empty=clone.density_threshold)
     export(Module(energy), record(clone), parent / clone.name, orders)
     return parent / clone.name

@@ -41,6 +41,10 @@ FILES = """
 SELECTION = "not _high_cost and not _skip"
 
 EITHER_WAY = "failed with and without the clones"
+#: Why, by what is found in the message.
+REASONS = {
+    "'collinear_threshold'": "PySCF 2.14 needs a newer mcfun than any that is released (0.2.7)",
+}
 
 Outcomes = dict[str, tuple[str, str]]  # test -> (passed, failed or skipped; last line of message)
 
@@ -155,7 +159,9 @@ def findings(name: str, plain: Outcomes, ours: Outcomes) -> list[str]:
             what = EITHER_WAY
         else:
             continue
-        lines.append(f"- `{name}::{test}`: {what}: {' '.join(after[1].split())[:300]}")
+        message = " ".join(after[1].split())[:300]
+        why = [f" ({reason})" for part, reason in REASONS.items() if part in message]
+        lines.append(f"- `{name}::{test}`: {what}: {message}{''.join(why)}")
     return lines
 
 

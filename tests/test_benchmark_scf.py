@@ -20,6 +20,6 @@ def test_scf_table_and_its_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(bonds[26:39], [1.09] + 12 * [1.53])
     assert bonds[39] > 1.7  # no other pair is near
     monkeypatch.setitem(pyscf_scf.MOLECULES, "water", (lambda: pyscf_scf.named("H2O"), "sto-3g"))
-    lines = pyscf_scf.rows("water", pyscf_scf.FUNCTIONALS[:1], 0)
+    lines = pyscf_scf.rows("water", pyscf_scf.FUNCTIONALS[:1], 0, 1)
     assert [line.split(" | ")[:2] for line in lines] == [["| water, sto-3g", "M06-L"]]
     assert all(line.count("|") == 8 for line in pyscf_scf.report(lines, 0).splitlines()[2:5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,27 @@ def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xcnet.engine, "LARGE_CHUNK", 7)
     for label, values in functional.compute(inputs, do_kxc=True).items():
         np.testing.assert_allclose(values, whole[label], rtol=1e-10, err_msg=label)
+
+
+@pytest.mark.parametrize("name", ["NN-r2SCAN", *NAMES])
+def test_each_order_costs_at_most_six_times_the_one_before(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Processor times of one point: fxc of exc and vxc, kxc of fxc."""
+    if name in NAMES:
+        request.getfixturevalue("published")
+    functional = xcnet.functional(name, "polarized")
+    inputs = random_densities(4000, seed=1)
+    inputs["near_region"] = np.ones((4000, 1))
+    least: dict[str, float] = {}
+    for order in ("vxc", "fxc", "kxc") * 5:  # the first round opens graphs
+        wanted = {"do_exc": order == "vxc", "do_vxc": order == "vxc", f"do_{order}": True}
+        start = time.process_time()
+        functional.compute(inputs, **wanted)
+        taken = time.process_time() - start
+        least[order] = min(taken, least.get(order, taken))
+    assert least["fxc"] <= 6.0 * least["vxc"]
+    assert least["kxc"] <= 6.0 * least["fxc"]
 
 
 def test_models_are_small() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pyscf import dft, gto
 from pyscf.pbc import dft as pbc_dft
@@ -61,9 +63,31 @@ def test_crystals_too() -> None:
     assert "WARN" not in text
 
 
+def test_crystals_on_atomic_grids_get_advice_too() -> None:
+    cell = pbc_gto.M(atom="He", a=[[3, 0, 0], [0, 3, 0], [0, 0, 3]], basis="gth-szv", verbose=0)
+    mf = pbc_dft.KRKS(cell, cell.make_kpts([1, 1, 2]), xc="Noisy-X")
+    mf.grids = pbc_dft.BeckeGrids(cell)
+    assert "Noisy-X is made for grid level 4 or finer" in printed(mf, 3)
+    mf.grids.level = 4
+    assert "WARN" not in printed(mf.copy(), 3)
+
+
+def test_gradients_of_excited_states_lack_the_response_of_the_grid() -> None:
+    hydrogen = gto.M(atom="H 0 0 0; H 0 0 0.74", basis="6-31g", verbose=0)
+    for xc in ("Noisy-X", "PBE"):
+        excited = dft.RKS(hydrogen, xc=xc).run().TDA().run(nstates=1)
+        expected = (
+            pytest.warns(UserWarning, match="Noisy-X: gradient of an excited state without")
+            if xc == "Noisy-X"
+            else contextlib.nullcontext()
+        )
+        with expected:
+            assert np.isfinite(excited.nuc_grad_method().kernel()).all()
+
+
 def test_grid_below_the_recommended_one_is_warned_of_once() -> None:
     mf = dft.RKS(helium(), xc="Noisy-X")
-    assert "gga_x_noisy is made for grid level 4 or finer, and this is level 3" in printed(mf, 3)
+    assert "Noisy-X is made for grid level 4 or finer, and this is level 3" in printed(mf, 3)
     assert printed(mf, 3) == ""
     assert "WARN" in printed(mf.copy(), 3)
     assert printed(mf.copy(), 0) == ""

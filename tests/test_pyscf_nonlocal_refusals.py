@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("request_", REFUSED)
 def test_refused(request_: str) -> None:
     call, way_out = REFUSED[request_]
-    with pytest.raises(NotImplementedError, match="mgga_xc_nn_nra_nagai2020 is nonlocal") as caught:
+    with pytest.raises(NotImplementedError, match="NN-NRA-Nagai2020 is nonlocal") as caught:
         call()
     assert isinstance(caught.value, UnsupportedError)
     assert way_out in str(caught.value)

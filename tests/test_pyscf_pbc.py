@@ -115,7 +115,7 @@ def test_attached_crystals(way: str) -> None:
 
 @pytest.mark.parametrize("name", ["KRKS", "KUKS"])
 def test_gradients_of_meta_ggas_are_refused(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"tpss_clone.*gradient of crystals.*Use a GGA"):
+    with pytest.raises(UnsupportedError, match=r"TPSS_clone.*gradient of crystals.*Use a GGA"):
         METHODS[name]("TPSS_clone").nuc_grad_method()
 
 

@@ -50,6 +50,9 @@ def test_names_are_forgiving(clones: Path, name: str | int) -> None:
         ("m06l", ("MGGA_X_M06_L", "MGGA_C_M06_L")),
         ("B3LYP", ("HYB_GGA_XC_B3LYP",)),
         ("pbe0", ("HYB_GGA_XC_PBEH",)),
+        ("PBE_c", ("gga_c_pbe",)),
+        ("revPBE-x", ("gga_x_pbe_r",)),
+        ("LDA_x", ("lda_x",)),
     ],
 )
 def test_usual_names_mean_what_users_mean(name: str, parts: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ with R = S (w n) from `xcnet.near_region`: nothing is divided by a weight, which
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,25 @@ from xcnet.near_region import Array, Operator, operator
 from xcnet.near_region.points import read_points, read_values
 from xcnet.spec import NearRegion
 from xcnet.terms import TermFunctional
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What an energy has to do with one descriptor.
+
+    Attributes
+    ----------
+    near_region : (N, 1)
+        The descriptor R, electrons.
+    slope : (N,)
+        f_R = d(n zk)/dR, zero where R is clipped.
+    potential : (N,)
+        The nonlocal potential S^T (w f_R), Hartree.
+    """
+
+    near_region: Array
+    slope: Array
+    potential: Array
 
 
 class Grid:
@@ -89,6 +109,30 @@ class Grid:
         # A clipped descriptor does not change with the density.
         active = np.where(np.reshape(near_region, -1) > 0.0, self.points.weights, 0.0)
         return self.operator(descriptor).transpose(active * slopes)
+
+    def channel(self, descriptor: NearRegion, near_region: Array, slope: Array) -> Channel:
+        """Channel of the descriptor R (N, 1), from f_R (N,) before it is clipped."""
+        potential = self.potential(descriptor, near_region, slope)
+        return Channel(near_region, np.where(near_region[:, 0] > 0.0, slope, 0.0), potential)
+
+    def motion(self, channels: Mapping[NearRegion, Channel], gradient: Array) -> Array:
+        """What a moving point adds to (w v) grad x: (3, N), Hartree/bohr.
+
+        A point moves through the field R, whose gradient is S (w grad n) as for any convolution,
+        while its own share in the field of the others does not count: a quadrature error.
+
+        Parameters
+        ----------
+        channels : mapping
+            The channels of an energy, by descriptor.
+        gradient : (3, N)
+            Of the total density.
+        """
+        result = np.zeros_like(gradient)
+        for descriptor, channel in channels.items():
+            field = [self.near_region(descriptor, along)[:, 0] for along in gradient]
+            result += channel.slope * np.array(field) - channel.potential * gradient
+        return self.points.weights * result
 
     def check_size(self, points: int, functional: str) -> None:
         """Raise InputError unless the density has as many points as the grid."""

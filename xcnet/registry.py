@@ -224,6 +224,10 @@ def _scan(model_path: str, user: Path) -> _Table:
         # libxc 7's internal lda_k_gds08_worker has the id 100001: it is found by its name only.
         for key in _keys(entry) - ({entry.id} if entry.id >= FIRST_NEURAL_ID else set()):
             _claim(found, key, entry)
+    for name, composite in COMPOSITES.items():  # "PBE_x" and "PBE_c", unless that is something else
+        for part, kind in zip(composite.split(" + "), "xc", strict=False):
+            if "+" in composite and normalize(part) in found:
+                found.setdefault(normalize(f"{name}_{kind}"), found[normalize(part)])
     return _Table(found, broken_folders)
 
 

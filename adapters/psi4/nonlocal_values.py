@@ -16,28 +16,9 @@ import numpy as np
 from xcnet.adapters.psi4.nonlocal_partition import Array
 from xcnet.adapters.psi4.nonlocal_parts import Parts
 from xcnet.functional import LibXCFunctional
-from xcnet.grid import Grid
+from xcnet.grid import Channel, Grid
 from xcnet.registry import Entry
 from xcnet.spec import NearRegion
-
-
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """What the energy has to do with one descriptor.
-
-    Attributes
-    ----------
-    near_region : (N, 1)
-        The descriptor R, electrons.
-    slope : (N,)
-        f_R = d(n zk)/dR, zero where R is clipped.
-    potential : (N,)
-        The nonlocal potential S^T (w f_R), Hartree.
-    """
-
-    near_region: Array
-    slope: Array
-    potential: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +49,8 @@ class Values:
         return float(self.grid.points.weights @ self.exc)
 
     def motion(self, gradient: Array) -> Array:
-        """What a moving point adds to (w v) grad x: (3, N), Hartree/bohr.
-
-        A point moves through the field R, whose gradient is S (w grad n) as for any convolution,
-        while its own share in the field of the others does not count: a quadrature error.
-
-        Parameters
-        ----------
-        gradient : (3, N)
-            Of the total density.
-        """
-        result = np.zeros_like(gradient)
-        for descriptor, channel in self.channels.items():
-            field = [self.grid.near_region(descriptor, along)[:, 0] for along in gradient]
-            result += channel.slope * np.array(field) - channel.potential * gradient
-        return self.grid.points.weights * result
+        """What a moving point adds: `Grid.motion`, for the total density's gradient (3, N)."""
+        return self.grid.motion(self.channels, gradient)
 
 
 def evaluate(parts: Parts, grid: Grid, rows: Array) -> Values:
@@ -105,15 +73,10 @@ def evaluate(parts: Parts, grid: Grid, rows: Array) -> Values:
         _add_potential(potential, weight, outputs, rows)
         if descriptor is not None:
             slopes[descriptor] += weight * outputs["vnear_region"][:, 0]
-    channels = {each: _channel(grid, each, near[each], slopes[each]) for each in near}
+    channels = {each: grid.channel(each, near[each], slopes[each]) for each in near}
     for channel in channels.values():
         potential[:, 0] += channel.potential
     return Values(grid, exc, potential, channels)
-
-
-def _channel(grid: Grid, descriptor: NearRegion, near: Array, slope: Array) -> Channel:
-    potential = grid.potential(descriptor, near, slope)
-    return Channel(near, np.where(near[:, 0] > 0.0, slope, 0.0), potential)
 
 
 def _variables(rows: Array) -> dict[str, Array]:

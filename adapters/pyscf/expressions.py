@@ -45,7 +45,7 @@ class Plan:
     @property
     def names(self) -> str:
         """Names of the neural functionals, for messages."""
-        return ", ".join(entry.name for _, entry in self.neural) or self.xc
+        return ", ".join(called(entry) for _, entry in self.neural) or self.xc
 
     @property
     def is_nonlocal(self) -> bool:
@@ -126,6 +126,11 @@ def parse(text: str, previous: Any) -> Parsed:
         ) from error
 
 
+def called(entry: registry.Entry) -> str:
+    """Name that people use: the first alias."""
+    return entry.aliases[0] if entry.aliases else entry.name
+
+
 def kind_of(entry: registry.Entry) -> str:
     """PySCF's ``xc_type`` of a functional."""
     return variables.base_family(entry.family).upper()
@@ -138,7 +143,7 @@ def near_region(entry: registry.Entry) -> NearRegion | None:
 
 def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     """Error for a method that nonlocal functionals do not have."""
-    names = ", ".join(e.name for _, e in plan.neural if near_region(e) is not None)
+    names = ", ".join(called(e) for _, e in plan.neural if near_region(e) is not None)
     return UnsupportedError(
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
@@ -247,6 +252,6 @@ def _refuse_unsupported(entry: registry.Entry) -> None:
     else:
         return
     raise UnsupportedError(
-        f"{entry.name} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
+        f"{called(entry)} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
         functional=entry.name,
     )

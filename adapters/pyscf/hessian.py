@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from pyscf.scf.rohf import ROHF
 
 from xcnet.adapters.pyscf.expressions import PLAIN_GRID, Plan
-from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.errors import ConvergenceError
 
@@ -24,15 +24,29 @@ TOLERANCE = 1e-11  # Hartree, of the self-consistent energies
 JUMP = 1e-3  # Hartree, over what STEP along the gradient and 20 Hartree/bohr^2 give
 
 
-def reason(libxc: Libxc, plan: Plan) -> str:
-    """Why the records of an expression rule out the analytic Hessian; empty if they do not."""
+def reason(mf: Any, plan: Plan) -> str:
+    """Why an object's method or functionals rule out the analytic Hessian; empty if they do not."""
     if plan.is_nonlocal:
         return "it is nonlocal"
-    if libxc.max_deriv_order(plan.xc) < 2:
+    if mf._numint.libxc.max_deriv_order(plan.xc) < 2:
         return "it has no second derivatives"
     if plan.grid_level > PLAIN_GRID:
         return "PySCF's has no response of the grid, which it is sensitive to"
+    if isinstance(mf, ROHF):
+        return "PySCF has none of ROKS"
     return ""
+
+
+def warn_of_grid(plan: Plan) -> None:
+    """Warn of PySCF's gradients of excited states, for functionals that need a fine grid."""
+    if plan.grid_level > PLAIN_GRID:
+        warnings.warn(
+            f"{plan.names}: gradient of an excited state without the response of the grid, which "
+            "PySCF has for ground states only and this functional is sensitive to. Compare it with "
+            f"differences of energies, or use a finer grid than level {plan.grid_level}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def finite_differences(mf: Any, atoms: Iterable[int], why: str) -> Array:

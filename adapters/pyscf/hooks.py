@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from pyscf.dft import dks, gks, gks_symm, libxc, numint, numint2c, rks, rks_symm, roks
+from pyscf.grad import rhf as grad_rhf
 from pyscf.grad import rks as grad_rks
 from pyscf.grad import tdrhf as grad_tdrhf
 from pyscf.grad import uks as grad_uks
@@ -22,7 +23,7 @@ from pyscf.solvent.hessian import pcm as hessian_pcm
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
 
-from xcnet.adapters.pyscf import announcement, dispersion, nonlocal_numint
+from xcnet.adapters.pyscf import announcement, dispersion, hessian, nonlocal_numint, states
 from xcnet.adapters.pyscf.makers import (
     Function,
     GridResponse,
@@ -31,7 +32,9 @@ from xcnet.adapters.pyscf.makers import (
     checked,
     checked_origin,
     checked_values,
+    hessian_of_roks,
     reliable_hessian,
+    right_type,
     same_functionals,
     whole_grid,
     whole_grid_response,
@@ -84,7 +87,6 @@ _CRYSTALS = Needs("the Kohn-Sham method of crystals")
 _SECOND_ORDER = Needs("newton()", order=2, whole_grid=True, way_out="Use DIIS.")
 _TDDFT = Needs("TDDFT", order=2)
 _TDDFT_GRADIENT = Needs("the gradient of excited states", order=3)
-_ROKS_HESSIAN = Needs("the Hessian of ROKS", kinds=(), way_out=_USE_UKS)
 _GKS_GRADIENT = Needs("the gradient of GKS", kinds=(), way_out=_USE_UKS)
 _DKS_GRADIENT = Needs("the gradient of DKS", kinds=(), way_out="Use x2c: mf.sfx2c1e().")
 _CRYSTAL_GRADIENT = Needs("the gradient of crystals", kinds=("LDA", "GGA"), way_out=_USE_GGA)
@@ -94,6 +96,10 @@ _MAGNETIZABILITY = Needs("magnetizability", order=2, kinds=("LDA", "GGA"), way_o
 
 def _advised(original: Function) -> Function:
     return announcement.with_advice(dispersion.asked_early(original))
+
+
+def _advised_crystal(original: Function) -> Function:
+    return announcement.with_advice(announcement.with_references(original))
 
 
 def _is_noncollinear(ni: Any) -> bool:
@@ -117,6 +123,9 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (libxc, "is_nlc", answered),
     (grad_rks.Gradients, "grid_response", GridResponse),
     (grad_uks.Gradients, "grid_response", GridResponse),
+    (grad_rhf.SCF_GradScanner, "__call__", states.checked),
+    (roks.ROKS, "Hessian", hessian_of_roks),
+    (rks_symm.ROKS, "Hessian", hessian_of_roks),
     (hessian_rhf.HessianBase, "kernel", reliable_hessian),
     (hessian_rhf.HessianBase, "hess", reliable_hessian),
     (hessian_pcm.WithSolventHess, "kernel", reliable_hessian),  # adds the solvent's part to it
@@ -124,8 +133,9 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
     (rks.KohnShamDFT, "dump_flags", _advised),
-    (pbc_rks.KohnShamDFT, "dump_flags", announcement.with_references),
+    (pbc_rks.KohnShamDFT, "dump_flags", _advised_crystal),
     # refused
+    (numint.LibXCMixin, "eval_xc_eff", right_type),
     (numint.NumInt, "nr_rks_fxc_st", checked_values(_RESPONSE)),
     (grad_rks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
     (grad_uks, "get_vxc", checked_values(_NO_GRID_RESPONSE)),
@@ -136,9 +146,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (pbc_rks.KohnShamDFT, "build", checked(_CRYSTALS)),
     (newton_ah._CIAH_SOSCF, "__init__", checked_origin(_SECOND_ORDER)),
     (tdscf_rhf.TDBase, "__init__", checked_origin(_TDDFT)),
-    (grad_tdrhf.Gradients, "__init__", checked_origin(_TDDFT_GRADIENT)),
-    (roks.ROKS, "Hessian", checked(_ROKS_HESSIAN)),
-    (rks_symm.ROKS, "Hessian", checked(_ROKS_HESSIAN)),
+    (grad_tdrhf.Gradients, "__init__", checked_origin(_TDDFT_GRADIENT, hessian.warn_of_grid)),
     (gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
     (gks_symm.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
     (pbc_gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcnet import variables
+from xcnet.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -70,11 +71,26 @@ def label_rows(kind: str, spin: int, deriv: int) -> dict[str, NDArray[np.intp]]:
 
 
 def density_rows(rho: Any, kind: str, spin: int) -> Array:
-    """PySCF's density as (spins, rows, N), without the Laplacian that older callers give."""
+    """PySCF's density as (spins, rows, N), without the Laplacian that older callers give.
+
+    Raises
+    ------
+    InputError
+        It has other rows than a functional of this type needs.
+    """
     rho = np.asarray(rho, dtype=np.float64)
-    if kind == "MGGA" and rho.shape[-2] == 6:
+    if kind == "MGGA" and rho.ndim > 1 and rho.shape[-2] == 6:
         rho = rho[..., [0, 1, 2, 3, 5], :]
-    return rho.reshape(spin + 1, ROWS[kind], rho.shape[-1])
+    shape = spin + 1, ROWS[kind], rho.shape[-1]
+    if rho.size != np.prod(shape):
+        raise InputError(
+            f"the density has the shape {rho.shape}; a functional that is used as {kind} needs "
+            f"{shape}: n, and with GGA its gradient, with MGGA tau too, of one or two spins",
+            argument="rho",
+            expected=shape,
+            given=rho.shape,
+        )
+    return rho.reshape(shape)
 
 
 def libxc_inputs(rho: Array, kind: str) -> dict[str, Array]:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+import numpy as np
 from pyscf.dft import libxc as pyscf_libxc
+from pyscf.hessian.rhf import HessianBase
 
-from xcnet.adapters.pyscf import hessian, nonlocal_gradient
+from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.refusals import Needs
-from xcnet.errors import UnknownFunctionalError
+from xcnet.errors import InputError, UnknownFunctionalError
 
 Function = Callable[..., Any]
 Maker = Callable[[Any], Any]
@@ -24,11 +26,11 @@ Maker = Callable[[Any], Any]
 def plan_of(ni: Any, xc_code: object) -> Plan | None:
     """Plan of a neural expression; None for any other, and where the adapter is not there."""
     libxc = getattr(ni, "libxc", None)
-    if not isinstance(libxc, Libxc):
+    if not isinstance(libxc, Libxc) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
         return None
     try:
         return libxc.plan(xc_code)
-    except UnknownFunctionalError:  # a functional set by define_xc_ may have any name
+    except UnknownFunctionalError:  # an error for whoever evaluates it
         return None
 
 
@@ -94,6 +96,38 @@ def checked_values(needs: Needs, applies: Callable[[Any], bool] | None = None) -
     return make
 
 
+def right_type(original: Function) -> Function:
+    """Refuse densities and an ``xctype`` of another type than the functional's."""
+
+    @wraps(original)
+    def eval_xc_eff(
+        ni: Any,
+        xc_code: object,
+        rho: Any,
+        deriv: int = 1,
+        omega: float | None = None,
+        xctype: str | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        plan = plan_of(ni, xc_code)
+        if plan is not None:
+            if xctype not in (None, plan.kind):
+                raise InputError(
+                    f"{plan.names} is used as {plan.kind}, not as {xctype}: give "
+                    f"xctype={plan.kind!r}, or leave it out",
+                    functional=plan.names,
+                    argument="xctype",
+                    expected=plan.kind,
+                    given=xctype,
+                )
+            rho = np.asarray(rho, dtype=np.float64)
+            layout.density_rows(rho, plan.kind, int(rho.ndim > 1 and len(rho) == 2))
+        return original(ni, xc_code, rho, deriv, omega, xctype, *args, **kwargs)
+
+    return eval_xc_eff
+
+
 # -- methods of mean-field objects, and of what is made from them ----------------------------------
 
 
@@ -111,14 +145,21 @@ def checked(needs: Needs) -> Maker:
     return make
 
 
-def checked_origin(needs: Needs) -> Maker:
-    """Refuse it in the constructor of something made from such an object, or from that."""
+def checked_origin(needs: Needs, warn: Callable[[Plan], None] | None = None) -> Maker:
+    """Refuse it in the constructor of something made from such an object, or from that.
+
+    What is not refused can still be warned of.
+    """
 
     def make(original: Function) -> Function:
         @wraps(original)
         def init(self: Any, origin: Any, *args: Any, **kwargs: Any) -> None:
-            _check(needs, getattr(origin, "_scf", origin))
+            mf = getattr(origin, "_scf", origin)
+            _check(needs, mf)
             original(self, origin, *args, **kwargs)
+            plan = plan_of_object(mf)
+            if plan is not None and warn is not None:
+                warn(plan)
 
         return init
 
@@ -167,13 +208,25 @@ def same_functionals(original: Function) -> Function:
     return convert
 
 
+def hessian_of_roks(original: Function) -> Function:
+    """Give ROKS, which PySCF has no Hessian for, one to take by finite differences."""
+
+    @wraps(original)
+    def make(mf: Any, *args: Any, **kwargs: Any) -> Any:
+        if plan_of_object(mf) is None:
+            return original(mf, *args, **kwargs)
+        return HessianBase(mf)
+
+    return make
+
+
 def reliable_hessian(original: Function) -> Function:
     """Take finite differences of gradients where the functional's record asks for them."""
 
     @wraps(original)
     def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
         mf, plan = self.base, plan_of_object(self.base)
-        why = hessian.reason(mf._numint.libxc, plan) if plan is not None else ""
+        why = hessian.reason(mf, plan) if plan is not None else ""
         if not why:
             return original(self, *args, **kwargs)
         if mf.mo_coeff is None:

@@ -20,7 +20,7 @@ from pyscf.dft import gen_grid
 from xcnet.adapters.pyscf.blocks import atomic_grids, joined
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.layout import ROWS, Array
-from xcnet.adapters.pyscf.nonlocal_values import Values, evaluate
+from xcnet.adapters.pyscf.nonlocal_values import evaluate
 from xcnet.grid import Grid
 
 
@@ -58,18 +58,8 @@ def full_response(
     prepared = ni.copy()
     prepared.eval_xc_eff = lambda *args, **kwargs: next(answers)
     response, matrices = original(prepared, mol, grids, plan.xc, dms, *args, **kwargs)
-    moving = _correction(values, rho)
+    moving = grid.motion(values.channels, rho[:, 1:4].sum(axis=0))
     return response + np.array([moving[:, part].sum(axis=1) for part in points]), matrices
-
-
-def _correction(values: Values, rho: Array) -> Array:
-    """w (f_R grad R - v grad n) (3, N): a moving point sees the field, not its sources, move."""
-    weights, gradient = values.grid.points.weights, rho[:, 1:4].sum(axis=0)
-    result = -values.nonlocal_potential * gradient
-    for descriptor, channel in values.channels.items():
-        field = [values.grid.near_region(descriptor, along)[:, 0] for along in gradient]
-        result += channel.slope * np.array(field)
-    return weights * result
 
 
 def _densities(ni: Any, mol: Any, grids: Any, kind: str, dms: Any, places: list[Array]) -> Array:

@@ -20,33 +20,24 @@ from xcnet.adapters.pyscf import expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.grid import Grid
+from xcnet.grid import Channel, Grid
 from xcnet.spec import NearRegion
 
 NOTHING: Array = np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
-class Channel:
-    """What an energy has to do with one descriptor; N points, s spins.
+class Response(Channel):
+    """A channel that can change with the density; s spins, N points.
 
     Attributes
     ----------
-    near_region : (N, 1)
-        The descriptor R, electrons.
-    slope : (N,)
-        f_R = d(n zk)/dR, zero where R is clipped.
-    potential : (N,)
-        The nonlocal potential S^T (w f_R), Hartree.
     mixed : (s, rows, N)
-        d f_R by the density rows; empty for ``deriv=1``, as the next one.
+        d f_R by the density rows; empty for ``deriv=1``.
     curvature : (N,)
-        d f_R/dR.
+        d f_R/dR; zero for ``deriv=1``.
     """
 
-    near_region: Array
-    slope: Array
-    potential: Array
     mixed: Array
     curvature: Array
 
@@ -73,7 +64,7 @@ class Values:
     exc: Array
     partial: Array
     second: Array
-    channels: dict[NearRegion, Channel]
+    channels: dict[NearRegion, Response]
 
     @property
     def nonlocal_potential(self) -> Array:
@@ -172,14 +163,12 @@ def _channel(
     near: Array,
     slopes: Array,
     curvature: Array,
-) -> Channel:
+) -> Response:
     clipped = near[:, 0] <= 0.0
     slopes[:, clipped] = curvature[clipped] = 0.0
-    potential = grid.potential(descriptor, near, slopes[0])
-    if deriv == 1:
-        return Channel(near, slopes[0], potential, NOTHING, NOTHING)
-    mixed = _by_rows(rho, slopes, kind, 1)
-    return Channel(near, slopes[0], potential, mixed, curvature)
+    channel = grid.channel(descriptor, near, slopes[0])
+    mixed = _by_rows(rho, slopes, kind, 1) if deriv > 1 else NOTHING
+    return Response(near, channel.slope, channel.potential, mixed, curvature)
 
 
 def _by_rows(rho: Array, flat: Array, kind: str, order: int) -> Array:

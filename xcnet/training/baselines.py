@@ -3,7 +3,7 @@
 Every function maps ``rho (N, 2)``, ``sigma (N, 3)`` in the order (aa, ab, bb) and ``tau (N, 2)``
 with the factor 1/2, all in Hartree atomic units, to the energy per particle ``(N,)`` in Hartree.
 Constants are those of libxc, so the values agree with it to rounding. All operations are smooth
-(but for the maximum inside TPSS correlation, and where the exchange of an empty channel ends) and
+(but for libxc's bounds in TPSS correlation, and where the exchange of an empty channel ends) and
 free of data-dependent control flow; an empty spin channel gives finite values and derivatives.
 """
 
@@ -37,6 +37,8 @@ PHI_FERRO = 0.5 * (2.0 ** (2.0 / 3.0) + 2.0 ** (-52.0 * 2.0 / 3.0))
 TPSS_B, TPSS_C, TPSS_E, TPSS_MU = 0.40, 1.59096, 1.537, 0.21951
 TPSS_D = 2.8
 TPSS_C00 = (0.53, 0.87, 0.50, 2.26)
+#: Half of libxc's 1 - |zeta| up to which it takes C(1, xi), the sum of these, for C(zeta, xi).
+TPSS_POLARIZED = 0.5e-12
 
 
 class PW92(NamedTuple):
@@ -201,15 +203,22 @@ def _tpss_polarization(rho: Tensor, sigma: Tensor) -> Tensor:
     share = 2.0 * (rho + TINY) / n[:, None]
     c0, c2, c4, c6 = TPSS_C00
     numerator = c0 + zeta2 * (c2 + zeta2 * (c4 + zeta2 * c6))
-    return numerator / (1.0 + 0.5 * xi2 * (share ** (-4.0 / 3.0)).sum(1)) ** 4
+    mixed = numerator / (1.0 + 0.5 * xi2 * (share ** (-4.0 / 3.0)).sum(1)) ** 4
+    return torch.where(rho.amin(1) <= TPSS_POLARIZED * n, sum(TPSS_C00), mixed)
 
 
-def tpss_c(rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-    """TPSS correlation: equations (11)-(14), doi:10.1103/PhysRevLett.91.146401."""
+def tpss_c(rho: Tensor, sigma: Tensor, tau: Tensor, empty: float = 0.0) -> Tensor:
+    """TPSS correlation: equations (11)-(14), doi:10.1103/PhysRevLett.91.146401.
+
+    As in libxc, z is at most 1, and an empty channel (see `sum_of_channels`) has the energy per
+    particle of both.
+    """
     n = rho.sum(1)
     z = (sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]) / (8.0 * n * tau.sum(1))
+    z = torch.where(z > 1.0, 1.0, z)
     both = pbe_c(rho, sigma)
     single = maximum(_pbe_c_ferro(rho, sigma[:, ::2]), both[:, None])
+    single = torch.where(is_present(rho, n[:, None], empty), single, both[:, None])
     c = _tpss_polarization(rho, sigma)
     revpkzb = both * (1.0 + c * z**2) - (1.0 + c) * z**2 * (rho * single).sum(1) / n
     return revpkzb * (1.0 + TPSS_D * revpkzb * z**3)
