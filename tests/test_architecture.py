@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors variables",
         "elf paths download _libxc_signatures",
         "spec _libxc_library",
-        "density",
+        "density graphs",
         "libxc",
         "registry",
         "expression engine",

@@ -23,9 +23,9 @@ from tests.clones import CLONES, MODELS, Clone, Module, make, record
 from tests.densities import closed_shell, random_densities
 from xcnet import engine, variables
 from xcnet.errors import ArgumentTypeError, ExportError, ModelError
+from xcnet.graphs import OPERATORS
 from xcnet.spec import flatten, load_spec
 from xcnet.training import baselines, export
-from xcnet.training.onnx_writer import OPERATORS
 from xcnet.training.verification import torch_values
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,7 +23,7 @@ SCHEMA = "schema.json"
 REFERENCE = "reference.npz"
 CARD = "CARD.md"
 MAX_RECORD_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 28
+MAX_FILE_BYTES = 1 << 26
 KIND_IN_NAME: Mapping[str, str] = MappingProxyType(
     {"x": "exchange", "c": "correlation", "xc": "exchange-correlation", "k": "kinetic"}
 )

@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-enum { MAX_MODEL_BYTES = 1 << 28 };
+enum { MAX_MODEL_BYTES = 1 << 26 };
 
 static struct model *models; /* guarded by the lock, except for the sessions */
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from xcnet import engine, variables
@@ -26,7 +25,7 @@ from xcnet.spec import (
 )
 from xcnet.training import algebra, graph
 from xcnet.training.differentiate import derivatives
-from xcnet.training.onnx_writer import OPERATORS, to_onnx
+from xcnet.training.onnx_writer import to_onnx
 from xcnet.training.sample import sample
 from xcnet.training.trace import trace
 from xcnet.training.verification import check_values
@@ -123,7 +122,6 @@ def _write(
         kept = variables.requested_labels(names, [True] * (level + 1))
         metadata = {**flatten(full), "xcnet.order": order}
         data = to_onnx({label: outputs[label] for label in kept}, widths, metadata)
-        _check_operators(data, order)
         (folder / f"{order}.onnx").write_bytes(data)
     (folder / CARD).write_text(card or _card(full), encoding="utf-8")
     points = sample(names, REFERENCE_POINTS, REFERENCE_SEED)
@@ -202,14 +200,6 @@ def _trace_points(module: torch.nn.Module) -> int:
     while any(n % k == 0 for k in range(2, int(n**0.5) + 1)):
         n += 1
     return n
-
-
-def _check_operators(data: bytes, order: str) -> None:
-    model = onnx.load_from_string(data)
-    unknown = {node.op_type for node in model.graph.node} - OPERATORS
-    types = {constant.data_type for constant in model.graph.initializer}
-    if unknown or not types <= {onnx.TensorProto.DOUBLE, onnx.TensorProto.INT64}:
-        raise ExportError(f"{order}.onnx would hold {sorted(unknown)} or other than float64")
 
 
 def _card(record: Mapping[str, Any]) -> str:
