@@ -20,7 +20,7 @@ from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, publication, recipe
 from xcnet.training.datasets import System
 from xcnet.training.reference import DensitySettings, GridDensity, solve
-from xcnet.training.sample import sample
+from xcnet.sample import sample
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))

@@ -29,7 +29,7 @@ from xcnet.training import (
 from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
 from xcnet.training.reference import GridDensity
-from xcnet.training.sample import sample
+from xcnet.sample import sample
 
 RECIPE = """
 seed = 3

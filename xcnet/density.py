@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 
 #: The clamp of spin densities never goes below this, whatever threshold a caller sets.
 SMALLEST_DENSITY = 1e-25
+#: Of the mean: opposite gradients leave this much, so that rounding makes no |grad n|^2 negative.
+LEAST_REMAINDER = 2.0**-50
 
 
 def read_inputs(
@@ -176,5 +178,5 @@ def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> A
     mean = 0.5 * (same_spin[:, 0] + same_spin[:, 1])
     result = np.empty_like(sigma)
     result[:, ::2] = same_spin
-    result[:, 1] = np.clip(sigma[:, 1], -mean, mean)
+    result[:, 1] = np.clip(sigma[:, 1], (LEAST_REMAINDER - 1.0) * mean, mean)
     return result

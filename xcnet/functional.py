@@ -22,6 +22,7 @@ from xcnet.errors import (
 )
 from xcnet.facts import SPINS, Facts
 from xcnet.grid import Grid, add_terms
+from xcnet.spec import FunctionalSpec
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
@@ -46,16 +47,18 @@ class LibXCFunctional(Facts):
 
     Parameters
     ----------
-    func_name : str or int
-        Name (any case, ``XC_`` optional), alias, id, or expression.
+    func_name : str, int or FunctionalSpec
+        Name (any case, ``XC_`` optional), alias, id, or expression; or the functional of a folder
+        that need not be registered.
     spin : {"unpolarized", "polarized", 1, 2}
         Spin treatment of all arrays.
     """
 
-    def __init__(self, func_name: str | int, spin: str | int) -> None:
-        self._arguments = (_checked_name(func_name), _spin_number(spin))
+    def __init__(self, func_name: str | int | FunctionalSpec, spin: str | int) -> None:
+        name, number = self._arguments = (_checked_name(func_name), _spin_number(spin))
         self._settings: list[tuple[str, Any]] = []
-        super().__init__(expression.parse(str(self._arguments[0])), self._arguments[1])
+        parsed = expression.of(name) if isinstance(name, FunctionalSpec) else None
+        super().__init__(parsed or expression.parse(str(name)), number)
 
     def __repr__(self) -> str:
         return (
@@ -280,8 +283,8 @@ def _restore(
     return restored
 
 
-def _checked_name(func_name: Any) -> str | int:
-    if isinstance(func_name, str):
+def _checked_name(func_name: Any) -> str | int | FunctionalSpec:
+    if isinstance(func_name, (str, FunctionalSpec)):
         return func_name
     if isinstance(func_name, (int, np.integer)) and not isinstance(func_name, bool):
         return int(func_name)

@@ -106,6 +106,7 @@ class FunctionalSpec:
     license: str
     files: Mapping[str, str]
     record: Mapping[str, Any] = field(repr=False)
+    constraints: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -229,6 +230,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         license=record["license"],
         files=MappingProxyType(dict(record["files"])),
         record=record,
+        constraints=tuple(record.get("constraints", ())),
     )
     problem = _inconsistency(spec)
     if problem:

@@ -26,7 +26,7 @@ from xcnet.spec import (
 from xcnet.training import algebra, graph
 from xcnet.training.differentiate import derivatives
 from xcnet.training.onnx_writer import to_onnx
-from xcnet.training.sample import sample
+from xcnet.sample import sample
 from xcnet.training.trace import trace
 from xcnet.training.verification import check_values
 
