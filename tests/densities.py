@@ -12,6 +12,7 @@ from xcnet.check.ridders import SHRINK, extrapolated
 
 Array = npt.NDArray[np.float64]
 
+
 def random_densities(
     points: int, seed: int = 0, low: float = 1e-3, high: float = 10.0
 ) -> dict[str, Array]:

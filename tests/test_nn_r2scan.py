@@ -16,11 +16,11 @@ from benchmarks.nn_r2scan_atomization import FIRST_ROW, RESULT, geometry
 from xcnet import engine, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import InputError
+from xcnet.sample import sample
 from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, publication, recipe
 from xcnet.training.datasets import System
 from xcnet.training.reference import DensitySettings, GridDensity, solve
-from xcnet.sample import sample
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))

@@ -39,7 +39,9 @@ def points(
 
     The Laplacian is zero, and the near-region descriptor that of the uniform gas.
     """
-    broadcast = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (rs, s, alpha, zeta)))
+    broadcast = np.broadcast_arrays(
+        *(np.asarray(x, dtype=np.float64) for x in (rs, s, alpha, zeta))
+    )
     rs, s, alpha, zeta = (x.ravel() for x in broadcast)
     n = density(rs)
     share = np.stack([1.0 + zeta, 1.0 - zeta], axis=1) / 2.0

@@ -66,7 +66,9 @@ def moderate(
     # |sigma_ab| is limited by the mean, which is at least the geometric one.
     sab = rng.uniform(-0.95, 0.95, n) * np.sqrt(saa * sbb)
     sigma = np.stack([saa, sab, sbb], axis=1)
-    tau = sigma[:, ::2] / (8.0 * rho) + rng.uniform(0.02, 5.0, (n, 2)) * UNIFORM_TAU * rho ** (5 / 3)
+    tau = sigma[:, ::2] / (8.0 * rho) + rng.uniform(0.02, 5.0, (n, 2)) * UNIFORM_TAU * rho ** (
+        5 / 3
+    )
     lapl = rng.normal(size=(n, 2)) * rho ** (5 / 3)
     near_region = rho.sum(axis=1, keepdims=True) * rng.uniform(0.05, 0.2, (n, 1))
     values = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau, "near_region": near_region}

@@ -103,7 +103,9 @@ def _compared(
         order = sum(power for _, power in variables.powers(label))
         for c in range(values.shape[1]):
             scale = np.maximum(scales.of(label, c, values[:, c]), np.finfo(float).tiny)
-            worst[order] = max(worst[order], (np.abs(given[label][:, c] - values[:, c]) / scale).max())
+            worst[order] = max(
+                worst[order], (np.abs(given[label][:, c] - values[:, c]) / scale).max()
+            )
     for order, value in enumerate(worst):
         yield judged("laws", f"{law}, {variables.ORDERS[order]}", value, ROUNDING[order])
 
@@ -156,7 +158,9 @@ def _differences(
 ) -> tuple[Array, Array]:
     """Numerical derivatives ``(columns, N)`` by one variable, and their errors."""
     x = inputs[variable][:, column]
-    factors = np.array([[[s / SHRINK**row, -s / SHRINK**row] for row in range(ROWS)] for s in STEPS])
+    factors = np.array(
+        [[[s / SHRINK**row, -s / SHRINK**row] for row in range(ROWS)] for s in STEPS]
+    )
     moved = x * (1.0 + factors[..., None])  # (steps, rows, 2, N)
     copies = factors.size
     many = {name: np.tile(array, (copies, 1)) for name, array in inputs.items()}
@@ -225,7 +229,9 @@ def _across(subject: Subject, what: str, variable: str, column: int, floor: floa
         for label in ("zk", "vrho")
     ]
     name = f"jump at the {what} threshold"
-    return judged("laws", name, float(np.max(jumps)), 1e-8, note="of zk and of vrho of the other spin")
+    return judged(
+        "laws", name, float(np.max(jumps)), 1e-8, note="of zk and of vrho of the other spin"
+    )
 
 
 def invariance(subject: Subject) -> Iterator[Result]:
@@ -242,8 +248,12 @@ def invariance(subject: Subject) -> Iterator[Result]:
         lower = subject.compute(picked, level)
         scales = sample.Scales(picked, expected["zk"])
         worst = max(
-            float((np.abs(values[:, c] - expected[label][:, c])
-                   / np.maximum(scales.of(label, c, expected[label][:, c]), 1e-300)).max())
+            float(
+                (
+                    np.abs(values[:, c] - expected[label][:, c])
+                    / np.maximum(scales.of(label, c, expected[label][:, c]), 1e-300)
+                ).max()
+            )
             for label, values in lower.items()
             for c in range(values.shape[1])
         )

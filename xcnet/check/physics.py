@@ -154,7 +154,10 @@ def _lieb_oxford(subject: Subject) -> Result | str:
     if not subject.has_exchange:
         return "a functional of correlation alone"
     rs, s, alpha, zeta = np.meshgrid(
-        np.geomspace(0.1, 100.0, 16), np.linspace(0.0, 5.0, 26), np.linspace(0.0, 5.0, 11), [0.0, 1.0]
+        np.geomspace(0.1, 100.0, 16),
+        np.linspace(0.0, 5.0, 26),
+        np.linspace(0.0, 5.0, 11),
+        [0.0, 1.0],
     )
     points = enhancement.points(subject.inputs, rs, s, alpha, zeta)
     factor = subject.energy(points) / enhancement.uniform_exchange(points["rho"].sum(axis=1))

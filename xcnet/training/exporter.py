@@ -14,6 +14,7 @@ import torch
 
 from xcnet import engine, variables
 from xcnet.errors import ArgumentTypeError, ExportError
+from xcnet.sample import sample
 from xcnet.spec import (
     CARD,
     REFERENCE,
@@ -26,7 +27,6 @@ from xcnet.spec import (
 from xcnet.training import algebra, graph
 from xcnet.training.differentiate import derivatives
 from xcnet.training.onnx_writer import to_onnx
-from xcnet.sample import sample
 from xcnet.training.trace import trace
 from xcnet.training.verification import check_values
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from xcnet import engine, variables
 from xcnet.errors import ExportError
-from xcnet.spec import FunctionalSpec
 from xcnet.sample import Scales, sample
+from xcnet.spec import FunctionalSpec
 
 Array = NDArray[np.float64]
 Component = tuple[str, int]
