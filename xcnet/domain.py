@@ -60,9 +60,11 @@ def outside(
     if unknown.any():
         foreign = unknown[_nearest(coords, np.asarray(positions))]
     total = electrons.sum()
-    shares = (float(electrons[part].sum() / total) for part in (far | foreign, far, foreign))
+    either, density, nearest = (
+        float(electrons[part].sum() / total) for part in (far | foreign, far, foreign)
+    )
     missing = sorted({s for s, gone in zip(symbols, unknown, strict=True) if gone})
-    return Outside(*shares, tuple(missing))
+    return Outside(either, density, nearest, tuple(missing))
 
 
 def _nearest(coords: Array, positions: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -94,8 +94,9 @@ _listeners: list[Callable[[], None]] = []
 class Entry:
     """One registered functional.
 
-    ``origin`` is ``package``, ``user``, ``path``, ``entry point``, ``folder`` or ``libxc``; ``spec`` is the
-    record of a neural functional, ``composite`` the expression that a usual name stands for.
+    ``origin`` is ``package``, ``user``, ``path``, ``entry point``, ``folder`` or ``libxc``;
+    ``spec`` is the record of a neural functional, ``composite`` the expression that a usual name
+    stands for.
     """
 
     name: str

@@ -7,7 +7,7 @@ and with PySCF `molecules`), every measurement is a `Result`, and all results ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import xcnet
@@ -16,6 +16,7 @@ from xcnet.check.integrity import TOLERANCE, self_test
 from xcnet.check.results import FAIL, Result
 from xcnet.check.subject import Subject
 from xcnet.errors import ModelError
+from xcnet.functional import LibXCFunctional
 from xcnet.spec import FunctionalSpec
 
 __all__ = ["TOLERANCE", "Report", "Result", "Subject", "require", "run", "self_test"]
@@ -28,6 +29,7 @@ class Report:
     name: str
     version: str
     results: tuple[Result, ...]
+    functional: LibXCFunctional
 
     @property
     def failures(self) -> tuple[Result, ...]:
@@ -73,7 +75,7 @@ def run(
             results += molecules.check_noise(subject)
         if in_molecules:
             results += molecules.check_domain(subject)
-    return Report(subject.name, xcnet.__version__, tuple(results))
+    return Report(subject.name, xcnet.__version__, tuple(results), subject.polarized)
 
 
 def require(spec: FunctionalSpec) -> None:

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html:
         from xcnet.check import page
 
-        _write(arguments.html, page.render(report, arguments.name))
+        _write(arguments.html, page.render(report))
     failed = report.failures
     required = [r for r in report.results if r.verdict in (results.PASS, results.FAIL)]
     print(f"\n{len(required) - len(failed)} passed, {len(failed)} failed")

@@ -19,8 +19,8 @@ TITLES = {
 }
 
 
-def render(report: Report, name: str) -> str:
-    """HTML of a report; `name` is what the functional was asked for by."""
+def render(report: Report) -> str:
+    """HTML of a report."""
     sections = [
         (
             TITLES[section],
@@ -33,19 +33,20 @@ def render(report: Report, name: str) -> str:
         for verdict in (results.PASS, results.FAIL, results.NOT_REQUIRED, results.NOT_APPLICABLE)
     }
     template = environment("xcnet.check").get_template("page.html.j2")
-    return template.render(
+    text: str = template.render(
         name=report.name,
         version=xcnet.__version__,
         sections=[section for section in sections if section[1]],
         counts=counts,
-        figures=_figures(name) if not report.failures else [],
+        figures=_figures(report) if not report.failures else [],
     )
+    return text
 
 
-def _figures(name: str) -> list[Figure]:
+def _figures(report: Report) -> list[Figure]:
     """Enhancement factors beside a well-known functional's; none for what has no factor."""
     try:
-        functionals = curves.open_all([name, BESIDE])
+        functionals = {report.name: report.functional, **curves.open_all([BESIDE])}
         pair = [curves.factors(f, label, 1.0) for label, f in functionals.items()]
     except XCNetError:
         return []

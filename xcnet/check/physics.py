@@ -164,8 +164,8 @@ def _lieb_oxford(subject: Subject) -> Result | str:
     worst = int(np.argmax(factor))
     note = (
         f"largest F at rs = {rs.ravel()[worst]:.3g}, s = {s.ravel()[worst]:.2g}, "
-        f"alpha = {alpha.ravel()[worst]:.2g}, zeta = {zeta.ravel()[worst]:.0f}; the local form, which "
-        "is sufficient for the bound and not necessary"
+        f"alpha = {alpha.ravel()[worst]:.2g}, zeta = {zeta.ravel()[worst]:.0f}; the local form, "
+        "which is sufficient for the bound and not necessary"
     )
     return figure(subject, "lieb_oxford", float(factor[worst]), LIEB_OXFORD, note=note)
 

@@ -90,15 +90,14 @@ def _energy_ratio(points: Mapping[str, Array], found: Mapping[str, Array]) -> Ar
     """Energy density in units that bound it in every limit of the variables."""
     n = points["rho"].sum(axis=1)
     energy = np.abs(n * found["zk"][:, 0])
-    n = np.maximum(n, np.finfo(float).tiny)
+    n = np.maximum(n, 1e-100)  # below, where outputs are zero, its powers are not numbers
     scale = n ** (4.0 / 3.0)
     if "sigma" in points:
         scale = scale + np.sqrt(points["sigma"][:, ::2].clip(0.0)).sum(axis=1)
     for name in ("tau", "lapl"):
         if name in points:
             scale = scale + np.abs(points[name]).sum(axis=1) / n ** (1.0 / 3.0)
-    ratio: Array = np.where(energy > 0.0, energy / scale, 0.0)
-    return ratio
+    return np.asarray(energy / scale)
 
 
 def densities(kind: str, names: tuple[str, ...], n: int, seed: int) -> dict[str, Array]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xcnet import registry, variables
 from xcnet.density import Array
+from xcnet.errors import UnknownFunctionalError
 from xcnet.functional import LibXCFunctional
 from xcnet.spec import RECORD, FunctionalSpec, load_spec
 
@@ -79,5 +80,5 @@ def _spec(what: str) -> FunctionalSpec | None:
         return load_spec(what)
     try:
         return registry.find(what).spec
-    except registry.UnknownFunctionalError:
+    except UnknownFunctionalError:
         return None  # an expression, or an error of its own

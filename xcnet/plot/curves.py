@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcnet import enhancement, variables
+from xcnet.check import Subject
 from xcnet.density import Array
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.functional import LibXCFunctional
@@ -107,5 +108,5 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
 
 
 def open_all(names: Sequence[str]) -> dict[str, LibXCFunctional]:
-    """Polarized functionals by the names that were given."""
-    return {name: LibXCFunctional(name, variables.POLARIZED) for name in names}
+    """Polarized functionals by the names, or folders, that were given."""
+    return {name: Subject(name).polarized for name in names}

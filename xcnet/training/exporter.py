@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from xcnet import engine, variables
-from xcnet.errors import ArgumentTypeError, ExportError
+from xcnet import check, engine, variables
+from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.sample import sample
 from xcnet.spec import (
     CARD,
@@ -39,6 +39,7 @@ def export(
     folder: str | Path,
     orders: Sequence[str] = variables.ORDERS[:4],
     card: str | None = None,
+    lawful: bool = True,
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
 
@@ -56,6 +57,10 @@ def export(
         Derivative orders without a gap: at least exc and vxc, at most up to kxc (all by default).
     card : str, optional
         Text of CARD.md; made from the record if not given.
+    lawful : bool
+        Refuse a functional that fails `xcnet check`: one that is not symmetric in the spins, gives
+        NaN, lacks a constraint that its record declares, ... False is for experiments; what comes
+        of it cannot be installed.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def export(
     ------
     ExportError
         The module cannot be written as a graph of points, is not float64, differs from the graph
-        by more than rounding, or the folder exists or cannot be written.
+        by more than rounding, fails a check, or the folder exists or cannot be written.
     ModelError
         The record is wrong.
     ArgumentTypeError
@@ -88,6 +93,8 @@ def export(
     try:
         making.mkdir(parents=True)
         _write(module, full, names, making, card)
+        if lawful:
+            _require(making)
         making.rename(folder)
     except OSError as error:
         reason = error.strerror or error
@@ -95,6 +102,13 @@ def export(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return load_spec(folder)
+
+
+def _require(folder: Path) -> None:
+    try:
+        check.require(load_spec(folder))
+    except ModelError as error:
+        raise ExportError(str(error), **error.context) from error
 
 
 def _valid_orders(orders: Sequence[str]) -> tuple[str, ...]:

@@ -30,10 +30,10 @@ CHECK_POINTS, CHECK_SEED = 48, 4
 def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points.
 
-    The difference in each component may be `TOLERANCE` of its scale (`Scales`). To this comes ten times what
-    changing the inputs by 1e-14 does to torch's own value: the module's rounding, which is large
-    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to 1e-6. A
-    module that gives other values when called again with the same points is refused.
+    The difference in each component may be `TOLERANCE` of its scale (`Scales`). To this comes ten
+    times what changing the inputs by 1e-14 does to torch's own value: the module's rounding, which
+    is large where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to
+    1e-6. A module that gives other values when called again with the same points is refused.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
     given = engine.run(spec, order, points)
