@@ -167,6 +167,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any, tuple[str, ...]]:
+    name = variables.ORDERS[order]
+    content = graphs.verify(spec, name)
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -184,8 +186,6 @@ def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any
                 package="onnxruntime-gpu",
             )
         providers.insert(0, (CUDA, {"device_id": place[1]}))
-    name = variables.ORDERS[order]
-    content = graphs.verify(spec, name)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -176,16 +176,15 @@ def load_spec(folder: str | Path) -> FunctionalSpec:
         Naming the folder and the field that is wrong.
     """
     folder = Path(folder).absolute()
+    return record_from(_read_limited(folder, RECORD, MAX_RECORD_BYTES), folder)
+
+
+def record_from(content: bytes, folder: Path) -> FunctionalSpec:
+    """Read and validate the content of a ``model.json``; see `load_spec`."""
     source = folder / RECORD
     try:
-        record = json.loads(
-            _read_limited(folder, RECORD, MAX_RECORD_BYTES),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-        )
+        record = json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(f"{source} is not valid JSON: {error}", file=str(source)) from error
     return spec_from_record(record, folder)
 
@@ -277,8 +276,9 @@ def _read_limited(folder: Path, filename: str, limit: int) -> bytes:
             raise ModelError(f"{path} is missing: the functional folder is incomplete", **context)
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}", **context) from error
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path} cannot be read: {reason}", **context) from error
     if len(data) > limit:
         raise ModelError(f"{path} is larger than {limit} bytes: refused", **context)
     return data

@@ -15,6 +15,7 @@ from xcnet.graphs import wire
 
 MAX_NODES = 50_000
 MAX_CONSTANTS = 5_000
+MAX_OUTPUTS = 100
 MAX_METADATA = 5_000
 DOUBLE, INT64 = 11, 7
 _BYTES_PER_VALUE = 8
@@ -144,6 +145,11 @@ def _metadata(data: bytes, start: int, end: int, found: dict[str, str]) -> None:
 
 
 def _graph(data: bytes, start: int, end: int, model: Model) -> None:
+    found = [number for number, *_ in wire.fields(data, start, end)]  # before anything is built
+    limits = {"node": MAX_NODES, "initializer": MAX_CONSTANTS, "input": 16, "output": MAX_OUTPUTS}
+    for number, name in _GRAPH.items():
+        if found.count(number) > limits[name]:
+            raise ValueError(f"{found.count(number)} {name}s, more than {limits[name]}")
     for name, _, first, last in _read(data, start, end, _GRAPH, _GRAPH_TEXT, "graph"):
         if name == "node":
             model.nodes.append(_node(data, first, last))
@@ -151,10 +157,6 @@ def _graph(data: bytes, start: int, end: int, model: Model) -> None:
             model.constants.append(_constant(data, first, last))
         else:
             (model.inputs if name == "input" else model.outputs).append(_tensor(data, first, last))
-        if len(model.nodes) > MAX_NODES or len(model.constants) > MAX_CONSTANTS:
-            raise ValueError(f"more than {MAX_NODES} nodes or {MAX_CONSTANTS} constants")
-        if len(model.inputs) + len(model.outputs) > MAX_CONSTANTS:
-            raise ValueError("too many inputs and outputs")
 
 
 def _node(data: bytes, start: int, end: int) -> Node:
