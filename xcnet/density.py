@@ -85,7 +85,9 @@ def _float_array(value: Any, label: str, functional: str) -> Array:
         raw = np.asarray(value)
         if raw.dtype.kind not in "fiub":
             raise TypeError(f"values of type {raw.dtype}")
-        return np.ascontiguousarray(raw, dtype=np.float64)
+        if np.any(getattr(value, "mask", False)):
+            raise TypeError("some of its values are masked")
+        return np.require(raw, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(
             f"{functional}: {label!r} is not an array of real numbers: {error}",

@@ -184,6 +184,7 @@ class LibXCFunctional(Facts):
 
         own = tuple(n for n in self._label_variables if n not in computed)
         labels = tuple(variables.requested_labels(own, flags))
+        self._check_overlap(output, labels, inputs)
         result = {label: self._buffer(output, label, points) for label in labels}
         widths = {label: variables.width(label, self._spin) for label in labels}
         views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
@@ -254,6 +255,28 @@ class LibXCFunctional(Facts):
                 functional=self._xc_func_name,
                 expected=["exc", "vxc"],
             )
+
+    def _check_overlap(
+        self,
+        output: MutableMapping[str, Any] | None,
+        labels: Sequence[str],
+        inputs: Mapping[str, Array],
+    ) -> None:
+        """Refuse output arrays that lie over an input or over each other, before any is written."""
+        taken = dict(inputs)
+        for label in labels if output else ():
+            array = output.get(label) if output else None
+            if not isinstance(array, np.ndarray):
+                continue
+            for name, other in taken.items():
+                if np.may_share_memory(array, other):
+                    raise InputError(
+                        f"{self._xc_func_name}: the output array {label!r} shares memory with "
+                        f"{name!r}: give it an array of its own",
+                        functional=self._xc_func_name,
+                        argument=label,
+                    )
+            taken[label] = array
 
     def _buffer(self, output: MutableMapping[str, Any] | None, label: str, points: int) -> Array:
         """Zeroed output array: the caller's own if there is one."""
