@@ -45,7 +45,7 @@ def main() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["xcnet", "json", "zipfile"]):
-        load(b"")
+        load((TEMPLATE / "model.json").read_bytes())  # compiles the schema
     seeds = Path(tempfile.mkdtemp(prefix="xcnet-fuzz-"))
     for path in TEMPLATE.iterdir():
         if path.stat().st_size < 20_000:

@@ -19,6 +19,9 @@ from xcnet.errors import ModelError
 from xcnet.functional import LibXCFunctional
 from xcnet.spec import FunctionalSpec
 
+#: Failures that an error tells.
+SHOWN = 3
+
 __all__ = ["TOLERANCE", "Report", "Result", "Subject", "require", "run", "self_test"]
 
 
@@ -79,14 +82,22 @@ def run(
 
 
 def require(spec: FunctionalSpec) -> None:
-    """Raise ModelError if a functional folder does not pass, with every measure that failed."""
+    """Raise ModelError if a functional folder does not pass, with the first measures that failed."""
     failures = run(spec).failures
     if not failures:
         return
-    lines = [f"{f.name}: {f.note or f'{f.value:.3g}, at most {f.limit:.3g}'}" for f in failures]
+    lines = [_failure(result) for result in failures[:SHOWN]]
+    more = f"; and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
     raise ModelError(
-        f"{spec.name} in {spec.folder} fails {len(failures)} of xcnet's checks: {'; '.join(lines)}",
+        f"{spec.name} in {spec.folder} fails {len(failures)} of xcnet's checks: "
+        f"{'; '.join(lines)}{more}",
         functional=spec.name,
         file=str(spec.folder),
         failures=tuple(f.name for f in failures),
     )
+
+
+def _failure(result: Result) -> str:
+    measured = "" if result.value is None else f" {result.value:.3g}, at most {result.limit:.3g}"
+    note = f" ({result.note})" if result.note else ""
+    return f"{result.name}:{measured}{note}"
