@@ -112,8 +112,12 @@ def test_a_sound_folder_is_accepted(tmp_path: Path) -> None:
 def test_double_ids_and_aliases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XCNET_MODEL_PATH", str(tmp_path))
     copy_folder(tmp_path, "gga_x_one", id=180900, aliases=["Same"])
-    for name, fields in (("gga_x_two", {"id": 180900}), ("gga_x_three", {"aliases": ["same"]})):
-        folder = copy_folder(tmp_path, name, **{"id": 180901, **fields})
+    claims: dict[str, dict[str, Any]] = {
+        "gga_x_two": {"id": 180900},
+        "gga_x_three": {"id": 180901, "aliases": ["same"]},
+    }
+    for name, fields in claims.items():
+        folder = copy_folder(tmp_path, name, **fields)
         registry.refresh()
         with pytest.raises(RegistryError, match="two functionals claim") as caught:
             registry.find("gga_x_one")

@@ -82,7 +82,7 @@ def run(
 
 
 def require(spec: FunctionalSpec) -> None:
-    """Raise ModelError if a functional folder does not pass, with the first measures that failed."""
+    """Raise ModelError, with the first measures that failed, if a folder does not pass."""
     failures = run(spec).failures
     if not failures:
         return

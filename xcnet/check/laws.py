@@ -132,10 +132,10 @@ def derivatives(subject: Subject, order: int, points: int = 60) -> Result:
                 own.append(error[i] / scale)
     good = np.array(own) < own_limit
     share = float(good.mean())
-    value = float(np.array(errors)[good].max(initial=0.0)) if share > LEAST_SHARE else np.nan
+    largest = float(np.array(errors)[good].max(initial=0.0)) if share > LEAST_SHARE else np.nan
     note = f"{100 * share:.1f} % of {good.size} finite differences are good to {own_limit:.0e}"
     name = f"{variables.ORDERS[order]} is the derivative of {variables.ORDERS[order - 1]}"
-    return judged("laws", name, value, limit, note=note)
+    return judged("laws", name, largest, limit, note=note)
 
 
 Factors = tuple[tuple[str, int], ...]
