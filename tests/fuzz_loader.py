@@ -46,7 +46,8 @@ def main() -> None:
 
     # The loader of an editable installation hides the code from atheris: import from the sources.
     sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
-    with atheris.instrument_imports(include=["xcnet.graphs", "xcnet.spec", "xcnet.check", "json", "zipfile"]):
+    watched = ["xcnet.graphs", "xcnet.spec", "xcnet.check", "json", "zipfile"]
+    with atheris.instrument_imports(include=watched):
         load((TEMPLATE / "model.json").read_bytes())  # compiles the schema
     seeds = Path(tempfile.mkdtemp(prefix="xcnet-fuzz-"))
     for path in TEMPLATE.iterdir():
