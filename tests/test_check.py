@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,31 @@ def test_an_unbounded_energy_is_found() -> None:
 
     rows = list(robustness.check(Broken(huge), LEAST))
     assert rows[-1].verdict == results.FAIL
+
+
+def test_what_cannot_be_evaluated_fails(tmp_path: Path) -> None:
+    """Weights that are NaN: the report says so instead of stopping."""
+    folder = copy_folder(tmp_path)
+    for path in folder.glob("*.onnx"):
+        model = onnx.load(path)
+        for constant in model.graph.initializer:
+            if constant.data_type == onnx.TensorProto.DOUBLE:
+                constant.raw_data = np.full(len(constant.raw_data) // 8, np.nan).tobytes()
+        path.write_bytes(model.SerializeToString())
+    seal(read_record(folder), folder)
+    failures = check.run(load_spec(folder), LEAST).failures
+    assert {f.section for f in failures} == {"integrity"}  # the reference vector stops it
+    found = check.Subject(load_spec(folder))
+    rows = list(check._until_an_error("laws", laws.check(found)))
+    assert rows[-1].verdict == results.FAIL
+    assert "not finite" in rows[-1].note
+    assert {r.verdict for r in physics.check(found)} <= {
+        results.NOT_REQUIRED,
+        results.NOT_APPLICABLE,
+    }
+    assert all(
+        r.verdict == results.FAIL for r in robustness.check(found, LEAST) if "finite" in r.name
+    )
 
 
 def test_wrong_reference_vector(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ and with PySCF `molecules`), every measurement is a `Result`, and all results ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import xcnet
@@ -15,7 +15,7 @@ from xcnet.check import integrity, laws, molecules, physics, robustness
 from xcnet.check.integrity import TOLERANCE, self_test
 from xcnet.check.results import FAIL, Result
 from xcnet.check.subject import Subject
-from xcnet.errors import ModelError
+from xcnet.errors import EngineError, ModelError
 from xcnet.functional import LibXCFunctional
 from xcnet.spec import FunctionalSpec
 
@@ -71,7 +71,7 @@ def run(
     if subject.spec is not None:
         results += integrity.check(subject.spec)
     if not any(result.verdict == FAIL for result in results):  # else nothing may be evaluated
-        results += laws.check(subject)
+        results += _until_an_error("laws", laws.check(subject))
         results += robustness.check(subject, points, progress)
         results += physics.check(subject)
         if scf:
@@ -79,6 +79,14 @@ def run(
         if in_molecules:
             results += molecules.check_domain(subject)
     return Report(subject.name, xcnet.__version__, tuple(results), subject.polarized)
+
+
+def _until_an_error(section: str, measures: Iterator[Result]) -> Iterator[Result]:
+    """Measures of a section; the first that cannot be evaluated fails, and is the last."""
+    try:
+        yield from measures
+    except EngineError as error:
+        yield Result(section, "can be evaluated", FAIL, note=str(error))
 
 
 def require(spec: FunctionalSpec) -> None:

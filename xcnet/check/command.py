@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _document(report: check.Report) -> dict[str, object]:
     rows = [asdict(result) for result in report.results]
     for row in rows:
-        if row["value"] is not None and row["value"] != row["value"]:
-            row["value"] = None  # NaN is no JSON
+        if row["value"] is not None and not math.isfinite(row["value"]):
+            row["value"] = None  # no number of JSON
     return {"format": 1, "name": report.name, "version": report.version, "results": rows}
 
 

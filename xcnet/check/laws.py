@@ -81,7 +81,7 @@ def closed_shell(subject: Subject) -> Iterator[Result]:
         order = sum(power for _, power in variables.powers(label))
         weights = np.array(variables.fold_weights(label))
         columns = [scales.of(label, c, values[:, c]) for c in range(values.shape[1])]
-        scale = np.stack(columns, axis=1) @ np.abs(weights)
+        scale = np.maximum(np.stack(columns, axis=1) @ np.abs(weights), np.finfo(float).tiny)
         difference = np.abs(unpolarized[label] - density.fold(label, values))[:, 0] / scale
         worst[order] = max(worst[order], difference.max())
     for order, value in enumerate(worst):

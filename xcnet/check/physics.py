@@ -19,7 +19,7 @@ from xcnet import enhancement, sample
 from xcnet.check.results import NOT_APPLICABLE, Result, judged
 from xcnet.check.subject import Subject
 from xcnet.density import Array
-from xcnet.errors import LibxcNotFoundError, UnknownFunctionalError
+from xcnet.errors import EngineError, LibxcNotFoundError, UnknownFunctionalError
 from xcnet.functional import LibXCFunctional
 from xcnet.spec import NearRegion
 
@@ -50,7 +50,10 @@ def check(subject: Subject) -> Iterator[Result]:
     """Measure every constraint that needs no calculation of a molecule."""
     for constraint, measure in _MEASURES.items():
         reason = _no_sense(subject) if constraint != "smoothness" else ""
-        found = reason or measure(subject)
+        try:
+            found = reason or measure(subject)
+        except EngineError as error:
+            found = figure(subject, constraint, np.nan, 0.0, note=str(error))
         if isinstance(found, str):
             found = Result("physics", NAMES[constraint], NOT_APPLICABLE, note=found)
         yield found

@@ -173,8 +173,8 @@ def _node(data: bytes, start: int, end: int) -> Node:
             if number == 7 and kind == wire.BYTES and first == last:
                 continue
             raise ValueError(
-                f"node {len(outputs) and outputs[0]!r}: field {number}, which no functional's "
-                "graph has (custom operators and functions are refused)"
+                f"field {number} in the node {operator or ''.join(outputs)!r}, which no "
+                "functional's graph has (custom operators and functions are refused)"
             )
         if name == "attribute":
             key, value = _attribute(data, first, last)
