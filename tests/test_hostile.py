@@ -164,7 +164,7 @@ def test_any_changed_byte_raises_nothing_else(tmp_path: Path) -> None:
 
 
 def test_findings_of_the_fuzzer() -> None:
-    """Inputs that once made the reader fail in another way than by refusing."""
+    """Inputs that made the reader fail in another way than by refusing, or were meant to."""
     from tests.fuzz_loader import FINDINGS, load
 
     for path in sorted(FINDINGS.iterdir()):
