@@ -16,7 +16,7 @@ from tests.folders import MODELS, copy_folder, read_record, seal
 from xcnet import check, cli, domain, libxc, paths, registry, variables
 from xcnet.check import laws, physics, results, robustness
 from xcnet.density import Array
-from xcnet.errors import InstallError, ModelError
+from xcnet.errors import InstallError, ModelError, UnsupportedError
 from xcnet.install import install
 from xcnet.spec import RECORD, load_spec
 
@@ -337,6 +337,17 @@ def test_a_functional_that_breaks_laws_is_not_installed(tmp_path: Path, user_fol
     with pytest.raises((ModelError, InstallError), match="one-electron"):
         install(str(folder))
     assert not (user_folder / "gga_x_declared").exists()
+
+
+@pytest.mark.parametrize("name", ["lda_k_tf", "B3LYP", "gga_x_b88"])
+def test_energies_of_known_functionals_are_bounded(name: str) -> None:
+    found = list(robustness.check(check.Subject(name), LEAST))
+    assert found[-1].verdict == results.PASS, found[-1]
+
+
+def test_potentials_without_energies_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="no energy"):
+        check.run("gga_x_lb")
 
 
 def test_libxc_is_checked_too() -> None:

@@ -18,7 +18,8 @@ FULL, QUICK = 1_000_000, 20_000
 CHUNK = 4096
 #: Of each chunk: points for the highest derivatives, and as closed shells.
 PART = 512
-#: Energy density over n^(4/3) + |grad n| + tau n^(-1/3) + |lapl| n^(-1/3), its own dimension.
+#: Energy density over n^(4/3) + |grad n|^2 n^(-4/3) + tau n^(-1/3) + |lapl| n^(-1/3), the terms of
+#: the second-order gradient expansion; kinetic energies over n^(1/3) times that.
 MOST_ENERGY = 10.0
 #: Values at which programs go wrong: zeros, thresholds, the ends of float64's powers.
 EDGES = (0.0, -0.0, 5e-324, 1e-300, 1e-200, 1e-100, 1e-40, 1e-25, 1e-20, 1e-16, 1e-13, 1e-12,
@@ -50,7 +51,7 @@ def check(
                 part, _ = sample.closed_shell(part)
             found = _evaluate(subject, part, order, spin, bad[kind])
             if found is not None and spin == variables.POLARIZED:
-                ratio = _energy_ratio(part, found)
+                ratio = _energy_ratio(part, found, subject.kind == variables.KINDS["kinetic"])
                 if ratio.max() > largest:
                     worst = int(ratio.argmax())
                     largest = float(ratio[worst])
@@ -64,7 +65,7 @@ def check(
             note = f"{counts[kind]} densities" + (f"; {problems[0]}" if problems else "")
             name = f"outputs that are not finite: {kind}"
             yield judged("robustness", name, float(len(problems)), 0.0, note=note)
-    note = f"energy density over n^(4/3) + |grad n| + ..., largest at {place}"
+    note = f"energy density over the terms of the gradient expansion, largest at {place}"
     yield judged("robustness", "energy bounded", largest, MOST_ENERGY, note=note)
 
 
@@ -86,18 +87,18 @@ def _evaluate(
     return None
 
 
-def _energy_ratio(points: Mapping[str, Array], found: Mapping[str, Array]) -> Array:
+def _energy_ratio(points: Mapping[str, Array], found: Mapping[str, Array], kinetic: bool) -> Array:
     """Energy density in units that bound it in every limit of the variables."""
     n = points["rho"].sum(axis=1)
     energy = np.abs(n * found["zk"][:, 0])
     n = np.maximum(n, 1e-100)  # below, where outputs are zero, its powers are not numbers
     scale = n ** (4.0 / 3.0)
     if "sigma" in points:
-        scale = scale + np.sqrt(points["sigma"][:, ::2].clip(0.0)).sum(axis=1)
+        scale = scale + points["sigma"][:, ::2].clip(0.0).sum(axis=1) / n ** (4.0 / 3.0)
     for name in ("tau", "lapl"):
         if name in points:
             scale = scale + np.abs(points[name]).sum(axis=1) / n ** (1.0 / 3.0)
-    return np.asarray(energy / scale)
+    return np.asarray(energy / (scale * n ** (1.0 / 3.0) if kinetic else scale))
 
 
 def densities(kind: str, names: tuple[str, ...], n: int, seed: int) -> dict[str, Array]:

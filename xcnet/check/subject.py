@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xcnet import registry, variables
 from xcnet.density import Array
-from xcnet.errors import UnknownFunctionalError
+from xcnet.errors import UnknownFunctionalError, UnsupportedError
 from xcnet.functional import LibXCFunctional
 from xcnet.spec import RECORD, FunctionalSpec, load_spec
 
@@ -29,6 +29,11 @@ class Subject:
         self.polarized = LibXCFunctional(source, variables.POLARIZED)
         self.unpolarized = LibXCFunctional(source, variables.UNPOLARIZED)
         self.name = self.polarized._xc_func_name
+        if not self.polarized._have_exc:
+            raise UnsupportedError(
+                f"{self.name} has a potential and no energy: there is nothing to check",
+                functional=self.name,
+            )
 
     @property
     def inputs(self) -> tuple[str, ...]:
