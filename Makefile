@@ -1,5 +1,5 @@
-# demo | test | test-pyscf | lint | bench | bench-report: each sets up all it needs in .venv, then
-# runs.
+# demo | test | test-pyscf | test-oldest | lint | fuzz | audit | sbom | bench | bench-report: each sets
+# up all it needs in .venv, then runs.
 # On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
@@ -12,6 +12,7 @@ TORCH ?= torch==2.13.0
 TESTS ?= tests
 JOBS ?= 2
 VERSION ?= 2.8
+MINUTES ?= 30
 PYSCF_TESTS ?= $(wildcard tests/test_pyscf_*.py) tests/test_kxc.py
 
 VENV := .venv
@@ -26,10 +27,18 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
 # One thread for each worker: the tests' systems are too small for more.
 PYTEST := -m pytest -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test test-pyscf test-psi4 hosts lint bench bench-report clean
+# The oldest versions that pyproject.toml admits, in an environment of their own.
+OLDEST := .venv-oldest
+OLDEST_VERSIONS := numpy==1.26.* onnxruntime==1.19.* pyscf==2.8.* fastjsonschema==2.19.* platformdirs==4.0.*
+OLDEST_TESTS ?= $(addprefix tests/test_,spec.py registry.py functional.py libxc.py conformance.py \
+  pylibxc_compat.py hostile.py compute_hostile.py check.py native.py native_abi.py run.py \
+  pyscf_adapter.py)
+
+.PHONY: help demo test test-pyscf test-oldest test-psi4 hosts lint fuzz audit sbom lock bench \
+  bench-report clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
 
 demo: $(VENV)/.demo
 	$(BIN)/xcnet run H2O N2 --xc NN-r2SCAN,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
@@ -60,6 +69,36 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+test-oldest: $(OLDEST)/.ready
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(PYTEST) $(OLDEST_TESTS)
+
+# Coverage-guided search for inputs that the loader does not refuse as it should. A finding is written
+# to tests/fuzz, and stays there as a test once it is mended.
+fuzz: $(VENV)/.dev
+	$(PIP) 'atheris>=2.3'
+	mkdir -p tests/fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz_loader -max_total_time=$$((60 * $(MINUTES))) \
+	  -max_len=20000 -timeout=60 -rss_limit_mb=1000 -artifact_prefix=tests/fuzz/ -print_final_stats=1
+
+# Known vulnerabilities in what users get with xcnet.
+audit: $(VENV)/.dev
+	$(PIP) pip-audit
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
+
+# Software bill of materials (CycloneDX) of an environment with xcnet and nothing else.
+sbom: $(VENV)/.dev
+	rm -rf build/sbom && $(BIN)/python -m venv build/sbom
+	build/sbom/bin/python $(PIP_INSTALL) .
+	$(PIP) 'cyclonedx-bom>=4'
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --of JSON \
+	  --output-file build/xcnet.cdx.json build/sbom/bin/python
+
+# Versions of all that development needs, with their hashes, for every Python that is supported.
+lock: $(VENV)/.dev
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev \
+	  --custom-compile-command "make lock" --output-file requirements-dev.lock pyproject.toml
+
 # Speed on this machine, with the published networks: once .venv/bin/xcnet models install nagai2020;
 # XCNET_NAGAI2020=FOLDER has their original files, for torch beside them.
 bench: $(VENV)/.dev
@@ -71,7 +110,7 @@ bench-report: $(VENV)/.dev
 	  --output ../../build/bench-report --readme ../../README.md
 
 clean:
-	rm -rf $(VENV) $(PSI4) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PSI4) $(OLDEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Names of other versions may be stubs that fail when run: each candidate is tried.
 $(VENV)/.python:
@@ -100,6 +139,13 @@ $(VENV)/.dev: $(VENV)/.python $(SOURCES)
 	$(PIP) $(TORCH)
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(OLDEST)/.ready: $(VENV)/.python $(SOURCES)
+	rm -rf $(OLDEST) && $(BIN)/python -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(PIP_INSTALL) $(OLDEST_VERSIONS) $(TORCH)
+	$(OLDEST)/bin/python $(PIP_INSTALL) --editable '.[pyscf,check,train]' $(OLDEST_VERSIONS) \
+	  'hypothesis>=6.100' 'pytest>=8.2' 'pytest-xdist>=3.6' 'jsonschema>=4.20'
+	@touch $@
 
 # Made from the interpreter that runs psi4, whose packages (qcelemental, pint, ...) it sees.
 $(PSI4)/.ready: $(SOURCES)

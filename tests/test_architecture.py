@@ -24,15 +24,15 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors variables",
         "elf paths download _libxc_signatures",
         "spec _libxc_library",
-        "density",
-        "libxc",
+        "density graphs sample",
+        "libxc domain enhancement",
         "registry",
         "expression engine",
         "terms near_region",
         "grid native",
         "facts",
         "functional",
-        "check cli bench commands compat install job adapters training",
+        "check cli bench commands compat install job adapters page plot training",
     )
 )
 #: A heavy package, and the only modules (or packages) that may import it.
@@ -49,8 +49,8 @@ HOMES = {
     "distributed": {"bench"},
     "fastjsonschema": {"spec"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
-    "jinja2": {"bench"},
-    "matplotlib": {"bench", "training"},
+    "jinja2": {"page"},
+    "matplotlib": {"page", "training"},
     "numba": {"near_region"},
     "onnx": {"training"},
     "onnxruntime": {"engine"},
@@ -58,7 +58,7 @@ HOMES = {
     "psi4": {"adapters/psi4"},
     "pyscf": {"adapters/ase", "adapters/gpu4pyscf", "adapters/pyscf", "bench", "job", "training"},
     "torch": {"bench/speed", "training"},
-    "tqdm": {"bench", "job", "training"},
+    "tqdm": {"bench", "check", "job", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}
 

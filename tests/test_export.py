@@ -23,9 +23,9 @@ from tests.clones import CLONES, MODELS, Clone, Module, make, record
 from tests.densities import closed_shell, random_densities
 from xcnet import engine, variables
 from xcnet.errors import ArgumentTypeError, ExportError, ModelError
+from xcnet.graphs import OPERATORS
 from xcnet.spec import flatten, load_spec
 from xcnet.training import baselines, export
-from xcnet.training.onnx_writer import OPERATORS
 from xcnet.training.verification import torch_values
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -190,7 +190,7 @@ def test_laplacian_and_descriptor(tmp_path: Path) -> None:
         inputs=["rho", "sigma", "lapl", "tau"],
         descriptors={"near_region": {"definition": "continuum", "sigma_bohr": 0.2}},
     )
-    spec = export(Module(energy), given, tmp_path / "mgga_xc_test", ("exc", "vxc"))
+    spec = export(Module(energy), given, tmp_path / "mgga_xc_test", ("exc", "vxc"), lawful=False)
     labels = ("zk", "vrho", "vsigma", "vlapl", "vtau", "vnear_region")
     assert set(np.load(spec.folder / "reference.npz")) == {*labels, *spec.variables}
 

@@ -13,11 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xcnet.graphs import OPERATORS
 from xcnet.training import algebra as a
 from xcnet.training.differentiate import cut, derivatives
 from xcnet.training.graph import ONE, UNARY, ZERO, Node, column_input, concat, const, evaluate
 from xcnet.training.layers import column, matmul, sum_rows, take
-from xcnet.training.onnx_writer import OPERATORS, to_onnx
+from xcnet.training.onnx_writer import to_onnx
 from xcnet.training.trace import trace
 
 N = 7

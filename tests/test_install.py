@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -10,15 +11,18 @@ import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.folders import read_record, seal
 from xcnet import download, install, registry
 from xcnet.errors import InstallError, ModelError, UnknownFunctionalError
 from xcnet.training import nagai2020
@@ -35,6 +39,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if behaviour == "missing":
             self.send_error(404)
             return
+        if behaviour in ("moved", "astray", "circle"):
+            place = {"moved": "/good/file", "astray": "ftp://127.0.0.1/file", "circle": self.path}
+            self.send_response(302)
+            self.send_header("Location", place[behaviour])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -44,6 +55,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(CONTENT[:100])
         elif behaviour == "lying":
             self.wfile.write(CONTENT[:-1] + b"!")
+        elif behaviour == "dripping":
+            with contextlib.suppress(OSError):  # nobody waits for the end
+                while not self.server.release.wait(0.02):  # type: ignore[attr-defined]
+                    self.wfile.write(b"x")
+                    self.wfile.flush()
         elif behaviour == "silent":
             self.server.release.wait(10)  # type: ignore[attr-defined]
 
@@ -95,11 +111,68 @@ def test_download(server: str) -> None:
         ("lying", "expected " + SHA256),
         ("missing", "404"),
         ("silent", "timed out"),
+        ("astray", "leads to ftp://127.0.0.1/file, which is not safe"),
+        ("circle", "302"),
     ],
 )
 def test_bad_servers(server: str, behaviour: str, message: str) -> None:
     with pytest.raises(InstallError, match=message):
         download.fetch(f"{server}/{behaviour}/file", SHA256, 10_000, timeout=0.5)
+
+
+def test_redirects_are_followed(server: str) -> None:
+    assert download.fetch(f"{server}/moved/file", SHA256, 10_000) == CONTENT
+
+
+def test_a_failure_is_followed_by_a_clean_attempt(server: str) -> None:
+    with pytest.raises(InstallError, match="truncated"):
+        download.fetch(f"{server}/truncated/file", SHA256, 10_000)
+    assert download.fetch(f"{server}/good/file", SHA256, 10_000) == CONTENT
+
+
+def test_a_server_that_drips_is_left(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "DEADLINE_SECONDS", 0.3)
+    start = time.monotonic()
+    with pytest.raises(InstallError, match="not complete after"):
+        download.fetch(f"{server}/dripping/file", SHA256, 10_000, timeout=5.0)
+    assert time.monotonic() - start < 3.0
+
+
+def test_tls_is_verified_and_not_left(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that nobody vouches for; then, trusted, a redirect to plain HTTP."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl for a certificate")
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names]
+    subprocess.run(
+        ["openssl", *words, "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+
+    class Leaving(Handler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{server}/good/file")
+            self.end_headers()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.HTTPServer(("localhost", 0), Leaving) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        url = f"https://localhost:{running.server_address[1]}/file"
+        try:
+            with pytest.raises(InstallError, match=r"certificate.verify failed"):
+                download.fetch(url, SHA256, 10_000, timeout=5.0)
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            with pytest.raises(InstallError, match="leads to http://"):
+                download.fetch(url, SHA256, 10_000, timeout=5.0)
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 def test_too_large(server: str) -> None:
@@ -268,9 +341,9 @@ def test_a_taken_id_is_refused(
 ) -> None:
     monkeypatch.setenv("XCNET_MODEL_PATH", str(nagai2020_models))
     registry.refresh()
-    record = json.loads((functional_folder / "model.json").read_text())
-    record.update(name="lda_xc_other", aliases=[])
-    (functional_folder / "model.json").write_text(json.dumps(record))
+    seal(
+        {**read_record(functional_folder), "name": "lda_xc_other", "aliases": []}, functional_folder
+    )
     with pytest.raises(InstallError, match=r"100101 belongs to lda_xc_nn_lsda_nagai2020"):
         install.install(str(functional_folder))
     assert _contents(home) == []

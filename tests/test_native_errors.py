@@ -89,6 +89,11 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -97,6 +102,7 @@ def _folder(path: Path) -> None:
         (_alter, "is altered: its SHA-256 is"),
         (_empty, "is altered: its SHA-256 is e3b0c44298fc1c149afbf4c8996fb92427ae41e4"),
         (_folder, "is not a regular file"),
+        (_pipe, "is not a regular file"),
     ],
 )
 @pytest.mark.parametrize("order", ["exc", "vxc", "fxc"])

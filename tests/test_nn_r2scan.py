@@ -17,12 +17,12 @@ from xcnet import engine, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import InputError
 from xcnet.job.geometry import read
+from xcnet.sample import sample
 from xcnet.spec import FunctionalSpec
 from xcnet.training import datasets, publication, recipe
 from xcnet.training.cards import card
 from xcnet.training.records import record
 from xcnet.training.reference import DensitySettings, GridDensity, file_sha256, solve
-from xcnet.training.sample import sample
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))

@@ -12,10 +12,9 @@ pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
 
 from pyscf import dft, gto
 
-from tests.folders import copy_folder, read_record
+from tests.folders import copy_folder, read_record, seal
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
-from xcnet.spec import write_record
 
 NETWORK = "NN-metaGGA-Nagai2020"
 HYDROXYL = "O 0 0 0; H 0 0 0.97"
@@ -106,7 +105,7 @@ def _without_second_derivatives(folder: Path) -> None:
         graph = record["derivatives"].pop(order)
         (folder / graph).unlink()
         del record["files"][graph]
-    write_record(record, folder)
+    seal(record, folder)
 
 
 def test_given_density_is_the_start() -> None:

@@ -21,11 +21,10 @@ pytest.importorskip("numba", reason="nonlocal descriptors need numba")
 from pyscf import dft, gto
 from pyscf.dft import numint
 
-from tests.folders import read_record
+from tests.folders import read_record, seal
 from xcnet import cli, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import MissingInputError
-from xcnet.spec import write_record
 
 Array = npt.NDArray[np.float64]
 
@@ -50,7 +49,7 @@ def folders(nagai2020_models: Path, tmp_path_factory: pytest.TempPathFactory) ->
     record = read_record(folder / name)
     record |= {"name": name, "id": 199002, "aliases": [CONTINUUM]}
     record["descriptors"] = {"near_region": {"definition": "continuum", "sigma_bohr": 0.2}}
-    write_record(record, folder / name)
+    seal(record, folder / name)
     return folder
 
 

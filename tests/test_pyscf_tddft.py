@@ -15,10 +15,9 @@ pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
 from pyscf import dft
 from pyscf.data.nist import HARTREE2EV
 
-from tests.folders import read_record
+from tests.folders import read_record, seal
 from tests.pyscf_methods import MODELS, both, cation, installed, known, molecule, rks, tight, uks
 from xcnet.errors import UnsupportedError
-from xcnet.spec import write_record
 
 PAIRS = [
     ("Slater_clone", "LDA,"),
@@ -119,7 +118,7 @@ def shortened(tmp_path: Path) -> Iterator[None]:
         record["derivatives"] = {
             order: record["derivatives"][order] for order in orders[: orders.index(last) + 1]
         }
-        write_record(record, folder)
+        seal(record, folder)
     with known(tmp_path):
         yield
 

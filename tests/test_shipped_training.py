@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from xcnet import engine, paths
+from xcnet.sample import sample
 from xcnet.spec import FunctionalSpec, load_spec
 from xcnet.training import publication, recipe
 from xcnet.training.reference import file_sha256
-from xcnet.training.sample import sample
 
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
 RECIPES = {

@@ -13,6 +13,7 @@ import torch
 from xcnet import cli, engine
 from xcnet.errors import InputError, XCNetError
 from xcnet.functional import LibXCFunctional
+from xcnet.sample import sample
 from xcnet.spec import load_spec
 from xcnet.training import (
     datasets,
@@ -29,7 +30,6 @@ from xcnet.training import (
 from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
 from xcnet.training.reference import GridDensity
-from xcnet.training.sample import sample
 
 RECIPE = """
 seed = 3

@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "list": ("xcnet.commands.list", "list functionals: neural ones and libxc's"),
         "info": ("xcnet.commands.info", "show what is known of a functional"),
         "cite": ("xcnet.commands.cite", "how to cite a functional"),
+        "check": ("xcnet.check.command", "measure what a functional or a folder promises"),
+        "plot": ("xcnet.plot.command", "draw enhancement factors and energies along a bond"),
         "models": ("xcnet.commands.models", "install, remove and locate neural functionals"),
         "psi4": ("xcnet.commands.psi4", "run Psi4 with these functionals, or hook them into it"),
         "run": ("xcnet.job", "compare functionals on molecules, in PySCF"),

@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 
 #: The clamp of spin densities never goes below this, whatever threshold a caller sets.
 SMALLEST_DENSITY = 1e-25
+#: Of the mean: opposite gradients leave this much, so that rounding makes no |grad n|^2 negative.
+LEAST_REMAINDER = 2.0**-50
 
 
 def read_inputs(
@@ -83,7 +85,9 @@ def _float_array(value: Any, label: str, functional: str) -> Array:
         raw = np.asarray(value)
         if raw.dtype.kind not in "fiub":
             raise TypeError(f"values of type {raw.dtype}")
-        return np.ascontiguousarray(raw, dtype=np.float64)
+        if np.any(getattr(value, "mask", False)):
+            raise TypeError("some of its values are masked")
+        return np.require(raw, np.float64, ["C_CONTIGUOUS", "ALIGNED"])
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(
             f"{functional}: {label!r} is not an array of real numbers: {error}",
@@ -176,5 +180,5 @@ def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> A
     mean = 0.5 * (same_spin[:, 0] + same_spin[:, 1])
     result = np.empty_like(sigma)
     result[:, ::2] = same_spin
-    result[:, 1] = np.clip(sigma[:, 1], -mean, mean)
+    result[:, 1] = np.clip(sigma[:, 1], (LEAST_REMAINDER - 1.0) * mean, mean)
     return result

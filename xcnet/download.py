@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from xcnet.errors import InstallError
 
@@ -82,12 +83,30 @@ def check(data: bytes, sha256: str, source: str) -> None:
         )
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a few redirects, none of them out of TLS or of HTTP."""
+
+    max_redirections = 5
+    max_repeats = 2
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        allowed = ("https",) if req.type == "https" else ("http", "https")
+        if newurl.partition(":")[0].lower() not in allowed:
+            raise InstallError(
+                f"{req.full_url} leads to {newurl}, which is not safe: refused", url=req.full_url
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _get(url: str, max_bytes: int, timeout: float) -> bytes:
     end = time.monotonic() + DEADLINE_SECONDS
     data = bytearray()
     # An opener of its own: the shared one keeps the proxies of its first use.
-    with urllib.request.build_opener().open(url, timeout=timeout) as response:
-        while block := response.read(_BLOCK):
+    with urllib.request.build_opener(_Redirects).open(url, timeout=timeout) as response:
+        # What has arrived: waiting for a whole block, a server that drips would never end.
+        while block := response.read1(_BLOCK):
             data += block
             if len(data) > max_bytes:
                 raise InstallError(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import variables
+from xcnet import graphs, variables
 from xcnet.errors import EngineError, InputError, MissingPackageError
 from xcnet.spec import FunctionalSpec
 
@@ -167,6 +167,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any, tuple[str, ...]]:
+    name = variables.ORDERS[order]
+    content = graphs.verify(spec, name)
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -184,8 +186,6 @@ def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any
                 package="onnxruntime-gpu",
             )
         providers.insert(0, (CUDA, {"device_id": place[1]}))
-    filename = spec.derivatives[variables.ORDERS[order]]
-    content = spec.read(filename)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -195,33 +195,12 @@ def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any
     try:
         session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
     except Exception as error:
+        file = str(spec.folder / spec.derivatives[name])
         raise EngineError(
-            f"{spec.name}: {spec.folder / filename} is not a graph that ONNX Runtime "
-            f"{onnxruntime.__version__} can load: {error}",
+            f"{spec.name}: {file} is not a graph that ONNX Runtime {onnxruntime.__version__} "
+            f"can load: {error}",
             functional=spec.name,
-            file=str(spec.folder / filename),
+            file=file,
         ) from error
     labels = tuple(variables.requested_labels(spec.variables, [True] * (order + 1)))
-    _check_signature(spec, filename, session, labels)
     return session, labels
-
-
-def _check_signature(
-    spec: FunctionalSpec, filename: str, session: Any, labels: tuple[str, ...]
-) -> None:
-    """Inputs and outputs must be what the record promises."""
-    given = {
-        (item.name, item.type, tuple(item.shape)[1:])
-        for item in (*session.get_inputs(), *session.get_outputs())
-    }
-    expected = {
-        (name, "tensor(double)", (variables.width(name, variables.POLARIZED),))
-        for name in (*spec.variables, *labels)
-    }
-    if given != expected:
-        raise EngineError(
-            f"{spec.name}: the inputs and outputs of {spec.folder / filename} differ from the "
-            f"record's: {sorted(map(str, given ^ expected))}",
-            functional=spec.name,
-            file=str(spec.folder / filename),
-        )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from xcnet import libxc, registry
 from xcnet.errors import ExpressionError
 from xcnet.registry import Entry
+from xcnet.spec import FunctionalSpec
 
 _PLUS = re.compile(r"(?<![0-9][eE])\+")  # not the plus sign of 1e+2
 _TERM = re.compile(
@@ -105,6 +106,12 @@ def parse(text: str) -> Expression:
         )
     terms = tuple(Term(weight, entry) for entry, weight in weights.items())
     return Expression(text, terms, exchange, nonlocal_parts[0][1:] if nonlocal_parts else None)
+
+
+def of(spec: FunctionalSpec) -> Expression:
+    """Expression of one functional folder, whether it is registered or not."""
+    entry = registry.entry_of(spec, "folder")
+    return Expression(spec.name, (Term(1.0, entry),), exact_exchange(entry))
 
 
 def _single(text: str) -> Entry | None:

@@ -22,6 +22,7 @@ from xcnet.errors import (
 )
 from xcnet.facts import SPINS, Facts
 from xcnet.grid import Grid, add_terms
+from xcnet.spec import FunctionalSpec
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
@@ -46,16 +47,18 @@ class LibXCFunctional(Facts):
 
     Parameters
     ----------
-    func_name : str or int
-        Name (any case, ``XC_`` optional), alias, id, or expression.
+    func_name : str, int or FunctionalSpec
+        Name (any case, ``XC_`` optional), alias, id, or expression; or the functional of a folder
+        that need not be registered.
     spin : {"unpolarized", "polarized", 1, 2}
         Spin treatment of all arrays.
     """
 
-    def __init__(self, func_name: str | int, spin: str | int) -> None:
-        self._arguments = (_checked_name(func_name), _spin_number(spin))
+    def __init__(self, func_name: str | int | FunctionalSpec, spin: str | int) -> None:
+        name, number = self._arguments = (_checked_name(func_name), _spin_number(spin))
         self._settings: list[tuple[str, Any]] = []
-        super().__init__(expression.parse(str(self._arguments[0])), self._arguments[1])
+        parsed = expression.of(name) if isinstance(name, FunctionalSpec) else None
+        super().__init__(parsed or expression.parse(str(name)), number)
 
     def __repr__(self) -> str:
         return (
@@ -181,6 +184,7 @@ class LibXCFunctional(Facts):
 
         own = tuple(n for n in self._label_variables if n not in computed)
         labels = tuple(variables.requested_labels(own, flags))
+        self._check_overlap(output, labels, inputs)
         result = {label: self._buffer(output, label, points) for label in labels}
         widths = {label: variables.width(label, self._spin) for label in labels}
         views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
@@ -252,6 +256,28 @@ class LibXCFunctional(Facts):
                 expected=["exc", "vxc"],
             )
 
+    def _check_overlap(
+        self,
+        output: MutableMapping[str, Any] | None,
+        labels: Sequence[str],
+        inputs: Mapping[str, Array],
+    ) -> None:
+        """Refuse output arrays that lie over an input or over each other, before any is written."""
+        taken = dict(inputs)
+        for label in labels if output else ():
+            array = output.get(label) if output else None
+            if not isinstance(array, np.ndarray):
+                continue
+            for name, other in taken.items():
+                if np.may_share_memory(array, other):
+                    raise InputError(
+                        f"{self._xc_func_name}: the output array {label!r} shares memory with "
+                        f"{name!r}: give it an array of its own",
+                        functional=self._xc_func_name,
+                        argument=label,
+                    )
+            taken[label] = array
+
     def _buffer(self, output: MutableMapping[str, Any] | None, label: str, points: int) -> Array:
         """Zeroed output array: the caller's own if there is one."""
         width = variables.width(label, self._spin)
@@ -280,8 +306,8 @@ def _restore(
     return restored
 
 
-def _checked_name(func_name: Any) -> str | int:
-    if isinstance(func_name, str):
+def _checked_name(func_name: Any) -> str | int | FunctionalSpec:
+    if isinstance(func_name, (str, FunctionalSpec)):
         return func_name
     if isinstance(func_name, (int, np.integer)) and not isinstance(func_name, bool):
         return int(func_name)

@@ -114,11 +114,9 @@ def _install_folder(source: Path, force: bool, report: Callable[[str], None]) ->
         copy.mkdir()
         for filename in (RECORD, *spec.files):
             shutil.copyfile(source / filename, copy / filename)
-        report(f"{spec.name}: checking hashes and reference values")
+        report(f"{spec.name}: checking what it promises")
         # The copy is what will be used, so the copy is what is verified.
-        copied = load_spec(copy)
-        copied.verify()
-        check.self_test(copied)
+        check.require(load_spec(copy))
         return _place([copy], root)[0]
 
 

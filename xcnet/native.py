@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 
 import xcnet
-from xcnet import registry, variables
-from xcnet.errors import EngineError, MissingPackageError, NativeError
+from xcnet import graphs, registry, variables
+from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
 
@@ -215,6 +215,12 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     if spec.is_nonlocal:
         name = (*spec.aliases, spec.name)[0]
         yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
+    try:
+        for order in spec.derivatives:
+            graphs.verify(spec, order)
+    except ModelError as error:
+        yield "refused", str(error)
+        return
     for order, filename in spec.derivatives.items():
         yield "graph", order, spec.files[filename], str(spec.folder.resolve() / filename)
 

@@ -94,8 +94,9 @@ _listeners: list[Callable[[], None]] = []
 class Entry:
     """One registered functional.
 
-    ``origin`` is ``package``, ``user``, ``path``, ``entry point`` or ``libxc``; ``spec`` is the
-    record of a neural functional, ``composite`` the expression that a usual name stands for.
+    ``origin`` is ``package``, ``user``, ``path``, ``entry point``, ``folder`` or ``libxc``;
+    ``spec`` is the record of a neural functional, ``composite`` the expression that a usual name
+    stands for.
     """
 
     name: str
@@ -129,6 +130,11 @@ class Entry:
     def parts(self) -> tuple[str, ...]:
         """Names of the functionals that a usual name stands for."""
         return tuple(part.strip() for part in (self.composite or self.name).split("+"))
+
+
+def entry_of(spec: FunctionalSpec, origin: str) -> Entry:
+    """Entry of a functional folder."""
+    return Entry(spec.name, spec.id, spec.aliases, spec.family, spec.kind, origin, spec=spec)
 
 
 def normalize(name: str) -> str:
@@ -217,7 +223,7 @@ def _scan(model_path: str, user: Path) -> _Table:
         except ModelError as error:
             broken_folders.setdefault(normalize(folder.name), error)
             continue
-        entry = Entry(spec.name, spec.id, spec.aliases, spec.family, spec.kind, origin, spec=spec)
+        entry = entry_of(spec, origin)
         for key in _keys(entry):
             _claim(found, key, entry)
     for entry in _libxc_entries():

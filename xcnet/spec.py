@@ -23,7 +23,7 @@ SCHEMA = "schema.json"
 REFERENCE = "reference.npz"
 CARD = "CARD.md"
 MAX_RECORD_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 28
+MAX_FILE_BYTES = 1 << 26
 KIND_IN_NAME: Mapping[str, str] = MappingProxyType(
     {"x": "exchange", "c": "correlation", "xc": "exchange-correlation", "k": "kinetic"}
 )
@@ -106,6 +106,7 @@ class FunctionalSpec:
     license: str
     files: Mapping[str, str]
     record: Mapping[str, Any] = field(repr=False)
+    constraints: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -175,16 +176,15 @@ def load_spec(folder: str | Path) -> FunctionalSpec:
         Naming the folder and the field that is wrong.
     """
     folder = Path(folder).absolute()
+    return record_from(_read_limited(folder, RECORD, MAX_RECORD_BYTES), folder)
+
+
+def record_from(content: bytes, folder: Path) -> FunctionalSpec:
+    """Read and validate the content of a ``model.json``; see `load_spec`."""
     source = folder / RECORD
     try:
-        record = json.loads(
-            _read_limited(folder, RECORD, MAX_RECORD_BYTES),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-        )
+        record = json.loads(content, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelError):
-            raise
         raise ModelError(f"{source} is not valid JSON: {error}", file=str(source)) from error
     return spec_from_record(record, folder)
 
@@ -229,6 +229,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         license=record["license"],
         files=MappingProxyType(dict(record["files"])),
         record=record,
+        constraints=tuple(record.get("constraints", ())),
     )
     problem = _inconsistency(spec)
     if problem:
@@ -275,8 +276,9 @@ def _read_limited(folder: Path, filename: str, limit: int) -> bytes:
             raise ModelError(f"{path} is missing: the functional folder is incomplete", **context)
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}", **context) from error
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path} cannot be read: {reason}", **context) from error
     if len(data) > limit:
         raise ModelError(f"{path} is larger than {limit} bytes: refused", **context)
     return data

@@ -6,6 +6,8 @@
 
 /* The clamp of spin densities never goes below this, whatever threshold a caller sets. */
 static const double SMALLEST_DENSITY = 1e-25;
+/* Of the mean: opposite gradients leave this much, so that rounding makes no |grad n|^2 negative. */
+static const double LEAST_REMAINDER = 0x1p-50;
 
 /* One point's variables; sigma in order (aa, ab, bb). */
 struct point {
@@ -40,7 +42,7 @@ static void clamp_sigma(double sigma[3], const double rho[2], const double *tau,
             sigma[2 * s] = fmin(sigma[2 * s], 8.0 * rho[s] * tau[s]);
     }
     double mean = 0.5 * (sigma[0] + sigma[2]);
-    sigma[1] = fmin(fmax(sigma[1], -mean), mean);
+    sigma[1] = fmin(fmax(sigma[1], (LEAST_REMAINDER - 1.0) * mean), mean);
 }
 
 /* Clamps a living point; returns the spin channels (bits 1, 2) that were lifted to the floor. */

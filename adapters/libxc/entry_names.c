@@ -40,7 +40,7 @@ EXPORT int xc_family_from_id(int id, int *family, int *number)
    what is listed, so that what would be refused is not. */
 static bool is_listed(const struct record *record)
 {
-    return !record->nonlocal_hosts;
+    return !record->nonlocal_hosts && !record->refused;
 }
 
 #define LISTED(host) (CALLED_BY(host) ? &no_records : catalogue())

@@ -114,10 +114,12 @@ static void describe(struct handle *slot, const struct record *record)
     }
 }
 
-static bool is_local(const struct record *record)
+static bool is_usable(const struct record *record)
 {
-    if (!record->nonlocal_hosts)
-        return true;
+    if (record->refused)
+        fail("%s", record->refused);
+    if (record->refused || !record->nonlocal_hosts)
+        return !record->refused;
     fail("%s is nonlocal: it needs the whole grid, which libxc's interface does not give. It can "
          "be used in %s",
          record->name, record->nonlocal_hosts);
@@ -178,7 +180,7 @@ int handle_open(struct host *host, xc_func_type *p, const struct record *record,
         fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
     else if (host_is_usable(host))
         slot = open_slot(host, p, record, nspin);
-    bool serves = slot && is_local(record) && models_are_good(record);
+    bool serves = slot && is_usable(record) && models_are_good(record);
     if (slot) {
         slot->refused = !serves;
         atomic_fetch_add(&alive, serves);

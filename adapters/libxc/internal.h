@@ -141,6 +141,7 @@ struct record {
     bool enforce_fhc;
     double exx, omega, alpha, beta;
     const char *nonlocal_hosts; /* NULL for a functional that is served here */
+    const char *refused;        /* why its files may not be opened; NULL where they may */
     struct model *models[MAX_ORDER + 1];
     int orders; /* how many derivative orders have a graph */
 };

@@ -1,14 +1,16 @@
 /* Model files: read once, hashed before a byte is parsed, one session each per process. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal.h"
 
-enum { MAX_MODEL_BYTES = 1 << 28 };
+enum { MAX_MODEL_BYTES = 1 << 26 };
 
 static struct model *models; /* guarded by the lock, except for the sessions */
 
@@ -37,9 +39,13 @@ static char *read_stream(FILE *stream, size_t limit, size_t *size, const char *p
 
 char *read_file(const char *path, size_t limit, size_t *size, const char *what)
 {
-    FILE *stream = fopen(path, "rbe");
+    /* Without O_NONBLOCK a pipe in the file's place would stop the host here for ever. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "rb");
     if (!stream) {
         fail("%s %s cannot be opened: %s", what, path, strerror(errno));
+        if (descriptor >= 0)
+            close(descriptor);
         return NULL;
     }
     char *bytes = read_stream(stream, limit, size, path, what);

@@ -127,6 +127,12 @@ static bool read_nonlocal(struct parser *p)
     return true;
 }
 
+static bool read_refused(struct parser *p)
+{
+    p->record->refused = p->fields[1];
+    return true;
+}
+
 static bool is_sha256(const char *field)
 {
     return strlen(field) == 64 && strspn(field, "0123456789abcdef") == 64;
@@ -165,6 +171,7 @@ static const struct {
     {"fhc", 1, 1, false, false, read_fhc},
     {"exchange", 4, 4, false, false, read_exchange},
     {"nonlocal", 1, 1, false, false, read_nonlocal},
+    {"refused", 1, 1, false, false, read_refused},
     {"graph", 3, 3, false, true, read_graph},
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
@@ -211,7 +218,7 @@ bool finish_functional(struct parser *parser)
         }
     if (!inputs_fit(record))
         return refuse(parser, "the inputs of the functional before do not fit its family");
-    if (!record->nonlocal_hosts && record->orders == 0)
+    if (!record->nonlocal_hosts && !record->refused && record->orders == 0)
         return refuse(parser, "the functional before has no graph");
     complete(&record->thresholds);
     return true;

@@ -18,14 +18,13 @@ pytest.importorskip("numba", reason="nonlocal descriptors need numba")
 import psi4
 
 import xcnet
-from tests.folders import read_record
+from tests.folders import read_record, seal
 from tests.psi4.calculations import HYDROGEN, WATER, energy, gradient, molecule, run, water
 from xcnet import registry
 from xcnet.adapters.psi4 import nonlocal_hooks
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
 from xcnet.adapters.psi4.nonlocal_orbitals import Orbitals
 from xcnet.errors import InputError, UnsupportedError
-from xcnet.spec import write_record
 
 Array = npt.NDArray[np.float64]
 
@@ -50,7 +49,7 @@ def continuum(
     record = read_record(folder)
     record |= {"name": folder.name, "id": 199002, "aliases": ["NN-NRA-continuum"]}
     record["descriptors"] = {"near_region": {"definition": "continuum", "sigma_bohr": 0.2}}
-    write_record(record, folder)
+    seal(record, folder)
     with pytest.MonkeyPatch.context() as patch:
         known = os.environ[registry.MODEL_PATH_VARIABLE]
         patch.setenv(registry.MODEL_PATH_VARIABLE, f"{known}:{parent}")

@@ -15,6 +15,7 @@ pytest.importorskip("psi4", reason="these tests need Psi4")
 import psi4
 from psi4.driver.procrouting.response import scf_response
 
+from tests.folders import read_record, seal
 from tests.psi4.calculations import HYDROGEN, energy, molecule, run
 from xcnet import native, registry
 from xcnet.adapters.psi4 import guards, installation
@@ -110,7 +111,8 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert spec is not None
     folder = tmp_path / "mgga_xc_copied"
     shutil.copytree(spec.folder, folder)
-    _edit(folder, name="mgga_xc_copied", aliases=["Copied"], id=190901)
+    changes = {"name": "mgga_xc_copied", "aliases": ["Copied"], "id": 190901}
+    seal({**read_record(folder), **changes}, folder)
     with monkeypatch.context() as patch:
         patch.setenv(registry.MODEL_PATH_VARIABLE, str(tmp_path), prepend=":")
         registry.refresh()
@@ -142,7 +144,7 @@ def test_model_that_cannot_be_run(copied: Path) -> None:
     _edit(copied, files=files)
     registry.refresh()
     mol = molecule(HYDROGEN)
-    with pytest.raises(EngineError, match=r"vxc\.onnx"):
+    with pytest.raises(EngineError, match=r"vxc\.onnx is refused"):
         energy("copied", mol)
     assert energy("tpss_clone", mol) < -1.0
 
@@ -177,7 +179,8 @@ def test_gga_without_second_derivatives(copied: Path, tmp_path: Path) -> None:
     folder = tmp_path / "gga_xc_short"
     shutil.copytree(spec.folder, folder)
     derivatives = {key: spec.derivatives[key] for key in ("exc", "vxc")}
-    _edit(folder, name="gga_xc_short", aliases=["Short"], id=190902, derivatives=derivatives)
+    changes = {"name": "gga_xc_short", "aliases": ["Short"], "id": 190902}
+    seal({**read_record(folder), **changes, "derivatives": derivatives}, folder)
     registry.refresh()
     mol = molecule(HYDROGEN)
     assert energy("short", mol) == pytest.approx(energy("pbe", mol), abs=1e-9)

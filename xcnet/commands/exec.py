@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from xcnet import native, registry
+from xcnet import graphs, native, registry
 from xcnet.commands.exec_checks import check_program
 from xcnet.errors import NativeError, ProgramError, UnsupportedError
 
@@ -101,8 +101,8 @@ def preload(library: Path, others: str) -> str:
 def _verify_functionals() -> None:
     """Check the files that the library will read (ModelError), and name what is left out."""
     for spec in native.specs():
-        for filename in spec.derivatives.values():
-            spec.read(filename)
+        for order in spec.derivatives:
+            graphs.verify(spec, order)
     for error in registry.broken():
         print(f"xcnet: left out: {error}", file=sys.stderr)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcnet import domain
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.job import geometry, report
 from xcnet.job.geometry import Molecule
@@ -188,11 +189,36 @@ def _solve_all(
                 ) -> None:
                     bar.set_description_str(f"{label}: cycle {cycle}, {energy:.6f} Ha")
 
-                result = asdict(calculation.solve(molecule, xc, settings, progress))
-                output.document["results"].append(result)
+                found: list[dict[str, Any]] = []
+
+                def inspect(
+                    mf: Any, molecule: Molecule = molecule, found: list[dict[str, Any]] = found
+                ) -> None:
+                    for spec, part in calculation.outside(mf, molecule):
+                        found.append({"functional": spec.name, **asdict(part)})
+
+                result = asdict(calculation.solve(molecule, xc, settings, progress, inspect))
+                output.document["results"].append({**result, "outside": found})
                 output.write()
                 _print(bar, table.row(result))
+                for part in found:
+                    _warn_of_domain(bar, molecule.name, part)
                 bar.update()
+
+
+def _warn_of_domain(bar: Any, molecule: str, outside: dict[str, Any]) -> None:
+    """Say when a functional had to extrapolate."""
+    if outside["share"] <= domain.LARGE:
+        return
+    elements = f" (its training data lack {', '.join(outside['elements'])})"
+    bar.clear()
+    print(
+        f"xcnet: warning: {100 * outside['share']:.0f} % of the electrons of {molecule} are where "
+        f"{outside['functional']} was not trained{elements if outside['elements'] else ''}",
+        file=sys.stderr,
+        flush=True,
+    )
+    bar.refresh()
 
 
 def _progress_bar(total: int, quiet: bool) -> Any:

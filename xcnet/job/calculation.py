@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 import xcnet
-from xcnet import registry
+from xcnet import domain, registry
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import ExpressionError, InputError, UnsupportedError, XCNetError
 from xcnet.job.geometry import SYMBOLS, Molecule
-from xcnet.spec import RECORD
+from xcnet.spec import RECORD, FunctionalSpec
 
 # isort: split
 from pyscf import dft, gto, lib
@@ -164,13 +164,19 @@ def _folded(basis: str) -> str:
     return basis.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def ground_state(
-    molecule: Molecule, xc: str, settings: Settings, progress: Progress
-) -> tuple[Any, Any, int]:
-    """PySCF's mean field as far as it converged, the outcome of `converge`, cycles of the guess.
+def solve(
+    molecule: Molecule,
+    xc: str,
+    settings: Settings,
+    progress: Progress,
+    inspect: Callable[[Any], None] = lambda mf: None,
+) -> Result:
+    """Run one calculation.
 
-    `progress` gets the cycle number and the energy after each cycle.
+    `progress` gets the cycle number and the energy after each cycle, `inspect` the finished mean
+    field.
     """
+    start = time.perf_counter()
     mol = build(molecule, settings.basis)
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
     if settings.density_fit:
@@ -189,20 +195,15 @@ def ground_state(
         guess = mf.make_rdm1()
     guess_cycles = count
     mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
-    return mf, adapter.converge(mf, guess, callback), guess_cycles
-
-
-def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -> Result:
-    """Run one calculation; `progress` as in `ground_state`."""
-    start = time.perf_counter()
-    mf, outcome, guess_cycles = ground_state(molecule, xc, settings, progress)
+    outcome = adapter.converge(mf, guess, callback)
+    inspect(mf)
     return Result(
         molecule=molecule.name,
         xc=xc,
         energy=float(mf.e_tot),
         exc=float(mf.scf_summary["exc"]),
         gap=_gap(mf),
-        dipole=_dipole(mf) if mf.mol.natm > 1 else None,
+        dipole=_dipole(mf) if mol.natm > 1 else None,
         cycles=outcome.cycles,
         converged=outcome.converged,
         solver=outcome.rung,
@@ -210,6 +211,47 @@ def solve(molecule: Molecule, xc: str, settings: Settings, progress: Progress) -
         rungs=tuple((rung.name, rung.cycles, rung.converged) for rung in outcome.rungs),
         guess_cycles=guess_cycles,
     )
+
+
+def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str, Any]:
+    """Spin-resolved variables ``(N, k)`` of a self-consistent density at points (bohr)."""
+    mol = build(molecule, basis)
+    mf = adapter.attach(dft.UKS(mol, xc=xc))
+    adapter.converge(mf)
+    ao = mf._numint.eval_ao(mol, coords, deriv=2)
+    up, down = (
+        mf._numint.eval_rho(mol, ao, dm, xctype="MGGA", with_lapl=True) for dm in mf.make_rdm1()
+    )
+    dot = [(a[1:4] * b[1:4]).sum(axis=0) for a, b in ((up, up), (up, down), (down, down))]
+    return {
+        "rho": np.stack([up[0], down[0]], axis=1),
+        "sigma": np.stack(dot, axis=1),
+        "lapl": np.stack([up[4], down[4]], axis=1),
+        "tau": np.stack([up[5], down[5]], axis=1),
+    }
+
+
+def outside(mf: Any, molecule: Molecule) -> list[tuple[FunctionalSpec, domain.Outside]]:
+    """How much of a calculation's density each of its neural functionals was not trained on."""
+    plan = Libxc(dft.libxc).plan(mf.xc)
+    specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []
+    return [(spec, _outside(spec, mf, mf.make_rdm1(), molecule)) for spec in specs]
+
+
+def outside_of_guess(spec: FunctionalSpec, molecule: Molecule, basis: str) -> domain.Outside:
+    """The same for the superposition of atoms that a calculation starts from."""
+    mf = dft.UKS(build(molecule, basis))
+    mf.grids.level = 1
+    return _outside(spec, mf, mf.get_init_guess(key="minao"), molecule)
+
+
+def _outside(spec: FunctionalSpec, mf: Any, dm: Any, molecule: Molecule) -> domain.Outside:
+    mol, grids = mf.mol, mf.grids
+    if grids.coords is None:
+        grids.build()
+    total = dm if np.ndim(dm) == 2 else dm[0] + dm[1]
+    n = mf._numint.get_rho(mol, total, grids)
+    return domain.outside(spec, n, grids.weights, grids.coords, molecule.symbols, mol.atom_coords())
 
 
 def _gap(mf: Any) -> float | None:

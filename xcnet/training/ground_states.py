@@ -114,18 +114,19 @@ def _solve(system: Molecule, xc: str, settings: GroundStateSettings) -> GroundSt
     chosen = calculation.Settings(
         settings.basis, settings.grid_level, settings.density_fit, settings.tolerance, 1
     )
-    mf, outcome, _ = calculation.ground_state(system, xc, chosen, lambda *_: None)
-    if not outcome.converged:
+    found: list[Any] = []
+    result = calculation.solve(system, xc, chosen, lambda *_: None, found.append)
+    if not result.converged:
         raise XCNetError(
             f"{xc}/{settings.basis} of {system.name} did not converge by any of "
-            f"{', '.join(rung.name for rung in outcome.rungs)}",
+            f"{', '.join(name for name, _, _ in result.rungs)}",
             functional=xc,
         )
-    total, exc = float(mf.e_tot), float(mf.scf_summary["exc"])
+    mf = found[0]
     matrices = np.asarray(mf.make_rdm1())
     spins = matrices if matrices.ndim == 3 else [0.5 * matrices] * 2
     density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density)
-    return GroundState(density, total, total - exc)
+    return GroundState(density, result.energy, result.energy - result.exc)
 
 
 def _key(system: Molecule, xc: str, settings: GroundStateSettings, identity: str) -> str:

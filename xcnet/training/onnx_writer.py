@@ -16,23 +16,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from xcnet.graphs import IR_VERSION, OPSET
 from xcnet.training.algebra import binary, one_plus_square, sqrt, unary
 from xcnet.training.graph import ZERO, Node, is_const, topological
 from xcnet.training.powers import Powers
 
-OPSET = 17
-IR_VERSION = 8
 PRODUCER = "xcnet"
 #: From this width on, four fast operators beat the runtime's Sigmoid.
 WIDE = 8
 
-#: Every operator that the writer emits; nothing else is in a functional's graph.
-OPERATORS = frozenset(
-    """
-    Abs Add Clip Concat Div Exp Expand Gemm Greater GreaterOrEqual Log MatMul Max Min Mul Neg Pow
-    Reciprocal Shape Sigmoid Sign Split Sqrt Sub Tanh Transpose Where
-    """.split()
-)
 DIRECT = {
     "add": "Add",
     "mul": "Mul",

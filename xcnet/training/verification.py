@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import combinations_with_replacement
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from xcnet import engine, variables
 from xcnet.errors import ExportError
+from xcnet.sample import Scales, sample
 from xcnet.spec import FunctionalSpec
-from xcnet.training.sample import channels, magnitudes, sample
 
 Array = NDArray[np.float64]
 Component = tuple[str, int]
@@ -32,28 +31,21 @@ CHECK_POINTS, CHECK_SEED = 48, 4
 def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points.
 
-    The difference in each component may be `TOLERANCE` of the larger of two: the component itself,
-    and the energy density times the share of the electrons in the least populated spin channel that
-    it belongs to, in the natural units of its variables. (The second is there because a derivative
-    may vanish by cancellation, where no digit of it means anything.) To this comes ten times what
-    changing the inputs by 1e-14 does to torch's own value: the module's rounding, which is large
-    where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to 1e-6. A
-    module that gives other values when called again with the same points is refused.
+    The difference in each component may be `TOLERANCE` of its scale (`Scales`). To this comes ten
+    times what changing the inputs by 1e-14 does to torch's own value: the module's rounding, which
+    is large where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to
+    1e-6. A module that gives other values when called again with the same points is refused.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
     given = engine.run(spec, order, points)
     expected = torch_values(module, points, order)
     _check_repeatable(expected, torch_values(module, points, order))
     noise = _rounding(module, points, expected, order)
-    energy = np.abs(expected["zk"][:, 0] * points["rho"].sum(axis=1))
-    units, shares = magnitudes(points), channels(points)
+    scales = Scales(points, expected["zk"])
     for label, reference in expected.items():
         tolerance = TOLERANCE[sum(power for _, power in variables.powers(label))]
-        for c, factors in enumerate(variables.components(label, variables.POLARIZED)):
-            unit = prod((units[v][:, i] for v, i in factors), start=np.ones(len(energy)))
-            share = np.min([np.ones(len(energy)), *(shares[v][:, i] for v, i in factors)], axis=0)
-            floor = energy * share / unit if factors else 0.0
-            scale = np.maximum(np.abs(reference[:, c]), floor)
+        for c in range(reference.shape[1]):
+            scale = scales.of(label, c, reference[:, c])
             allowed = tolerance * scale + np.minimum(10.0 * noise[label][:, c], MAX_NOISE * scale)
             difference = np.abs(given[label][:, c] - reference[:, c])
             if not np.all(difference <= allowed):

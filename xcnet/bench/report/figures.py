@@ -1,56 +1,19 @@
-"""Figures of a section, in a light and a dark version, as PNG."""
+"""Figures of a section."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot as plt
 
 from xcnet.bench.speed.tables import exponent
 from xcnet.bench.statistics import Column, Section
+from xcnet.page import COLOURS, Draw
 
-THEMES = {
-    "light": {"background": "#ffffff", "ink": "#1f2328", "grid": "#d0d7de"},
-    "dark": {"background": "#0d1117", "ink": "#e6edf3", "grid": "#30363d"},
-}
-#: Distinct for colour-blind readers and on both backgrounds (after Okabe and Ito).
-COLOURS = ("#3b8fd1", "#e08214", "#1a9e77", "#c8559c", "#9a7fd1", "#b59a00", "#d1495b", "#5c8a8a")
 NAMED = 4  # outliers of the scatter plot that get their names
 FEWEST = 10  # values below which a violin says more than is known
 INCH = 0.55  # height of a functional's row
-
-Draw = Callable[[Any, Any], None]  # axes, what to draw
-
-
-def png(draw: Draw, what: Any, theme: str, height: float) -> bytes:
-    """One figure as a PNG file's content."""
-    look = THEMES[theme]
-    ink = dict.fromkeys(
-        ("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"),
-        look["ink"],
-    )
-    style: dict[str, Any] = {
-        **ink,
-        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), look["background"]),
-        **{"grid.color": look["grid"], "axes.grid": True, "axes.axisbelow": True},
-        **{"axes.spines.top": False, "axes.spines.right": False, "font.size": 10},
-    }
-    with mpl.rc_context(style):
-        figure, axes = plt.subplots(figsize=(7.2, height), layout="constrained")
-        try:
-            draw(axes, what)
-            file = io.BytesIO()
-            figure.savefig(file, dpi=144)
-        finally:
-            plt.close(figure)
-    return file.getvalue()
 
 
 def rows_height(section: Section) -> float:

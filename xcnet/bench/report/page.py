@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import xcnet
 from xcnet.bench import statistics, tables
@@ -17,17 +13,9 @@ from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Column, Section
 from xcnet.bench.store import Record
 from xcnet.errors import BenchmarkError, InputError
+from xcnet.page import THEMES, Draw, Figure, draw_as, embedded, environment
 
 WORST = 10  # reactions in the table of the worst
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure in both themes, as data URIs."""
-
-    title: str
-    light: str
-    dark: str
 
 
 def write(
@@ -57,16 +45,14 @@ def write(
     labels = {column.label for section in sections for column in section.columns}
     if pair and (len(pair) != 2 or not set(pair) <= labels):
         raise InputError(f"--scatter needs two of: {', '.join(sorted(labels))}", given=pair)
-    environment = Environment(
-        loader=PackageLoader("xcnet.bench.report", "."), autoescape=True, undefined=StrictUndefined
-    )
+    templates = environment("xcnet.bench.report")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shown = [
             {"section": section, **_parts(section, list(_figures(section, i, folder, pair)))}
             for i, section in enumerate(sections)
         ]
-        text = environment.get_template("page.html.j2").render(
+        text = templates.get_template("page.html.j2").render(
             sections=shown,
             header=tables.HEADER,
             speed=speed_tables.tables(speed),
@@ -122,7 +108,7 @@ def _figures(
 ) -> Iterator[Figure]:
     """Draw, save and embed the figures of a section that has something to draw."""
     height = figures.rows_height(section)
-    drawn: list[tuple[str, str, figures.Draw, float]] = []
+    drawn: list[tuple[str, str, Draw, float]] = []
     if any(column.errors for column in section.columns):
         drawn.append(("errors", "Distribution of errors", figures.errors, height))
     if two := _pair(section, pair):
@@ -147,15 +133,15 @@ def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
             yield _figure(title, figures.growth, lines, folder / f"{stem}.png", 3.6)
 
 
-def _figure(title: str, draw: figures.Draw, what: Any, path: Path, inches: float) -> Figure:
+def _figure(title: str, draw: Draw, what: Any, path: Path, inches: float) -> Figure:
     """Draw in both themes, save beside the page, and embed."""
-    embedded = {}
-    for theme in figures.THEMES:
-        content = figures.png(draw, what, theme, inches)
+    shown = {}
+    for theme in THEMES:
+        content = draw_as(draw, what, theme, inches)
         name = path.stem if theme == "light" else f"{path.stem}-{theme}"
         path.with_stem(name).write_bytes(content)
-        embedded[theme] = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    return Figure(title, embedded["light"], embedded["dark"])
+        shown[theme] = embedded(content)
+    return Figure(title, shown["light"], shown["dark"])
 
 
 def _pair(section: Section, pair: tuple[str, ...]) -> tuple[Column, Column] | None:

@@ -1,0 +1,170 @@
+"""`compute` given what no program should give it: never a changed input, never a silent NaN."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xcnet
+from tests.densities import random_densities
+from tests.folders import MODELS
+from xcnet.density import Array
+from xcnet.errors import ArgumentTypeError, InputError
+
+CLONE = "gga_xc_pbe_clone"
+
+
+@pytest.fixture(autouse=True)
+def _clones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(MODELS))
+
+
+def inputs(points: int = 40) -> dict[str, Array]:
+    return {name: random_densities(points)[name] for name in ("rho", "sigma")}
+
+
+@pytest.mark.parametrize("name", [CLONE, "PBE"])
+@pytest.mark.parametrize("label", ["vrho", "vsigma"])
+def test_output_over_an_input(name: str, label: str) -> None:
+    given = inputs()
+    kept = {key: value.copy() for key, value in given.items()}
+    source = {"vrho": "rho", "vsigma": "sigma"}[label]
+    with pytest.raises(InputError, match=f"{label!r} shares memory with {source!r}"):
+        xcnet.functional(name, "polarized").compute(given, output={label: given[source]})
+    for key, value in kept.items():
+        np.testing.assert_array_equal(given[key], value)
+
+
+def test_outputs_over_each_other() -> None:
+    memory = np.zeros(200)
+    output = {"zk": memory[:40], "vrho": memory[20:100]}
+    with pytest.raises(InputError, match="'vrho' shares memory with 'zk'"):
+        xcnet.functional(CLONE, "polarized").compute(inputs(), output=output)
+
+
+def test_neighbours_in_one_array_are_fine() -> None:
+    memory = np.full(200, np.nan)
+    given = inputs()
+    functional = xcnet.functional(CLONE, "polarized")
+    found = functional.compute(given, output={"zk": memory[:40], "vrho": memory[40:120]})
+    expected = functional.compute(given)
+    np.testing.assert_array_equal(found["vrho"].ravel(), expected["vrho"].ravel())
+    np.testing.assert_array_equal(memory[40:120], expected["vrho"].ravel())
+    assert np.isnan(memory[120:]).all()
+
+
+def _views(given: dict[str, Array]) -> dict[str, dict[str, Any]]:
+    rows = len(given["rho"])
+    broadcast = {k: np.broadcast_to(v[:1], (rows, v.shape[1])) for k, v in given.items()}
+    return {
+        "backwards": {k: v[::-1] for k, v in given.items()},
+        "one point for all": broadcast,
+        "columns of a larger array": {
+            k: np.tile(v, (1, 3))[:, : v.shape[1]] for k, v in given.items()
+        },
+        "single precision": {k: v.astype(np.float32) for k, v in given.items()},
+        "unaligned": {k: _unaligned(v) for k, v in given.items()},
+    }
+
+
+def _unaligned(array: Array) -> Array:
+    memory = np.zeros(array.nbytes + 1, dtype=np.uint8)
+    result = memory[1:].view(np.float64).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+@pytest.mark.parametrize("view", list(_views(inputs(2))))
+def test_any_layout(view: str) -> None:
+    given = _views(inputs())[view]
+    kept = {key: np.array(value) for key, value in given.items()}
+    functional = xcnet.functional(CLONE, "polarized")
+    found = functional.compute(given, do_fxc=True)
+    plain = {key: np.ascontiguousarray(value, dtype=np.float64) for key, value in kept.items()}
+    for label, values in functional.compute(plain, do_fxc=True).items():
+        np.testing.assert_array_equal(found[label], values)
+    for key, value in kept.items():
+        np.testing.assert_array_equal(np.array(given[key]), value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.ones((40, 2), dtype=complex),
+        np.full((40, 2), "0.3"),
+        np.full((40, 2), None),
+        [[0.1, 0.2], [0.3]],
+        np.ma.masked_greater(np.full((40, 2), 0.3), 0.2),
+        np.zeros((40, 2), dtype="datetime64[s]"),
+    ],
+    ids=["complex", "text", "objects", "ragged", "masked", "times"],
+)
+def test_no_numbers(wrong: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="'rho'"):
+        xcnet.functional(CLONE, "polarized").compute({**inputs(), "rho": wrong})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e400])
+@pytest.mark.parametrize("label", ["rho", "sigma"])
+def test_not_finite(label: str, value: float) -> None:
+    given = inputs()
+    given[label][7, 1] = value
+    with pytest.raises(InputError, match=f"{label!r}.*point 7"):
+        xcnet.functional(CLONE, "polarized").compute(given)
+
+
+def test_scalars_and_nothing() -> None:
+    functional = xcnet.functional(CLONE)
+    assert functional.compute({"rho": 0.3, "sigma": 0.1})["zk"].shape == (1, 1)
+    for label, values in functional.compute({"rho": [], "sigma": []}).items():
+        assert values.shape == (0, 1), label
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_interrupt_in_the_middle(threads: int) -> None:
+    """Ctrl-C is answered soon, and the functional goes on to work."""
+    code = textwrap.dedent(f"""
+        import time
+        import numpy as np
+        import xcnet
+
+        xcnet.set_num_threads({threads})
+        functional = xcnet.functional("{CLONE}")
+        rho, sigma = np.full(20_000_000, 0.3), np.full(20_000_000, 0.1)
+        before = functional.compute({{"rho": rho[:10], "sigma": sigma[:10]}}, do_fxc=True)
+        print("ready", flush=True)
+        try:
+            functional.compute({{"rho": rho, "sigma": sigma}}, do_fxc=True)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        after = functional.compute({{"rho": rho[:10], "sigma": sigma[:10]}}, do_fxc=True)
+        assert all(np.array_equal(before[k], after[k]) for k in before)
+        assert (rho == 0.3).all() and (sigma == 0.1).all()
+        print("well")
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert rest.split() == ["interrupted", "well"], errors
+    assert not errors
+
+
+def test_pickled_while_in_use() -> None:
+    """A copy for another process takes nothing of this one's sessions."""
+    import pickle
+
+    functional = xcnet.functional(CLONE, "polarized")
+    found = functional.compute(inputs())
+    copy = pickle.loads(pickle.dumps(functional))
+    assert len(pickle.dumps(functional)) < 1000
+    np.testing.assert_array_equal(copy.compute(inputs())["vrho"], found["vrho"])

@@ -1,0 +1,152 @@
+"""A functional folder is whole, holds nothing foreign, and gives here what its maker saw."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from math import prod
+
+import numpy as np
+
+from xcnet import engine, graphs, variables
+from xcnet.check.results import FAIL, PASS, Result
+from xcnet.density import Array
+from xcnet.errors import ModelError, XCNetError
+from xcnet.spec import REFERENCE, FunctionalSpec, load_spec
+
+#: Of the energy density, for value times inputs. The maker's machine may round sums of hundreds
+#: of terms in another order.
+TOLERANCE = 1e-12
+#: Of the third derivatives, sums of many large terms of opposite signs.
+TOLERANCE_THIRD = 1e-11
+#: A reference vector has some dozen kB.
+MAX_REFERENCE_BYTES = 1 << 22
+#: What a file that is no reference vector raises, in zipfile and in here.
+UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError,
+              zlib.error, RuntimeError, OverflowError)  # fmt: skip
+
+
+def check(spec: FunctionalSpec) -> Iterator[Result]:
+    """Measure all that can be wrong with the folder itself."""
+    yield _outcome("record: schema, no contradictions", lambda: load_spec(spec.folder))
+    yield _outcome("files: all there, SHA-256, nothing else", spec.verify)
+    for order in spec.derivatives:
+        yield _outcome(
+            f"graph of {order}: operators, types, shapes, record = metadata",
+            lambda order=order: graphs.verify(spec, order),  # type: ignore[misc]
+        )
+    try:
+        worst = self_test(spec)
+    except XCNetError as error:
+        yield Result("integrity", "reference vector", FAIL, limit=TOLERANCE, note=str(error))
+        return
+    limit = TOLERANCE_THIRD if spec.highest_order > 2 else TOLERANCE
+    note = "largest difference, of the energy density"
+    yield Result("integrity", "reference vector", PASS, worst, limit, note=note)
+
+
+def inspect(spec: FunctionalSpec) -> None:
+    """Read every file of a folder as far as that takes no runtime (ModelError)."""
+    spec.verify()
+    for order in spec.derivatives:
+        graphs.verify(spec, order)
+    _reference(spec)
+
+
+def _outcome(name: str, action: Callable[[], object]) -> Result:
+    try:
+        action()
+    except XCNetError as error:
+        return Result("integrity", name, FAIL, note=str(error))
+    return Result("integrity", name, PASS)
+
+
+def self_test(spec: FunctionalSpec) -> float:
+    """Run the graph of the highest order on the stored inputs; compare with the stored outputs.
+
+    Each derivative is multiplied by the variables it was taken by and divided by the energy
+    density, so that one tolerance serves points from a nucleus to the vacuum.
+
+    Returns
+    -------
+    float
+        The largest difference.
+
+    Raises
+    ------
+    ModelError
+        The reference vector is incomplete, or the graph gives something else.
+    """
+    stored = _reference(spec)
+    inputs = {name: stored[name] for name in spec.variables}
+    given = engine.run(spec, spec.highest_order, inputs)
+    energy = np.abs(stored["zk"][:, 0] * inputs["rho"].sum(axis=1))
+    worst = 0.0
+    for label, values in given.items():
+        for i, factors in enumerate(variables.components(label, variables.POLARIZED)):
+            unit = prod((np.abs(inputs[name][:, k]) for name, k in factors), start=1.0 / energy)
+            scale = unit if factors else 1.0 / np.abs(stored["zk"][:, 0])
+            difference = np.abs(values[:, i] - stored[label][:, i]) * scale
+            allowed = TOLERANCE_THIRD if label.startswith("v3") else TOLERANCE
+            if not difference.max() <= allowed:  # NaN counts as different
+                raise ModelError(
+                    f"{spec.name}: {label} differs from its reference value by "
+                    f"{difference.max():.1e} of the energy density (allowed {allowed:.0e}), in "
+                    f"{spec.folder}: the graph or the runtime on this machine is at fault",
+                    functional=spec.name,
+                    file=str(spec.folder / REFERENCE),
+                    label=label,
+                )
+            worst = max(worst, float(difference.max()))
+    return worst
+
+
+def _reference(spec: FunctionalSpec) -> dict[str, Array]:
+    wanted = [*spec.variables]
+    wanted += [
+        label
+        for order in range(spec.highest_order + 1)
+        for label in variables.labels(spec.variables, order)
+    ]
+    try:
+        return arrays(spec.read(REFERENCE), wanted)
+    except UNREADABLE as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"{spec.name}: {spec.folder / REFERENCE} is not a reference vector: {error}",
+            functional=spec.name,
+            file=str(spec.folder / REFERENCE),
+        ) from error
+
+
+def arrays(data: bytes, wanted: list[str]) -> dict[str, Array]:
+    """Arrays of an npz file; what it claims is compared with its size before it is believed."""
+    if len(data) > MAX_REFERENCE_BYTES:
+        raise ValueError(f"{len(data)} bytes are more than {MAX_REFERENCE_BYTES}")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        if sum(sizes.values()) > MAX_REFERENCE_BYTES:
+            raise ValueError(f"its arrays have more than {MAX_REFERENCE_BYTES} bytes")
+        missing = [name for name in wanted if f"{name}.npy" not in sizes]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        found = {name: _array(archive.read(f"{name}.npy"), name) for name in wanted}
+    points = len(found["rho"])
+    for name, array in found.items():
+        if array.shape != (points, variables.width(name, variables.POLARIZED)) or not points:
+            raise ValueError(f"{name} has the shape {array.shape}")
+    return found
+
+
+def _array(content: bytes, name: str) -> Array:
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} has an unknown version of the format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    rest = content[stream.tell() :]
+    if fortran or dtype != np.float64 or prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError(f"{name} is not a float64 array of the size that it claims: {shape}")
+    return np.frombuffer(rest, dtype=np.float64).reshape(shape)

@@ -1,0 +1,83 @@
+"""What has to be measured in molecules, with PySCF: the domain, and the noise of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from xcnet import domain
+from xcnet.check import physics
+from xcnet.check.results import NOT_APPLICABLE, NOT_REQUIRED, PASS, Result
+from xcnet.check.subject import Subject
+from xcnet.errors import MissingPackageError, XCNetError
+
+#: Light and heavy main-group elements; the domain of a functional shows in the difference.
+DOMAIN = ("H2O", "C6H6", "SO2", "HCl")
+NOISE = ("H2O", "C6H6")
+COARSE, FINE = 3, 5
+BASIS = "def2-svp"
+#: Hartree. r2SCAN, made for coarse grids, has 2.3e-5 in benzene.
+MOST_NOISE = 5e-5
+
+
+def check_domain(subject: Subject) -> Iterator[Result]:
+    """Share of the electrons of a few molecules outside the training domain."""
+    if subject.spec is None:
+        yield Result("domain", "share outside", NOT_APPLICABLE, note="no neural functional")
+        return
+    try:
+        from xcnet.job import calculation, geometry
+
+        for name in DOMAIN:
+            found = calculation.outside_of_guess(subject.spec, geometry.read(name), BASIS)
+            yield _share(name, found)
+    except MissingPackageError as error:
+        yield Result("domain", "share outside", NOT_APPLICABLE, note=str(error))
+
+
+def _share(molecule: str, found: domain.Outside) -> Result:
+    note = f"by density {found.density:.2g}, by element {found.nearest:.2g}"
+    if found.elements:
+        note += f" ({', '.join(found.elements)})"
+    return Result(
+        "domain",
+        f"electrons of {molecule} outside",
+        NOT_REQUIRED if found.is_large else PASS,
+        found.share,
+        domain.LARGE,
+        note=note,
+    )
+
+
+def check_noise(subject: Subject) -> Iterator[Result]:
+    """Change of self-consistent energies from one grid to a finer one."""
+    title = physics.NAMES["grid_noise"]
+    if subject.kind == 3:
+        yield Result("physics", title, NOT_APPLICABLE, note="a functional of the kinetic energy")
+        return
+    try:
+        from xcnet.job import calculation, geometry
+
+        changes = []
+        for name in NOISE:
+            molecule = geometry.read(name)
+            energies = [
+                calculation.solve(
+                    molecule,
+                    subject.name,
+                    calculation.Settings(BASIS, level, False, 1e-9),
+                    lambda cycle, energy: None,
+                ).energy
+                for level in (COARSE, FINE)
+            ]
+            changes.append(energies[1] - energies[0])
+    except XCNetError as error:
+        yield Result("physics", title, NOT_APPLICABLE, note=str(error))
+        return
+    note = f"self-consistent energy, grid level {COARSE} to {FINE}, {BASIS}: " + ", ".join(
+        f"{name} {1e6 * change:+.1f} microhartree"
+        for name, change in zip(NOISE, changes, strict=True)
+    )
+    value = float(np.abs(changes).max())
+    yield physics.figure(subject, "grid_noise", value, MOST_NOISE, unit="Ha", note=note)

@@ -1,0 +1,163 @@
+"""ONNX graphs of functional folders, checked before a runtime sees them.
+
+`verify` reads a file that may be hostile, within bounds of its own size, and refuses everything
+that an exported functional does not need: other operators, other types, data in other files,
+results whose size is not fixed by the number of points. The reader needs the standard library
+only.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from weakref import WeakKeyDictionary
+
+from xcnet import variables
+from xcnet.errors import ModelError
+from xcnet.graphs import model as onnx_file
+from xcnet.graphs.model import DOUBLE, Model
+from xcnet.graphs.shapes import OPERATORS, POINTS, Value, results
+from xcnet.spec import FunctionalSpec, flatten
+
+__all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "verify"]
+
+OPSET = 17
+IR_VERSION = 8
+#: Most values per point that are needed at the same time; the largest published graphs need 6,000.
+MAX_LIVE = 32_768
+_KINDS = {onnx_file.DOUBLE: "d", onnx_file.INT64: "i"}
+
+
+#: Orders of each functional whose graph was found to be good.
+_good: WeakKeyDictionary[FunctionalSpec, set[str]] = WeakKeyDictionary()
+
+
+def verify(spec: FunctionalSpec, order: str) -> bytes:
+    """Content of the graph file of one derivative order, hashed and checked.
+
+    Parameters
+    ----------
+    spec : FunctionalSpec
+        The functional.
+    order : str
+        ``exc``, ``vxc``, ``fxc`` or ``kxc``.
+
+    Raises
+    ------
+    ModelError
+        The file is not the record's, or holds anything that a graph of this record may not.
+    """
+    filename = spec.derivatives[order]
+    content = spec.read(filename)
+    if order in _good.get(spec, ()):
+        return content  # the same bytes, as its hash has just shown
+    try:
+        graph = onnx_file.read(content)
+        _check_versions(graph)
+        _check_metadata(graph.metadata, {**flatten(spec.record), "xcnet.order": order})
+        _check_signature(graph, spec, order)
+        walk(graph)
+    except ValueError as error:  # UnicodeDecodeError too
+        raise ModelError(
+            f"{spec.name}: {spec.folder / filename} is refused: {error}",
+            functional=spec.name,
+            file=str(spec.folder / filename),
+        ) from error
+    _good.setdefault(spec, set()).add(order)
+    return content
+
+
+def _check_versions(graph: Model) -> None:
+    if graph.ir_version != IR_VERSION or graph.opsets != [("", OPSET)]:
+        raise ValueError(
+            f"ONNX version {graph.ir_version} with the operator sets {graph.opsets[:4]}; "
+            f"functionals have version {IR_VERSION} and ONNX's own operators, set {OPSET}"
+        )
+
+
+def _check_metadata(given: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    if given == expected:
+        return
+    different = sorted(
+        key for key in given.keys() | expected.keys() if given.get(key) != expected.get(key)
+    )
+    key = different[0]
+    raise ValueError(
+        f"its metadata differ from the record in {', '.join(different[:5])}: "
+        f"{given.get(key)!r} in the graph, {expected.get(key)!r} in the record"
+    )
+
+
+def _check_signature(graph: Model, spec: FunctionalSpec, order: str) -> None:
+    """Inputs and outputs must be what the record promises."""
+    level = variables.ORDERS.index(order)
+    labels = variables.requested_labels(spec.variables, [True] * (level + 1))
+    for what, tensors, names in (
+        ("inputs", graph.inputs, spec.variables),
+        ("outputs", graph.outputs, tuple(labels)),
+    ):
+        given = [(t.name, t.kind, t.shape) for t in tensors]
+        wanted = [
+            (name, DOUBLE, (None, variables.width(name, variables.POLARIZED))) for name in names
+        ]
+        if sorted(given, key=str) != sorted(wanted, key=str):
+            raise ValueError(
+                f"its {what} are not those of the record, float64 arrays {', '.join(names)}: "
+                f"{', '.join(f'{t.name!r} {t.shape}' for t in tensors[:20])}"
+            )
+
+
+def walk(graph: Model) -> None:
+    """Type and shape of every result; ValueError for what does not fit or is too large."""
+    values: dict[str, Value] = {}
+    for constant in graph.constants:
+        numbers = None
+        if constant.kind == onnx_file.INT64 and len(constant.shape) == 1:
+            numbers = struct.unpack(f"<{constant.shape[0]}q", constant.content)
+        _define(values, constant.name, Value(_KINDS[constant.kind], constant.shape, numbers))
+    for tensor in graph.inputs:
+        shape = tuple(POINTS if size is None else size for size in tensor.shape)
+        _define(values, tensor.name, Value("d", shape))
+    for node in graph.nodes:
+        given: list[Value | None] = []
+        for name in node.inputs:
+            if name and name not in values:
+                raise ValueError(
+                    f"{node.operator} uses {name!r} before anything gives it: a cycle, or a "
+                    "result that is missing"
+                )
+            given.append(values[name] if name else None)
+        found = results(node, given)
+        if len(found) != len(node.outputs):
+            raise ValueError(f"{node.operator} with {len(node.outputs)} outputs")
+        for name, value in zip(node.outputs, found, strict=True):
+            _define(values, name, value)
+    for tensor in graph.outputs:
+        shape = tuple(POINTS if size is None else size for size in tensor.shape)
+        if values.get(tensor.name) != Value("d", shape):
+            raise ValueError(f"the output {tensor.name!r} is not what the graph computes")
+    _check_memory(graph, values)
+
+
+def _define(values: dict[str, Value], name: str, value: Value) -> None:
+    if not name or name in values:
+        raise ValueError(f"two results have the name {name!r}")
+    values[name] = value
+
+
+def _check_memory(graph: Model, values: Mapping[str, Value]) -> None:
+    """Refuse a graph that needs too many results at once, each kept until its last use."""
+    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    last |= {tensor.name: len(graph.nodes) for tensor in graph.outputs}
+    live: dict[str, int] = {}
+    total = 0
+    for i, node in enumerate(graph.nodes):
+        live |= {name: values[name].width for name in node.outputs}
+        total += sum(live[name] for name in node.outputs)
+        if total > MAX_LIVE:
+            raise ValueError(
+                f"it needs more than {MAX_LIVE} values per point at once (at {node.outputs[0]!r})"
+            )
+        for name in {*node.inputs, *node.outputs}:
+            if name in live and last.get(name, i) == i:
+                total -= live.pop(name)
