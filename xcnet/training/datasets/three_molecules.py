@@ -21,7 +21,7 @@ NAME = "three-molecules"
 DOI = "10.1038/s41524-020-0310-0"
 UNITS = {"energies": "hartree", "positions": "angstrom"}
 SPLITS = {"train": 1}
-SHA256 = ""
+SHA256 = "e994e0fcd0ff103aff0e39879c71b2547601bc9a757e9455e2c6a3b886ef44e0"
 
 GEOMETRIES = (
     "near experiment (r_e and angles of the NIST CCCBDB); cations at their molecule's geometry"
