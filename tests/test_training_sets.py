@@ -17,7 +17,7 @@ from xcnet.job.geometry import Molecule
 from xcnet.training import datasets, overlap, public_data
 from xcnet.training.datasets import w4_17
 
-SHIPPED = ("atoms_h_ne", "three-molecules", "water_ammonia_nitric_oxide")
+SHIPPED = ("atoms_h_ne", "atoms_na_ar", "three-molecules", "water_ammonia_nitric_oxide")
 TESTED = [r.terms[0][1] for r in reactions.reactions(sets.load("ae147"))]
 
 METHANE = """
@@ -79,7 +79,7 @@ def test_three_molecules_have_atomization_and_ionization_energies() -> None:
     assert set(found) == {"H2O", "NH3", "NO", "H+", "N+", "O+", "H2O+", "NH3+", "NO+"}
     # W4 of A. Karton et al. (2017), zero-point exclusive and nonrelativistic, kcal/mol.
     for name, wanted in {"H2O": 232.98, "NH3": 298.01, "NO": 152.75}.items():
-        assert found[name].reference * reactions.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.7)
+        assert found[name].reference * reactions.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.75)
     # NIST Atomic Spectra Database, eV.
     for name, wanted in {"H+": 13.598, "N+": 14.534, "O+": 13.618}.items():
         given = found[name].reference * reactions.EV_PER_HARTREE

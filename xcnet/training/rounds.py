@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from xcnet import registry
+from xcnet.bench.reactions import KCAL_PER_HARTREE
 from xcnet.errors import XCNetError
 from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
@@ -35,6 +36,12 @@ class Reactions:
     trained: tuple[datasets.Reaction, ...]
     watched: tuple[datasets.Reaction, ...]
     systems: tuple[datasets.Molecule, ...]
+
+    def parts(self) -> Iterator[tuple[str, tuple[datasets.Reaction, ...]]]:
+        """Both by their titles in the report, those that there are."""
+        for title, chosen in (("trained", self.trained), ("watched", self.watched)):
+            if chosen:
+                yield title, chosen
 
 
 def reactions(settings: RefinementSettings) -> Reactions:
@@ -84,9 +91,9 @@ class Rounds:
         for number in range(self.settings.rounds):
             states = self._ground_states(module, number)
             self._train(module, progress, number, states, checkpoint)
-            found["fixed"].append(self._summary(module, states))
+            found["fixed"].append(self._summary(states, module))
         final = self._ground_states(module, self.settings.rounds)
-        found["self_consistent"] = self._summary(module, final)
+        found["self_consistent"] = self._summary(final)
         if self.relaxation:
             found["relaxation_kcal"] = self.relaxation.energies(module)
         found["ground_states"] = ground_states.digest(final.values())
@@ -139,21 +146,26 @@ class Rounds:
                     shown["check"] = _mean(watched, module)
                 bar.set_postfix(loss=f"{found.state.loss:.4f}", **shown)
 
-    def _summary(self, module: Semilocal, states: Mapping[str, GroundState]) -> dict[str, Any]:
-        """Errors of every reaction at given densities, kcal/mol."""
+    def _summary(
+        self, states: Mapping[str, GroundState], module: Semilocal | None = None
+    ) -> dict[str, Any]:
+        """Errors of every reaction, kcal/mol: of a functional at these densities.
+
+        Without one, of the functional that they are the ground states of.
+        """
         found: dict[str, Any] = {}
-        for title, chosen in zip(
-            ("trained", "watched"), (self.reactions.trained, self.reactions.watched), strict=True
-        ):
-            if chosen:
-                values = errors(self.recipe.form, chosen, states)
-                each = values.values(module).tolist()
-                found[title] = {
-                    "count": len(each),
-                    "mean_absolute": float(np.abs(each).mean()),
-                    "largest": float(np.abs(each).max()),
-                    "errors": dict(zip(values.names, each, strict=True)),
-                }
+        total = {name: state.total for name, state in states.items()}
+        for title, chosen in self.reactions.parts():
+            if module is not None:
+                each = errors(self.recipe.form, chosen, states).values(module).tolist()
+            else:
+                each = [KCAL_PER_HARTREE * (r.value(total) - r.reference) for r in chosen]
+            found[title] = {
+                "count": len(each),
+                "mean_absolute": float(np.abs(each).mean()),
+                "largest": float(np.abs(each).max()),
+                "errors": dict(zip([r.name for r in chosen], each, strict=True)),
+            }
         return found
 
     def _ground_states(self, module: Semilocal, number: int) -> dict[str, GroundState]:

@@ -38,16 +38,16 @@ PHI_CENTER, PHI_SCALE = 1.26, 7.0
 #: Kinetic energy density of the unpolarized uniform gas, tau = PARAMAGNETIC n^(5/3).
 PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
-#: Mesh of r, phi, v and b; s follows from them.
+#: Mesh of r, phi, v and b; s follows from them. Trained networks bend most along r, in the cores.
 AXES = (
-    Axis(0, -0.99, 0.99, 25),
-    Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 9),
+    Axis(0, -0.99, 0.99, 97),
+    Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 33),
     Axis(2, 0.05, 1.0, 25),
     Axis(4, -0.999, 1.0, 25),
 )
 
 #: Mesh of r and phi alone.
-FINE_AXES = (replace(AXES[0], count=97), replace(AXES[1], count=49))
+PLANE = (AXES[0], replace(AXES[1], count=49))
 
 
 def columns(
@@ -175,4 +175,4 @@ def _without_gradient(r: Array, phi: Array) -> Array:
 
 META_GGA = PartForm(5, 2, columns, AXES, variables)
 GGA = PartForm(4, 1, gga_columns, AXES[:3], _without_tau)
-LDA = PartForm(2, 1, lda_columns, FINE_AXES, _without_gradient)
+LDA = PartForm(2, 1, lda_columns, PLANE, _without_gradient)
