@@ -24,14 +24,18 @@ Maker = Callable[[Any], Any]
 
 
 def plan_of(ni: Any, xc_code: object) -> Plan | None:
-    """Plan of a neural expression; None for any other, and where the adapter is not there."""
+    """Plan of a neural expression; None for any other, and where the adapter is not there.
+
+    Others have plans too where the adapter reads names for PySCF, such as ``PBE_x``.
+    """
     libxc = getattr(ni, "libxc", None)
     if not isinstance(libxc, Libxc) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
         return None
     try:
-        return libxc.plan(xc_code)
+        plan = libxc.plan(xc_code)
     except UnknownFunctionalError:  # an error for whoever evaluates it
         return None
+    return plan if plan is not None and plan.neural else None
 
 
 def plan_of_object(mf: Any) -> Plan | None:
