@@ -198,6 +198,19 @@ class GridResponse:
         return self._default or plan_of_object(getattr(gradients, "base", None)) is not None
 
 
+class Missing:
+    """Method that PySCF has for no functional, with None in its place; refused for neural ones."""
+
+    def __init__(self, needs: Needs, original: Any) -> None:
+        self._needs = needs
+        self._original = original
+
+    def __get__(self, mf: Any, owner: Any = None) -> Any:
+        if plan_of_object(mf) is None:
+            return self._original
+        return lambda *args, **kwargs: _check(self._needs, mf)
+
+
 def same_functionals(original: Function) -> Function:
     """Conversions to methods with another ``NumInt`` keep what was attached to the old one."""
 
