@@ -103,6 +103,14 @@ def test_no_advice_where_there_is_none_to_give(settings: dict[str, Any]) -> None
     assert "WARN" not in printed(mf, 3)
 
 
+def test_names_that_are_only_read_for_pyscf_change_nothing_else() -> None:
+    mf = dft.RKS(helium(), xc="PBE_x, PBE_c").run()
+    assert mf.e_tot == pytest.approx(dft.RKS(helium(), xc="PBE").kernel(), abs=1e-12)
+    mf.grids.level = 1
+    assert "WARN" not in printed(mf, 3)
+    assert not mf.nuc_grad_method().grid_response
+
+
 def test_self_consistency_gives_the_advice() -> None:
     mf = dft.RKS(helium(), xc="Noisy-X").set(stdout=io.StringIO(), verbose=3)
     mf.kernel()

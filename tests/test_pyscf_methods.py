@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +215,27 @@ def test_attached_objects_have_excitations_and_hessians() -> None:
         assert np.isfinite(mf.TDDFT().run(nstates=1).e).all()
         assert mf.Hessian().kernel().shape == (3, 3, 3, 3)
         assert mf.nuc_grad_method().grid_response
+    finally:
+        adapter.install()
+
+
+ANOTHER_PROCESS = """
+import pickle, sys
+mf = pickle.load(sys.stdin.buffer)
+print(mf.nuc_grad_method().grid_response, mf.to_gks().kernel())
+"""
+
+
+def test_attached_objects_in_another_process() -> None:
+    """They bring the adapter along: its methods, not only its functionals."""
+    adapter.uninstall()
+    try:
+        mf = adapter.attach(rks("TPSS_clone"))
+        command = [sys.executable, "-c", ANOTHER_PROCESS]
+        done = subprocess.run(command, input=pickle.dumps(mf), capture_output=True, check=True)
+        response, energy = done.stdout.split()
+        assert response == b"True"
+        assert float(energy) == pytest.approx(mf.kernel(), abs=1e-9)
     finally:
         adapter.install()
 

@@ -148,6 +148,8 @@ def test_optimized_benzene() -> None:
 def test_another_state_on_the_way_is_warned_of() -> None:
     scan = rks(NN).nuc_grad_method().as_scanner()
     scan(molecule(FLUORIDE))
+    scan(molecule(FLUORIDE, "6-31g"))  # nothing to compare with
+    scan(molecule(FLUORIDE))
     scan(molecule("H 0 0 0; F 0 0 1.0"))  # a large step is none
     scan.base.energy_nuc = lambda: scan.mol.energy_nuc() + 0.01
     with pytest.warns(UserWarning, match="one of them is another electronic state"):

@@ -112,6 +112,15 @@ def test_internal_stability() -> None:
     assert _object().run().stability()[0].shape == (4, 4)
 
 
+def test_external_stability_of_an_open_shell() -> None:
+    """The answers of TPSS."""
+    answers = [
+        _object("UKS", xc).run().stability(external=True, return_status=True)[2:]
+        for xc in (NRA, "TPSS")
+    ]
+    assert answers[0] == answers[1]
+
+
 def test_uninstall_leaves_nothing() -> None:
     assert all(vars(owner)[name] is not kept for (owner, name), kept in ORIGINALS.items())
     adapter.install()

@@ -121,6 +121,11 @@ for name in [name for name in sys.modules if name.split(".")[0] == "xcnet"]:
 import xcnet.adapters.pyscf
 xcnet.adapters.pyscf.install()
 """
+OLD_PYSCF = """
+import pyscf
+pyscf.__version__ = "2.7.0"
+import xcnet.adapters.pyscf
+"""
 OTHER_PYSCF = """
 from pyscf.hessian import rhf
 del rhf.HessianBase
@@ -132,9 +137,10 @@ import xcnet.adapters.pyscf
     ("script", "message"),
     [
         (ANOTHER_COPY, "is installed in this process already, and this is another copy"),
+        (OLD_PYSCF, r"needs PySCF 2\.8 or newer.*PySCF 2\.7\.0 as it is installed"),
         (OTHER_PYSCF, "HessianBase.* is not made for PySCF"),
     ],
-    ids=["another copy", "other PySCF"],
+    ids=["another copy", "old PySCF", "other PySCF"],
 )
 def test_what_does_not_go_together_is_told(script: str, message: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

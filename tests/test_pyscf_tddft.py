@@ -148,3 +148,14 @@ def test_energies_and_forces_need_no_more_than_vxc() -> None:
     mf = rks("vxc-only").run()
     assert mf.e_tot == pytest.approx(rks("PBE").kernel(), abs=1e-9)
     assert np.isfinite(mf.nuc_grad_method().kernel()).all()
+
+
+@pytest.mark.parametrize("symmetry", [False, True])
+@pytest.mark.parametrize("method", ["TDA", "TDDFT"])
+def test_excitations_of_roks_are_refused(method: str, symmetry: bool) -> None:
+    """PySCF has None in their place."""
+    mol = molecule("H 0 0 0; H 0 0 0.8", symmetry=symmetry)
+    refused = getattr(dft.ROKS(mol, xc="TPSS_clone"), method)
+    with pytest.raises(UnsupportedError, match=r"TPSS_clone .* TDDFT of ROKS for no.* Use UKS"):
+        refused(nstates=1)
+    assert getattr(dft.ROKS(mol, xc="TPSS"), method) is None

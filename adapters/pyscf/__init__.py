@@ -42,8 +42,9 @@ except ImportError as error:
         "the PySCF adapter needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
     ) from error
 
-from xcnet.adapters.pyscf.mismatch import moved
+from xcnet.adapters.pyscf.mismatch import moved, refuse_old
 
+refuse_old()
 try:
     from xcnet.adapters.pyscf.convergence import converge
     from xcnet.adapters.pyscf.installation import attach, install, uninstall

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -57,9 +56,11 @@ class Libxc:
         return getattr(self.previous, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from xcnet.adapters.pyscf.installation import restored  # which imports this module
+
         # Modules cannot be pickled; their names are enough.
         previous = self.previous
-        return restore, (previous.__name__ if isinstance(previous, ModuleType) else previous,)
+        return restored, (previous.__name__ if isinstance(previous, ModuleType) else previous,)
 
     def plan(self, xc_code: object) -> Plan | None:
         """Plan of an expression; None where the previous libxc should answer alone."""
@@ -257,11 +258,6 @@ def _description(entry: registry.Entry) -> list[str]:
     graph = entry.spec.files[entry.spec.derivatives["exc"]][:12]
     first = f"{names}, exc.onnx {graph}, xcnet {xcnet.__version__}: {entry.description}"
     return [first, *(f"{c.text} {c.doi}".rstrip() for c in entry.citations)]
-
-
-def restore(previous: Any) -> Libxc:
-    """Stand-in over a module, given or named, or over another stand-in (when unpickled)."""
-    return Libxc(import_module(previous) if isinstance(previous, str) else previous)
 
 
 def _highest_order(plan: Plan, previous: Any) -> int:

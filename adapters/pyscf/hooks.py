@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -28,6 +29,7 @@ from xcnet.adapters.pyscf.makers import (
     Function,
     GridResponse,
     Maker,
+    Missing,
     answered,
     checked,
     checked_origin,
@@ -86,6 +88,7 @@ _NONCOLLINEAR = Needs("noncollinear GKS", kinds=("LDA",), way_out="Use collinear
 _CRYSTALS = Needs("the Kohn-Sham method of crystals")
 _SECOND_ORDER = Needs("newton()", order=2, whole_grid=True, way_out="Use DIIS.")
 _TDDFT = Needs("TDDFT", order=2)
+_ROKS_TDDFT = Needs("TDDFT of ROKS", kinds=(), way_out=_USE_UKS)
 _TDDFT_GRADIENT = Needs("the gradient of excited states", order=3)
 _GKS_GRADIENT = Needs("the gradient of GKS", kinds=(), way_out=_USE_UKS)
 _DKS_GRADIENT = Needs("the gradient of DKS", kinds=(), way_out="Use x2c: mf.sfx2c1e().")
@@ -106,6 +109,8 @@ def _is_noncollinear(ni: Any) -> bool:
     return bool(ni.collinear[0] == "n")
 
 
+_ROKS = roks.ROKS, rks_symm.ROKS
+
 #: Owner, name, and what makes the replacement from the original.
 TABLE: list[tuple[Any, str, Maker]] = [
     # nonlocal functionals
@@ -124,8 +129,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (grad_rks.Gradients, "grid_response", GridResponse),
     (grad_uks.Gradients, "grid_response", GridResponse),
     (grad_rhf.SCF_GradScanner, "__call__", states.checked),
-    (roks.ROKS, "Hessian", hessian_of_roks),
-    (rks_symm.ROKS, "Hessian", hessian_of_roks),
+    *((owner, "Hessian", hessian_of_roks) for owner in _ROKS),
     (hessian_rhf.HessianBase, "kernel", reliable_hessian),
     (hessian_rhf.HessianBase, "hess", reliable_hessian),
     (hessian_pcm.WithSolventHess, "kernel", reliable_hessian),  # adds the solvent's part to it
@@ -147,6 +151,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (newton_ah._CIAH_SOSCF, "__init__", checked_origin(_SECOND_ORDER)),
     (tdscf_rhf.TDBase, "__init__", checked_origin(_TDDFT)),
     (grad_tdrhf.Gradients, "__init__", checked_origin(_TDDFT_GRADIENT, hessian.warn_of_grid)),
+    *((owner, name, partial(Missing, _ROKS_TDDFT)) for owner in _ROKS for name in ("TDA", "TDDFT")),
     (gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
     (gks_symm.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),
     (pbc_gks.GKS, "nuc_grad_method", checked(_GKS_GRADIENT)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from typing import Any
 
 from pyscf.dft import numint
@@ -64,17 +65,28 @@ def attach(mf: Any) -> Any:
         raise ArgumentTypeError(
             f"attach() takes a Kohn-Sham object of PySCF, not {type(mf).__name__}"
         )
-    startup.check()
     _refuse_another_copy(mf._numint.libxc)
     previous = mf._numint.libxc
     while isinstance(previous, Libxc):
         previous = previous.previous
-    mf._numint.libxc = Libxc(previous)
+    mf._numint.libxc = restored(previous)
+    return mf
+
+
+def restored(previous: Any) -> Libxc:
+    """Stand-in of attached objects, also of copies and of those unpickled in another process.
+
+    Parameters
+    ----------
+    previous
+        What it stands in for: a module or its name, or another plug-in's stand-in.
+    """
     global _attached
     with _lock:
+        startup.check()
         _attached = True
         hooks.put()
-    return mf
+    return Libxc(import_module(previous) if isinstance(previous, str) else previous)
 
 
 def _refuse_another_copy(stand_in: Any) -> None:

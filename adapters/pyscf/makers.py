@@ -24,14 +24,18 @@ Maker = Callable[[Any], Any]
 
 
 def plan_of(ni: Any, xc_code: object) -> Plan | None:
-    """Plan of a neural expression; None for any other, and where the adapter is not there."""
+    """Plan of a neural expression; None for any other, and where the adapter is not there.
+
+    Others have plans too where the adapter reads names for PySCF, such as ``PBE_x``.
+    """
     libxc = getattr(ni, "libxc", None)
     if not isinstance(libxc, Libxc) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
         return None
     try:
-        return libxc.plan(xc_code)
+        plan = libxc.plan(xc_code)
     except UnknownFunctionalError:  # an error for whoever evaluates it
         return None
+    return plan if plan is not None and plan.neural else None
 
 
 def plan_of_object(mf: Any) -> Plan | None:
@@ -192,6 +196,19 @@ class GridResponse:
 
     def __get__(self, gradients: Any, owner: Any = None) -> bool:
         return self._default or plan_of_object(getattr(gradients, "base", None)) is not None
+
+
+class Missing:
+    """Method that PySCF has for no functional, with None in its place; refused for neural ones."""
+
+    def __init__(self, needs: Needs, original: Any) -> None:
+        self._needs = needs
+        self._original = original
+
+    def __get__(self, mf: Any, owner: Any = None) -> Any:
+        if plan_of_object(mf) is None:
+            return self._original
+        return lambda *args, **kwargs: _check(self._needs, mf)
 
 
 def same_functionals(original: Function) -> Function:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pyscf
 
 import xcnet
 from xcnet.errors import UnsupportedError
+
+OLDEST = 2, 8
+
+
+def refuse_old() -> None:
+    """Stop at a PySCF older than the oldest that is tested, whether it would work or not."""
+    if tuple(map(int, re.findall(r"\d+", pyscf.__version__)[:2])) < OLDEST:
+        raise moved(f"it needs PySCF {'.'.join(map(str, OLDEST))} or newer")
 
 
 def moved(problem: str) -> UnsupportedError:

@@ -47,7 +47,8 @@ def _state(scanner: Any) -> State | None:
     mf, mol = scanner.base, scanner.mol
     if plan_of_object(mf) is None or np.shape(scanner.de) != (mol.natm, 3) or not mf.converged:
         return None
-    return (mol.elements, mol.nelec, mf.xc), mol.atom_coords(), mf.e_tot, np.array(scanner.de)
+    system = mol.elements, mol.nelec, mol.nao, mf.xc
+    return system, mol.atom_coords(), mf.e_tot, np.array(scanner.de)
 
 
 def _compare(xc: str, before: tuple[Any, float, Any], after: tuple[Any, float, Any]) -> None:
