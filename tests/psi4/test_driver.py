@@ -15,6 +15,7 @@ pytest.importorskip("psi4", reason="these tests need Psi4")
 import psi4
 
 import xcnet
+from tests.folders import read_record, seal
 from tests.psi4.calculations import HYDROGEN, energy, gradient, molecule, run, water
 from xcnet import registry
 from xcnet.adapters.psi4 import registration
@@ -129,10 +130,9 @@ def test_functionals_installed_later(tmp_path: Path, monkeypatch: pytest.MonkeyP
     spec = registry.find("Slater_clone").spec
     assert spec is not None
     source = spec.folder
-    record = json.loads((source / "model.json").read_text())
-    record |= {"name": "lda_x_later", "aliases": ["Later"], "id": 190900}
-    shutil.copytree(source, tmp_path / "lda_x_later")
-    (tmp_path / "lda_x_later" / "model.json").write_text(json.dumps(record))
+    later = shutil.copytree(source, tmp_path / "lda_x_later")
+    names = {"name": "lda_x_later", "aliases": ["Later"], "id": 190900}
+    seal(read_record(source) | names, later)
     mol = molecule(HYDROGEN)
     with pytest.raises(psi4.p4util.ValidationError, match="not available"):
         energy("later", mol)
