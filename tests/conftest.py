@@ -11,6 +11,11 @@ import pytest
 from tests.published import CONVERTED_VARIABLE, convert, have_weights, weights_folder
 from xcnet import registry
 
+# PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
+# to integrals on the fly, which it cannot do with unpickled objects: no test shall depend on what
+# ran before it.
+os.environ.setdefault("PYSCF_MAX_MEMORY", "16000")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -58,6 +63,16 @@ def nagai2020_models(
         if not folder.is_dir():
             convert(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: what is trained then has the same bits every time."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -138,8 +138,8 @@ def test_interrupt_in_the_middle(threads: int) -> None:
         functional = xcnet.functional("{CLONE}")
         rho, sigma = np.full(20_000_000, 0.3), np.full(20_000_000, 0.1)
         before = functional.compute({{"rho": rho[:10], "sigma": sigma[:10]}}, do_fxc=True)
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             functional.compute({{"rho": rho, "sigma": sigma}}, do_fxc=True)
         except KeyboardInterrupt:
             print("interrupted", flush=True)

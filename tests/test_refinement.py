@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from xcnet.training.refinement import Refinement, errors
 from xcnet.training.semilocal import Semilocal
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SETTINGS = GroundStateSettings("6-31g", 1, "", 1e-8, 1e-10)
 WATER = Molecule(
@@ -34,14 +34,6 @@ ATOMIZATION = Reaction("H2O", ((-1, WATER), (1, atom("O")), (2, atom("H"))), 0.3
 
 PARTS = [part for form in FORMS for part in parts.of(form)]
 NAMES = [f"{form}-{part.name}" for form in FORMS for part in parts.of(form)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.test_training import RECIPE
 from xcnet import cli, registry
@@ -18,6 +16,7 @@ from xcnet.training.reference import file_sha256
 from xcnet.training.refinement import Refinement
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 REFINEMENT = """
 [refinement]
@@ -39,14 +38,6 @@ min_density = 1e-10
 NAME = "mgga_xc_nn_refined"
 TINY = RECIPE.replace("mgga_xc_nn_tiny", NAME).replace("NN-tiny", "NN-refined")
 TINY = TINY.replace("id = 190901", "id = 190902") + REFINEMENT
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
 from xcnet.training.reference import GridDensity
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECIPE = """
 seed = 3
 sets = ["atoms_h_ne"]
@@ -70,14 +72,6 @@ starts = 2
 start_iterations = 2
 iterations = 4
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ class Energies:
 
 def deposit(
     columns: Columns, axes: Sequence[Axis], variables: Array, weights: Array
-) -> tuple[float, Array]:
+) -> tuple[float, npt.NDArray[np.int64], Array]:
     """Energy of the uniform gas over a system's points, and its shares on the mesh.
 
     Parameters
@@ -100,7 +100,7 @@ def deposit(
 
     Returns
     -------
-    float, (product of the axes' counts,)
+    float, and the numbers of the nodes that have a share, (M,), with these shares, (M,)
     """
     base, _, features = columns(*torch.from_numpy(variables).unbind(1))
     energies = base.numpy() * weights
@@ -111,7 +111,8 @@ def deposit(
         for axis, (first, shares), k in zip(axes, around, corner, strict=True):
             index, share = index * axis.count + first + k, share * shares[k]
         mesh += np.bincount(index, share, len(mesh))
-    return float(energies.sum()), mesh
+    nodes = np.flatnonzero(mesh)
+    return float(energies.sum()), nodes, mesh[nodes]
 
 
 def energies(
@@ -126,14 +127,16 @@ def energies(
     that has them.
     """
     deposits = [deposit(columns, axes, variables, weights) for variables, weights in systems]
-    weights = np.stack([mesh for _, mesh in deposits])
-    used = np.flatnonzero(np.any(weights, axis=0))
-    nodes = np.meshgrid(*[axis.nodes() for axis in axes], indexing="ij")
-    variables = torch.from_numpy(at(*[node.ravel()[used] for node in nodes]))
-    base, coefficients, features = columns(*variables.unbind(1))
+    used = np.unique(np.concatenate([nodes for _, nodes, _ in deposits]))
+    weights = np.zeros((len(deposits), len(used)))
+    for row, (_, nodes, values) in zip(weights, deposits, strict=True):
+        row[np.searchsorted(used, nodes)] = values
+    where = np.unravel_index(used, [axis.count for axis in axes]) if axes else ()
+    places = [axis.nodes()[index] for axis, index in zip(axes, where, strict=True)]
+    base, coefficients, features = columns(*torch.from_numpy(at(*places)).unbind(1))
     return Energies(
-        torch.tensor([uniform for uniform, _ in deposits], dtype=torch.float64),
-        torch.from_numpy(np.ascontiguousarray(weights[:, used])),
+        torch.tensor([uniform for uniform, _, _ in deposits], dtype=torch.float64),
+        torch.from_numpy(weights),
         coefficients / base[:, None],
         features,
     )

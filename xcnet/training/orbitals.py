@@ -28,7 +28,7 @@ from xcnet.training.accurate import Reference
 from xcnet.training.problem import PointResiduals, point_residuals
 from xcnet.training.recipe import OrbitalSettings
 from xcnet.training.reference import GridDensity, on_grid
-from xcnet.training.semilocal import Semilocal
+from xcnet.training.semilocal import DENSITY_THRESHOLD, Semilocal
 
 Array = npt.NDArray[np.float64]
 
@@ -194,5 +194,5 @@ def _variables(
         field = gradients[0] + gradients[1]
     kept = density.rho[:, spin] > 1e-8
     rows_kept = variables[kept]
-    rows_kept[:, :-2] = rows_kept[:, :-2].clip(min=1e-12)
+    rows_kept[:, :-2] = rows_kept[:, :-2].clip(min=DENSITY_THRESHOLD)
     return rows_kept, kept, field

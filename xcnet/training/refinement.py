@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -27,8 +25,6 @@ from xcnet.training.mesh import Energies
 from xcnet.training.orbitals import Relaxation
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.semilocal import Semilocal
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

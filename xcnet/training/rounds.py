@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import torch
 from tqdm import tqdm
 
 from xcnet import registry
 from xcnet.bench.reactions import KCAL_PER_HARTREE
 from xcnet.errors import XCNetError
+from xcnet.registry import MODEL_PATH_VARIABLE
 from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
 from xcnet.training.ground_states import GroundState
 from xcnet.training.orbitals import relaxation
@@ -25,7 +25,6 @@ from xcnet.training.refinement import ReactionErrors, Refinement, errors
 from xcnet.training.semilocal import Semilocal
 from xcnet.training.trainer import Progress, RoundProgress
 
-Array = npt.NDArray[np.float64]
 ID = 2_147_000_000  # of the functionals between rounds, which only this process knows
 
 
@@ -54,7 +53,7 @@ def reactions(settings: RefinementSettings) -> Reactions:
 
 
 class Rounds:
-    """The refinement of one recipe in its folder ``work``."""
+    """The refinement of one recipe in its folder ``work``; it computes on the CPU."""
 
     def __init__(
         self,
@@ -62,18 +61,15 @@ class Rounds:
         densities: Sequence[GridDensity],
         metrics: Mapping[str, Any],
         work: Path,
-        device: str,
     ) -> None:
         if recipe.refinement is None:
             raise XCNetError(f"the recipe of {recipe.record.name} has no table [refinement]")
         self.recipe, self.settings = recipe, recipe.refinement
-        self.metrics, self.work, self.device = metrics, work, device
+        self.metrics, self.work = metrics, work
         self.reactions = reactions(self.settings)
         self.priors = {
-            part.name: [term.to(device) for term in parts.terms(part, recipe, densities)]
-            for part in parts.trained(recipe.form)
+            part.name: parts.terms(part, recipe, densities) for part in parts.trained(recipe.form)
         }
-
         self.relaxation = None
         if chosen := self.settings.orbitals:
             self.relaxation = relaxation(recipe.form, accurate.load(chosen.set), chosen)
@@ -90,10 +86,17 @@ class Rounds:
         found: dict[str, Any] = {"fixed": []}
         for number in range(self.settings.rounds):
             states = self._ground_states(module, number)
-            self._train(module, progress, number, states, checkpoint)
-            found["fixed"].append(self._summary(states, module))
+            fixed = {
+                title: errors(self.recipe.form, chosen, states)
+                for title, chosen in self.reactions.parts()
+            }
+            self._train(module, progress, number, fixed, checkpoint)
+            found["fixed"].append(self._summary({t: e.values(module) for t, e in fixed.items()}))
         final = self._ground_states(module, self.settings.rounds)
-        found["self_consistent"] = self._summary(final)
+        total = {name: state.total for name, state in final.items()}
+        found["self_consistent"] = self._summary(
+            {title: _self_consistent(chosen, total) for title, chosen in self.reactions.parts()}
+        )
         if self.relaxation:
             found["relaxation_kcal"] = self.relaxation.energies(module)
         found["ground_states"] = ground_states.digest(final.values())
@@ -108,16 +111,15 @@ class Rounds:
         module: Semilocal,
         progress: Progress,
         number: int,
-        states: Mapping[str, GroundState],
+        fixed: Mapping[str, ReactionErrors],
         checkpoint: Path,
     ) -> None:
         """Take the steps of one round that are left."""
         settings = self.settings
-        trained = errors(self.recipe.form, self.reactions.trained, states)
         problem = Refinement(
             module,
             self.priors,
-            trained,
+            fixed["trained"],
             settings.prior,
             settings.width,
             self.relaxation,
@@ -128,11 +130,6 @@ class Rounds:
             progress.rounds.append(RoundProgress(state, [state.loss]))
         found = progress.rounds[number]
         problem.load_vector(found.state.parameters)
-        watched = (
-            errors(self.recipe.form, self.reactions.watched, states)
-            if self.reactions.watched
-            else None
-        )
         with tqdm(
             total=settings.iterations, initial=found.steps, desc=f"round {number + 1}"
         ) as bar:
@@ -141,32 +138,21 @@ class Rounds:
                 found.history.append(found.state.loss)
                 trainer.save(progress, checkpoint)
                 bar.update()
-                shown = {"train": _mean(trained, module)}
-                if watched:
-                    shown["check"] = _mean(watched, module)
+                shown = {title: _mean(found, module) for title, found in fixed.items()}
                 bar.set_postfix(loss=f"{found.state.loss:.4f}", **shown)
 
-    def _summary(
-        self, states: Mapping[str, GroundState], module: Semilocal | None = None
-    ) -> dict[str, Any]:
-        """Errors of every reaction, kcal/mol: of a functional at these densities.
-
-        Without one, of the functional that they are the ground states of.
-        """
-        found: dict[str, Any] = {}
-        total = {name: state.total for name, state in states.items()}
-        for title, chosen in self.reactions.parts():
-            if module is not None:
-                each = errors(self.recipe.form, chosen, states).values(module).tolist()
-            else:
-                each = [KCAL_PER_HARTREE * (r.value(total) - r.reference) for r in chosen]
-            found[title] = {
+    def _summary(self, values: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """Errors of trained and watched reactions, kcal/mol: how many, mean, largest, each."""
+        return {
+            title: {
                 "count": len(each),
-                "mean_absolute": float(np.abs(each).mean()),
-                "largest": float(np.abs(each).max()),
-                "errors": dict(zip([r.name for r in chosen], each, strict=True)),
+                "mean_absolute": float(each.abs().mean()),
+                "largest": float(each.abs().max()),
+                "errors": dict(zip([r.name for r in chosen], each.tolist(), strict=True)),
             }
-        return found
+            for title, chosen in self.reactions.parts()
+            for each in [values[title]]
+        }
 
     def _ground_states(self, module: Semilocal, number: int) -> dict[str, GroundState]:
         """Ground states that round ``number`` trains on: those of the functional before it."""
@@ -188,6 +174,14 @@ class Rounds:
             return ground_states.solve(self.reactions.systems, name, settings, folder)
 
 
+def _self_consistent(
+    chosen: Sequence[datasets.Reaction], total: Mapping[str, float]
+) -> torch.Tensor:
+    """Errors by total energies, kcal/mol (reactions,)."""
+    errors = [KCAL_PER_HARTREE * (r.value(total) - r.reference) for r in chosen]
+    return torch.tensor(errors, dtype=torch.float64)
+
+
 def _mean(found: ReactionErrors, module: Semilocal) -> str:
     return f"{float(found.values(module).abs().mean()):.2f}"
 
@@ -195,12 +189,12 @@ def _mean(found: ReactionErrors, module: Semilocal) -> str:
 @contextmanager
 def _registered(folder: Path) -> Iterator[None]:
     """Add a folder of functionals to those that are known."""
-    before = os.environ.get("XCNET_MODEL_PATH")
-    os.environ["XCNET_MODEL_PATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    before = os.environ.get(MODEL_PATH_VARIABLE)
+    os.environ[MODEL_PATH_VARIABLE] = os.pathsep.join(filter(None, [str(folder), before]))
     registry.refresh()  # the folder may be known without what came into it since
     try:
         yield
     finally:
-        del os.environ["XCNET_MODEL_PATH"]
+        del os.environ[MODEL_PATH_VARIABLE]
         if before is not None:
-            os.environ["XCNET_MODEL_PATH"] = before
+            os.environ[MODEL_PATH_VARIABLE] = before

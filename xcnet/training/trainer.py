@@ -181,7 +181,7 @@ def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progre
             }
             rounds = sum(key.startswith("round.") and key.endswith(".history") for key in arrays)
             progress.rounds = [
-                RoundProgress(*_get(arrays, f"round.{i}", device)) for i in range(rounds)
+                RoundProgress(*_get(arrays, f"round.{i}", "cpu")) for i in range(rounds)
             ]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(

@@ -64,7 +64,7 @@ def train(
     module = trainer.trained(settings, progress)
     numbers = report.metrics(settings, module, densities)
     if settings.refinement:
-        refinement = rounds.Rounds(settings, densities, numbers, work, device)
+        refinement = rounds.Rounds(settings, densities, numbers, work)
         reactions = refinement.run(module, progress, work / CHECKPOINT)
         numbers = report.metrics(settings, module, densities) | {"reactions": reactions}
     publication.save_weights(module, work / WEIGHTS)

@@ -42,8 +42,8 @@ PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 AXES = (
     Axis(0, -0.99, 0.99, 97),
     Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 33),
-    Axis(2, 0.05, 1.0, 25),
-    Axis(4, -0.999, 1.0, 25),
+    Axis(2, 0.05, 1.0, 49),
+    Axis(4, -0.999, 1.0, 49),
 )
 
 #: Mesh of r and phi alone.
