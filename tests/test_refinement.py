@@ -1,4 +1,4 @@
-"""Training on known energies: the mesh, the loss, the ground states, and a whole tiny recipe."""
+"""Training on known energies: merged points, loss, ground states, and a whole tiny recipe."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 
 from xcnet.errors import InputError, XCNetError
 from xcnet.job.geometry import Molecule, atom
-from xcnet.training import ground_states, parts, recipe, trainer
+from xcnet.training import ground_states, merging, parts, recipe, trainer
 from xcnet.training.datasets import Reaction
+from xcnet.training.features.correlation import NEAR_REGION
 from xcnet.training.forms import FORMS
 from xcnet.training.ground_states import GroundState, GroundStateSettings
 from xcnet.training.problem import LeastSquares
@@ -43,32 +44,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def states(folder: Path) -> dict[str, GroundState]:
-    return ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder)
+    return ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, near_region=NEAR_REGION)
+
+
+@pytest.fixture(scope="module", params=["meta-gga", "nra"])
+def form(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")
-def module() -> Semilocal:
-    return Semilocal("meta-gga", {"exchange": [6, 5], "correlation": [5, 6]}, [3])
+def module(form: str) -> Semilocal:
+    return Semilocal(form, {"exchange": [6, 5], "correlation": [5, 6]}, [3])
 
 
 @pytest.mark.parametrize("part", PARTS, ids=NAMES)
-def test_nodes_have_the_features_they_stand_for(part: parts.Part) -> None:
-    form = part.form
-    nodes = [node.ravel() for node in np.meshgrid(*[a.nodes() for a in form.axes], indexing="ij")]
-    features = form.columns(*torch.from_numpy(form.at(*nodes)).unbind(1))[2].numpy()
-    for axis, values in zip(form.axes, nodes, strict=True):
-        # Full polarization is reached up to 1e-12 of the density.
-        np.testing.assert_allclose(features[:, axis.feature], values, atol=1e-7)
-
-
-@pytest.mark.parametrize("part", PARTS, ids=NAMES)
-def test_energies_on_the_mesh_are_the_integrals(
+def test_energies_of_merged_points_are_the_integrals(
     part: parts.Part, states: dict[str, GroundState]
 ) -> None:
     form = next(name for name in FORMS if part in parts.of(name))
     module = Semilocal(form, {"exchange": [6, 5], "correlation": [5, 6]}, [3])
     densities = [state.density for state in states.values()]
-    found = part.energies(densities).values(module.network(part.name))
+    found = part.energies(densities).residuals(module.network(part.name))
     for density, value in zip(densities, found.tolist(), strict=True):
         variables, weights = part.variables(density)
         columns = part.columns(*torch.from_numpy(variables).unbind(1))
@@ -78,11 +75,36 @@ def test_energies_on_the_mesh_are_the_integrals(
         assert abs(value - whole) < 2e-5 * max(1.0, abs(whole))
 
 
-def test_gradient_of_the_loss(states: dict[str, GroundState], module: Semilocal) -> None:
+def test_merged_points_are_few(states: dict[str, GroundState]) -> None:
+    for part in parts.of("nra"):
+        densities = [state.density for state in states.values()]
+        points = sum(len(part.variables(density)[1]) for density in densities)
+        assert len(part.energies(densities).inputs) < points / 5
+
+
+def test_negative_weights_keep_the_sums() -> None:
+    rng = np.random.default_rng(2)
+    energy, features = rng.normal(size=400), 0.05 * rng.random((400, 2))
+    relative = features[:, :1]
+    energies, coefficients, merged = merging._merged(energy, relative, features)
+    assert len(merged) <= 9
+    assert energies.sum() == pytest.approx(energy.sum(), rel=1e-12)
+    # Averages stay among the features that they are of.
+    assert np.all((merged > 0.0) & (merged < 0.05))
+    np.testing.assert_allclose(coefficients, energies[:, None] * merged[:, :1], rtol=1e-12)
+
+
+def test_densities_without_the_descriptor_are_refused(states: dict[str, GroundState]) -> None:
+    bare = replace(states["H"].density, near_region=None)
+    with pytest.raises(InputError, match="of H was made without its near-region density"):
+        parts.of("nra")[1].energies([bare])
+
+
+def test_gradient_of_the_loss(form: str, states: dict[str, GroundState], module: Semilocal) -> None:
     tiny = _recipe()
     densities = [state.density for state in states.values()]
-    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained("meta-gga")}
-    problem = Refinement(module, priors, errors("meta-gga", [ATOMIZATION], states), 7.0, 2.0)
+    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained(form)}
+    problem = Refinement(module, priors, errors(form, [ATOMIZATION], states), 7.0, 2.0)
     start = problem.vector()
     _, gradient = problem.normal_equations()
     assert len(gradient) == len(start) == sum(p.numel() for p in module.parameters())
@@ -101,20 +123,20 @@ def test_gradient_of_the_loss(states: dict[str, GroundState], module: Semilocal)
 
 
 def test_errors_of_reactions_are_sums_of_energies(
-    states: dict[str, GroundState], module: Semilocal
+    form: str, states: dict[str, GroundState], module: Semilocal
 ) -> None:
-    found = errors("meta-gga", [ATOMIZATION], states).values(module)
+    found = errors(form, [ATOMIZATION], states).values(module)
     total = {}
     for name, state in states.items():
         energies = [
-            part.energies([state.density]).values(module.network(part.name))
-            for part in parts.of("meta-gga")
+            part.energies([state.density]).residuals(module.network(part.name))
+            for part in parts.of(form)
         ]
         total[name] = state.rest + sum(float(x) for x in energies)
     wanted = 627.5094740631 * (ATOMIZATION.value(total) - ATOMIZATION.reference)
     assert float(found) == pytest.approx(wanted, rel=1e-10)
     with pytest.raises(InputError, match="no ground state of H2O"):
-        errors("meta-gga", [ATOMIZATION], {name: states[name] for name in "OH"})
+        errors(form, [ATOMIZATION], {name: states[name] for name in "OH"})
 
 
 def test_ground_states_are_made_once(
@@ -122,7 +144,7 @@ def test_ground_states_are_made_once(
 ) -> None:
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert len(times) == 3
-    again = ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder)
+    again = ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, near_region=NEAR_REGION)
     assert ground_states.digest(again.values()) == ground_states.digest(states.values())
     assert times == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     electrons = {
@@ -135,7 +157,7 @@ def test_ground_states_are_made_once(
     data[len(data) // 2] ^= 1
     (tmp_path / stored.name).write_bytes(data)
     with pytest.raises(InputError, match=r"was altered .*: delete it"):
-        ground_states.solve([atom("H")], "PBE", SETTINGS, tmp_path)
+        ground_states.solve([atom("H")], "PBE", SETTINGS, tmp_path, near_region=NEAR_REGION)
 
 
 def test_ground_state_that_does_not_converge(tmp_path: Path) -> None:
@@ -145,18 +167,15 @@ def test_ground_state_that_does_not_converge(tmp_path: Path) -> None:
 
 
 def test_fit_alone_is_the_refinement_without_energies(
-    states: dict[str, GroundState], module: Semilocal
+    form: str, states: dict[str, GroundState], module: Semilocal
 ) -> None:
     tiny = _recipe()
     densities = [state.density for state in states.values()]
-    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained("meta-gga")}
-    whole = (
-        Refinement(module, priors, errors("meta-gga", [ATOMIZATION], states), 1e12, 2.0).loss()
-        / 1e12
-    )
+    priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained(form)}
+    whole = Refinement(module, priors, errors(form, [ATOMIZATION], states), 1e12, 2.0).loss() / 1e12
     fits = sum(
         LeastSquares(trainer.network(module, part), priors[part.name]).loss()
-        for part in parts.trained("meta-gga")
+        for part in parts.trained(form)
     )
     assert whole == pytest.approx(fits, rel=1e-9)
 

@@ -243,10 +243,13 @@ def test_network_jacobian_is_the_derivative() -> None:
         torch.testing.assert_close(rows[:, k], numerical, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("part", parts.of("meta-gga"), ids=lambda part: part.name)
-def test_residuals_are_those_of_the_functional(part: parts.Part) -> None:
-    channels = 1 if part.name == "exchange" else 2
-    rows = torch.from_numpy(sampling.wide(40, channels, np.random.default_rng(0)))
+@pytest.mark.parametrize(
+    ("part", "width"),
+    [*zip(parts.of("meta-gga"), (3, 4), strict=True), (parts.of("nra")[1], 5)],
+    ids=["exchange", "correlation", "nra"],
+)
+def test_residuals_are_those_of_the_functional(part: parts.Part, width: int) -> None:
+    rows = torch.from_numpy(sampling.wide(40, width, np.random.default_rng(0)))
     columns = part.columns(*rows.unbind(1))
     widths = (columns[2].shape[1], 6, columns[1].shape[1])
     network = AlgebraicPerceptron(widths, torch.Generator().manual_seed(1))

@@ -10,6 +10,12 @@ from xcnet.training.forms import FORMS
 from xcnet.training.recipe import Recipe, RefinementSettings
 
 FACTORS = {
+    "nra": (
+        "The factors are 1 + (1 - v) f1 + b f2 with network outputs f1 and f2 and bounded measures "
+        "v of the gradient and b of the kinetic energy density, so the uniform gas is exact. That "
+        "of correlation also knows the near-region density R, the density gathered within a "
+        "fraction of a bohr, by its bounded contrast to the uniform gas's."
+    ),
     "meta-gga": (
         "The factors are 1 + (1 - v) f1 + b f2 with network outputs f1 and f2 and bounded measures "
         "v of the gradient and b of the kinetic energy density, so the uniform gas is exact."

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xcnet.spec import NearRegion
 from xcnet.training.features import correlation, exchange
 from xcnet.training.features.form import PartForm
 
 
 @dataclass(frozen=True)
 class Form:
-    """Family and inputs of the record, and the form of each part."""
+    """Family and inputs of the record, the form of each part, and the descriptor if it has one."""
 
     family: str
     inputs: tuple[str, ...]
     exchange: PartForm
     correlation: PartForm
+    near_region: NearRegion | None = None
 
     @property
     def networks(self) -> dict[str, PartForm]:
@@ -24,8 +26,10 @@ class Form:
         return {name: part for name, part in parts.items() if part.outputs}
 
 
+MGGA = ("rho", "sigma", "tau")
 FORMS = {
-    "meta-gga": Form("mgga", ("rho", "sigma", "tau"), exchange.META_GGA, correlation.META_GGA),
+    "nra": Form("mgga", MGGA, exchange.META_GGA, correlation.NRA, correlation.NEAR_REGION),
+    "meta-gga": Form("mgga", MGGA, exchange.META_GGA, correlation.META_GGA),
     "gga": Form("gga", ("rho", "sigma"), exchange.GGA, correlation.GGA),
     "lda": Form("lda", ("rho",), exchange.SLATER_ONLY, correlation.LDA),
 }

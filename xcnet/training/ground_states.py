@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from xcnet.errors import InputError, XCNetError
 from xcnet.job.geometry import Molecule
-from xcnet.training.reference import GridDensity, on_grid, write_arrays
+from xcnet.spec import NearRegion
+from xcnet.training.reference import GridDensity, array_names, on_grid, write_arrays
 
 Array = npt.NDArray[np.float64]
-_FIELDS = ("rho", "sigma", "tau", "weights")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def solve(
     settings: GroundStateSettings,
     folder: Path,
     identity: str = "",
+    near_region: NearRegion | None = None,
 ) -> dict[str, GroundState]:
     """Ground states of all systems with one functional, by the systems' names.
 
@@ -81,6 +82,8 @@ def solve(
         Where the files are kept. A file that is there is read, not made again.
     identity : str
         Tells functionals of the same name apart, such as the hash of their weights.
+    near_region : NearRegion, optional
+        Descriptor that the densities have.
 
     Raises
     ------
@@ -93,10 +96,10 @@ def solve(
     with tqdm(systems, desc=f"ground states, {xc}") as bar:
         for system in bar:
             bar.set_postfix_str(system.name)
-            path = folder / f"{system.name}-{_key(system, xc, settings, identity)}.npz"
+            path = folder / f"{system.name}-{_key(system, xc, settings, identity, near_region)}.npz"
             if not path.exists():
-                _write(path, _solve(system, xc, settings))
-            found[system.name] = _read(path, system.name)
+                _write(path, _solve(system, xc, settings, near_region))
+            found[system.name] = _read(path, system.name, near_region is not None)
     return found
 
 
@@ -108,7 +111,9 @@ def digest(states: Iterable[GroundState]) -> str:
     return whole.hexdigest()
 
 
-def _solve(system: Molecule, xc: str, settings: GroundStateSettings) -> GroundState:
+def _solve(
+    system: Molecule, xc: str, settings: GroundStateSettings, near_region: NearRegion | None
+) -> GroundState:
     from xcnet.job import calculation
 
     chosen = calculation.Settings(
@@ -125,18 +130,26 @@ def _solve(system: Molecule, xc: str, settings: GroundStateSettings) -> GroundSt
     mf = found[0]
     matrices = np.asarray(mf.make_rdm1())
     spins = matrices if matrices.ndim == 3 else [0.5 * matrices] * 2
-    density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density)
+    density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density, near_region)
     return GroundState(density, result.energy, result.energy - result.exc)
 
 
-def _key(system: Molecule, xc: str, settings: GroundStateSettings, identity: str) -> str:
-    text = json.dumps([asdict(system), xc, asdict(settings), identity], sort_keys=True)
+def _key(
+    system: Molecule,
+    xc: str,
+    settings: GroundStateSettings,
+    identity: str,
+    near_region: NearRegion | None,
+) -> str:
+    facts = [asdict(system), xc, asdict(settings), identity]
+    if near_region is not None:
+        facts.append(asdict(near_region))
+    text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _arrays(state: GroundState) -> dict[str, npt.NDArray[Any]]:
-    arrays = {field: getattr(state.density, field) for field in _FIELDS}
-    return arrays | {"energies": np.array([state.total, state.rest])}
+    return state.density.arrays() | {"energies": np.array([state.total, state.rest])}
 
 
 def _digest(arrays: dict[str, npt.NDArray[Any]]) -> str:
@@ -151,10 +164,10 @@ def _write(path: Path, state: GroundState) -> None:
     write_arrays(path, arrays | {"sha256": np.array(_digest(arrays))})
 
 
-def _read(path: Path, name: str) -> GroundState:
+def _read(path: Path, name: str, near_region: bool) -> GroundState:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in (*_FIELDS, "energies")}
+            arrays = {key: stored[key] for key in (*array_names(near_region), "energies")}
             expected = str(stored["sha256"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(_altered(path, str(error)), file=str(path)) from error

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xcnet.training import mesh, sampling, targets
+from xcnet.training import merging, sampling, targets
 from xcnet.training.features.form import PartForm
 from xcnet.training.forms import FORMS
-from xcnet.training.mesh import Energies
 from xcnet.training.problem import (
     Columns,
+    EnergyResiduals,
     PointResiduals,
     Terms,
     energy_residuals,
@@ -44,18 +44,18 @@ class Part:
         """The form: density variables to base, coefficients and features."""
         return self.form.columns
 
-    def energies(self, densities: Sequence[GridDensity]) -> Energies:
-        """Energies of systems with these densities."""
-        systems = [self.variables(density) for density in densities]
-        return mesh.energies(self.form.columns, self.form.axes, self.form.at, systems)
+    def energies(self, densities: Sequence[GridDensity]) -> EnergyResiduals:
+        """Energies of systems with these densities, Hartree."""
+        return merging.energies(self.columns, [self.variables(density) for density in densities])
 
 
 def of(form: str) -> tuple[Part, Part]:
     """Exchange and correlation of a form in `xcnet.training.forms`."""
     found = FORMS[form]
+    whole = sampling.near_region_variables if found.near_region else sampling.correlation_variables
     return (
         Part("exchange", found.exchange, sampling.exchange_variables, targets.exchange),
-        Part("correlation", found.correlation, sampling.correlation_variables, targets.correlation),
+        Part("correlation", found.correlation, whole, targets.correlation),
     )
 
 
@@ -79,8 +79,7 @@ def terms(part: Part, recipe: Recipe, densities: Sequence[GridDensity]) -> Terms
     near = sampling.jittered(
         sampling.draw(systems, sizes.jittered, sampling.electrons, rng), sizes.jitter, rng
     )
-    channels = points.variables.shape[1] - 2
-    wide = sampling.wide(sizes.wide, channels, rng)
+    wide = sampling.wide(sizes.wide, points.variables.shape[1], rng)
     per_electron = _electron_scales(points, loss.core)
     moved = loss.jittered * _electron_scales(near, loss.core)
     relative = loss.wide / np.abs(_uniform(part, wide)) / np.sqrt(len(wide))
@@ -124,10 +123,11 @@ def _at_points(
 ) -> PointResiduals:
     """Residuals where e and each (derivative times its variable) count ``scale``."""
     units = variables.copy()
-    if units.shape[1] == 4:
+    channels = sampling.channels(variables)
+    if channels == 2:
         # Where the minority density vanishes its potential diverges: count it by both densities.
         units[:, :2] = np.sqrt(variables[:, :2] * sampling.electrons(variables)[:, None])
-    units[:, -2] *= 2.0
+    units[:, channels] *= 2.0
     scales = scale[:, None] * np.column_stack([np.ones(len(scale)), potential * units])
     return point_residuals(
         part.columns,

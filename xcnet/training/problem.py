@@ -50,7 +50,11 @@ class PointResiduals:
 
 @dataclass(frozen=True)
 class EnergyResiduals:
-    """Scaled errors of integrated energies: sums over the points of each system."""
+    """Scaled errors of integrated energies: sums over the points of each system.
+
+    ``constant`` (P,), ``coefficients`` (P, o), ``inputs`` (P, i); ``system`` (P,): the number of
+    each point's system, of ``count``, in ascending order.
+    """
 
     inputs: Tensor
     coefficients: Tensor
@@ -68,21 +72,29 @@ class EnergyResiduals:
             self.count,
         )
 
-    def residuals(self, network: AlgebraicPerceptron) -> Tensor:
-        """(count,)."""
-        with torch.no_grad():
-            errors = self.constant + (self.coefficients * network(self.inputs)).sum(-1)
+    @torch.no_grad()
+    def residuals(self, network: AlgebraicPerceptron | None) -> Tensor:
+        """(count,); without a network the sums of the constants."""
+        errors = self.constant
+        if network is not None:
+            errors = errors + (self.coefficients * network(self.inputs)).sum(-1)
         return errors.new_zeros(self.count).index_add(0, self.system, errors)
 
-    def jacobian_chunks(self, network: AlgebraicPerceptron) -> Iterator[Tensor]:
-        """Jacobian (count, p) in one piece: the gradient of each system's sum."""
+    def jacobian(self, network: AlgebraicPerceptron) -> Tensor:
+        """Derivatives of the residuals by the network's parameters (count, p)."""
+        sizes = torch.bincount(self.system, minlength=self.count).tolist()
         rows = []
-        for number in range(self.count):
-            mine = self.system == number
-            total = (self.coefficients[mine] * network(self.inputs[mine])).sum()
+        for inputs, coefficients in zip(
+            self.inputs.split(sizes), self.coefficients.split(sizes), strict=True
+        ):
+            total = (coefficients * network(inputs)).sum()
             slopes = torch.autograd.grad(total, network.ordered())
             rows.append(torch.cat([slope.flatten() for slope in slopes]))
-        yield torch.stack(rows)
+        return torch.stack(rows)
+
+    def jacobian_chunks(self, network: AlgebraicPerceptron) -> Iterator[Tensor]:
+        """`jacobian` in one piece."""
+        yield self.jacobian(network)
 
 
 Terms = Sequence[PointResiduals | EnergyResiduals]

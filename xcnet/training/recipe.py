@@ -159,7 +159,7 @@ class Recipe:
     sets : list of str
         Training sets whose densities the fit uses, see `xcnet.training.datasets`.
     form : str
-        Family of the functional: lda, gga or meta-gga, see `xcnet.training.forms`.
+        Form of the functional: lda, gga, meta-gga or nra, see `xcnet.training.forms`.
     """
 
     seed: int

@@ -10,7 +10,7 @@ from typing import Any
 import xcnet
 from xcnet import registry
 from xcnet.training import datasets
-from xcnet.training.forms import FORMS
+from xcnet.training.forms import FORMS, Form
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import file_sha256
 from xcnet.training.semilocal import DENSITY_THRESHOLD
@@ -66,7 +66,7 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
         "kind": "exchange-correlation",
         "description": facts.description,
         "inputs": list(form.inputs),
-        "descriptors": {},
+        "descriptors": _descriptors(form),
         "thresholds": {
             "density": DENSITY_THRESHOLD,
             "zeta": 2.2e-16,
@@ -94,6 +94,13 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
         "citations": [*_citations(recipe), PROJECT],
         "license": "MIT",
     }
+
+
+def _descriptors(form: Form) -> dict[str, dict[str, Any]]:
+    if form.near_region is None:
+        return {}
+    given = asdict(form.near_region).items()
+    return {"near_region": {key: value for key, value in given if value is not None}}
 
 
 def _without_single_errors(metrics: Any) -> Any:

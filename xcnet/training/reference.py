@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from xcnet.errors import InputError, MissingPackageError, XCNetError
 from xcnet.job.geometry import Molecule
+from xcnet.spec import NearRegion
 from xcnet.training.coupled_cluster import build
 
 Array = npt.NDArray[np.float64]
-_FIELDS = ("rho", "sigma", "tau", "weights")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class GridDensity:
     """Spin density of one system on its integration grid (N points, atomic units).
 
     ``rho`` (N, 2), ``sigma`` (N, 3) in the order aa, ab, bb, ``tau`` (N, 2) with
-    tau = 1/2 sum |grad phi|^2, ``weights`` (N,).
+    tau = 1/2 sum |grad phi|^2, ``weights`` (N,); ``near_region`` (N,) where it was asked for.
     """
 
     name: str
@@ -55,6 +55,17 @@ class GridDensity:
     sigma: Array
     tau: Array
     weights: Array
+    near_region: Array | None = None
+
+    def arrays(self) -> dict[str, Array]:
+        """What there is of it, by name."""
+        fields = {field: getattr(self, field) for field in array_names(near_region=True)}
+        return {name: array for name, array in fields.items() if array is not None}
+
+
+def array_names(near_region: bool) -> tuple[str, ...]:
+    """Names of a density's arrays."""
+    return ("rho", "sigma", "tau", "weights", *(["near_region"] if near_region else []))
 
 
 def default_folder() -> Path:
@@ -67,20 +78,27 @@ def default_folder() -> Path:
 
 
 def densities(
-    systems: Iterable[Molecule], settings: DensitySettings, folder: Path | None = None
+    systems: Iterable[Molecule],
+    settings: DensitySettings,
+    folder: Path | None = None,
+    near_region: NearRegion | None = None,
 ) -> tuple[list[GridDensity], str]:
     """Densities of all systems and the SHA-256 of the file they are kept in.
 
     The file is made on the first call and only read afterwards. An altered file is an InputError.
+    With ``near_region`` the densities have this descriptor.
     """
     systems = list(systems)
-    path = (folder or default_folder()) / f"densities-{_key(systems, settings)}.npz"
+    path = (folder or default_folder()) / f"densities-{_key(systems, settings, near_region)}.npz"
     if not path.exists():
-        _write(path, [solve(system, settings) for system in tqdm(systems, desc="densities")])
-    return _read(path, [system.name for system in systems])
+        bar = tqdm(systems, desc="densities")
+        _write(path, [solve(system, settings, near_region) for system in bar])
+    return _read(path, [system.name for system in systems], array_names(near_region is not None))
 
 
-def solve(system: Molecule, settings: DensitySettings) -> GridDensity:
+def solve(
+    system: Molecule, settings: DensitySettings, near_region: NearRegion | None = None
+) -> GridDensity:
     """Unrestricted Kohn-Sham ground state of one system on its grid."""
     molecule = build(system, settings.basis)
     from pyscf import dft
@@ -93,11 +111,18 @@ def solve(system: Molecule, settings: DensitySettings) -> GridDensity:
         method = method.newton().run()
     if not method.converged:
         raise XCNetError(f"{settings.xc}/{settings.basis} of {system.name} did not converge")
-    return on_grid(system.name, molecule, method.make_rdm1(), method.grids, settings.min_density)
+    return on_grid(
+        system.name, molecule, method.make_rdm1(), method.grids, settings.min_density, near_region
+    )
 
 
 def on_grid(
-    name: str, molecule: Any, matrices: Iterable[Array], grids: Any, min_density: float
+    name: str,
+    molecule: Any,
+    matrices: Iterable[Array],
+    grids: Any,
+    min_density: float,
+    near_region: NearRegion | None = None,
 ) -> GridDensity:
     """Density on a built grid from the density matrices of Kohn-Sham orbitals, alpha and beta."""
     from pyscf.dft import numint
@@ -112,16 +137,28 @@ def on_grid(
     sigma = np.stack([(x * y).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))], axis=1)
     tau = np.stack([rows[4] for rows in spins], axis=1)
     kept = rho.sum(axis=1) > min_density
-    return GridDensity(name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept])
+    near = None
+    if near_region is not None:
+        from xcnet.adapters.pyscf.blocks import whole_grid  # as in self-consistent calculations
+
+        near = whole_grid(grids).near_region(near_region, rho.sum(axis=1))[kept, 0]
+    return GridDensity(
+        name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept], near
+    )
 
 
-def _key(systems: list[Molecule], settings: DensitySettings) -> str:
-    text = json.dumps([[asdict(system) for system in systems], asdict(settings)], sort_keys=True)
+def _key(systems: list[Molecule], settings: DensitySettings, near_region: NearRegion | None) -> str:
+    facts: list[Any] = [[asdict(system) for system in systems], asdict(settings)]
+    if near_region is not None:
+        facts.append(asdict(near_region))
+    text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _write(path: Path, solved: list[GridDensity]) -> None:
-    arrays = {f"{one.name}.{field}": getattr(one, field) for one in solved for field in _FIELDS}
+    arrays = {
+        f"{one.name}.{field}": array for one in solved for field, array in one.arrays().items()
+    }
     write_arrays(path, arrays)
     checksum = path.with_suffix(".sha256")
     checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
@@ -147,7 +184,7 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _read(path: Path, names: list[str]) -> tuple[list[GridDensity], str]:
+def _read(path: Path, names: list[str], arrays: Iterable[str]) -> tuple[list[GridDensity], str]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     checksum = path.with_suffix(".sha256")
     if not checksum.exists() or checksum.read_text().strip() != digest:
@@ -158,5 +195,5 @@ def _read(path: Path, names: list[str]) -> tuple[list[GridDensity], str]:
             given=digest,
         )
     with np.load(path, allow_pickle=False) as stored:
-        solved = [GridDensity(name, *(stored[f"{name}.{f}"] for f in _FIELDS)) for name in names]
+        solved = [GridDensity(name, *(stored[f"{name}.{f}"] for f in arrays)) for name in names]
     return solved, digest

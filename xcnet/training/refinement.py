@@ -21,9 +21,8 @@ from xcnet.bench.reactions import KCAL_PER_HARTREE, Reaction
 from xcnet.errors import InputError
 from xcnet.training import parts
 from xcnet.training.ground_states import GroundState
-from xcnet.training.mesh import Energies
 from xcnet.training.orbitals import Relaxation
-from xcnet.training.problem import LeastSquares, Terms
+from xcnet.training.problem import EnergyResiduals, LeastSquares, Terms
 from xcnet.training.semilocal import Semilocal
 
 
@@ -39,13 +38,13 @@ class ReactionErrors:
     names: tuple[str, ...]
     sums: Tensor
     constant: Tensor
-    parts: Mapping[str, Energies]
+    parts: Mapping[str, EnergyResiduals]
 
     def values(self, module: Semilocal) -> Tensor:
         """(reactions,), kcal/mol."""
         found = self.constant
         for name, part in self.parts.items():
-            found = found + self.sums @ part.values(module.network(name))
+            found = found + self.sums @ part.residuals(module.network(name))
         return found
 
     def jacobian(self, module: Semilocal) -> Tensor:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from xcnet.bench.reactions import KCAL_PER_HARTREE
 from xcnet.errors import XCNetError
 from xcnet.registry import MODEL_PATH_VARIABLE
 from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
+from xcnet.training.forms import FORMS
 from xcnet.training.ground_states import GroundState
 from xcnet.training.orbitals import relaxation
 from xcnet.training.recipe import Recipe, RefinementSettings
@@ -156,11 +158,15 @@ class Rounds:
 
     def _ground_states(self, module: Semilocal, number: int) -> dict[str, GroundState]:
         """Ground states that round ``number`` trains on: those of the functional before it."""
-        folder, settings = self.work / "ground_states", self.settings.ground_states
+        solve = partial(
+            ground_states.solve,
+            self.reactions.systems,
+            settings=self.settings.ground_states,
+            folder=self.work / "ground_states",
+            near_region=FORMS[self.recipe.form].near_region,
+        )
         if not number:
-            return ground_states.solve(
-                self.reactions.systems, self.settings.start, settings, folder
-            )
+            return solve(self.settings.start)
         weights = self.work / f"round-{number}.npz"
         publication.save_weights(module, weights)
         identity = file_sha256(weights)
@@ -171,7 +177,7 @@ class Rounds:
             recipe = replace(self.recipe, record=record, refinement=None)
             publication.publish(recipe, weights, self.metrics, identity, target)
         with _registered(target.parent):
-            return ground_states.solve(self.reactions.systems, name, settings, folder)
+            return solve(name)
 
 
 def _self_consistent(

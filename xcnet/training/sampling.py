@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xcnet.errors import InputError
+from xcnet.training.features.correlation import NEAR_REGION
+from xcnet.training.features.shares import near_region_of_gas
 from xcnet.training.reference import GridDensity
 from xcnet.training.semilocal import DENSITY_THRESHOLD
 
@@ -49,9 +52,22 @@ def correlation_variables(density: GridDensity) -> tuple[Array, Array]:
     return _physical(rows), density.weights
 
 
+def near_region_variables(density: GridDensity) -> tuple[Array, Array]:
+    """`correlation_variables` with the near-region density R as a fifth column (N, 5)."""
+    if density.near_region is None:
+        raise InputError(f"the density of {density.name} was made without its near-region density")
+    rows, weights = correlation_variables(density)
+    return np.column_stack([rows, density.near_region.clip(min=0.0)]), weights
+
+
+def channels(variables: Array) -> int:
+    """Number of spin densities, which come first; then sigma, tau and maybe R."""
+    return 1 if variables.shape[1] == 3 else 2
+
+
 def electrons(variables: Array) -> Array:
     """Density (N,) of the points of either part."""
-    return variables[:, :-2].sum(axis=1)
+    return variables[:, : channels(variables)].sum(axis=1)
 
 
 def _physical(rows: Array) -> Array:
@@ -88,29 +104,36 @@ def jittered(points: Points, width: float, rng: np.random.Generator) -> Points:
     unpaired electrons, and none of them in every kind of bond.
     """
     rows = points.variables
-    widths = width * np.array([1.0] * (rows.shape[1] - 2) + [2.0, 2.0])
+    sigma = channels(rows)
+    tau = sigma + 1
+    widths = np.full(rows.shape[1], width)
+    widths[[sigma, tau]] *= 2.0
     factors = np.exp(widths * rng.standard_normal(rows.shape))
-    excess = rows[:, -1] - rows[:, -2] / (8.0 * electrons(rows))
+    excess = rows[:, tau] - rows[:, sigma] / (8.0 * electrons(rows))
     moved = rows * factors
-    if rows.shape[1] == 4:
+    if sigma == 2:
         share = rng.random(len(rows[::2]))
         total = electrons(moved)[::2]
         moved[::2, :2] = np.stack([share * total, (1.0 - share) * total], axis=1)
-    moved[:, -1] = moved[:, -2] / (8.0 * electrons(moved)) + excess * factors[:, -1]
+    moved[:, tau] = moved[:, sigma] / (8.0 * electrons(moved)) + excess * factors[:, tau]
     return Points(moved, points.weights, points.system)
 
 
-def wide(count: int, channels: int, rng: np.random.Generator) -> Array:
-    """Variables (N, channels + 2) spread over what any molecule or atom could have."""
+def wide(count: int, width: int, rng: np.random.Generator) -> Array:
+    """Variables (N, width) spread over what any molecule or atom could have."""
     total = 10.0 ** rng.uniform(-6.0, 3.5, count)
     s = 10.0 ** rng.uniform(-2.0, 1.3, count)
     alpha = np.where(rng.random(count) < 0.15, 0.0, 10.0 ** rng.uniform(-2.0, 2.0, count))
     share = np.ones((count, 1))
-    if channels == 2:
+    if width > 3:
         minority = np.where(rng.random(count) < 0.3, 0.5, 0.5 * rng.random(count) ** 2)
         share = np.stack([1.0 - minority, minority], axis=1).clip(min=1e-12)
     uniform = 0.3 * (6.0 * np.pi**2) ** (2.0 / 3.0) * (total[:, None] * share) ** (5.0 / 3.0)
-    scale = (6.0 if channels == 1 else 3.0) * np.pi**2
+    scale = (6.0 if width == 3 else 3.0) * np.pi**2
     sigma = (2.0 * scale ** (1.0 / 3.0) * s) ** 2 * total ** (8.0 / 3.0)
     tau = sigma / (8.0 * total) + alpha * uniform.sum(axis=1)
-    return np.column_stack([total[:, None] * share, sigma, tau])
+    rows = [total[:, None] * share, sigma, tau]
+    if width > 4:
+        contrast = 10.0 ** rng.uniform(-2.5, 1.5, count)
+        rows.append(contrast * near_region_of_gas(NEAR_REGION.sigma_bohr) * total)
+    return np.column_stack(rows)

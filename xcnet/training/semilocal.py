@@ -1,4 +1,4 @@
-"""A semilocal functional: one small network for exchange, one for correlation."""
+"""A functional of one point's variables: a small network for exchange, one for correlation."""
 
 from __future__ import annotations
 
@@ -42,9 +42,13 @@ class Semilocal(nn.Module):
         )
 
     def forward(
-        self, rho: Tensor, sigma: Tensor | None = None, tau: Tensor | None = None
+        self,
+        rho: Tensor,
+        sigma: Tensor | None = None,
+        tau: Tensor | None = None,
+        near_region: Tensor | None = None,
     ) -> Tensor:
-        """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
+        """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2), R (N, 1)."""
         present = [is_present(rho[:, i], rho.sum(1), DENSITY_THRESHOLD) for i in range(2)]
         # Spin factors of correlation have infinite slopes at full polarization: an empty channel's
         # density is not followed there.
@@ -57,6 +61,8 @@ class Semilocal(nn.Module):
         if tau is not None:
             whole.append(tau[:, 0] + tau[:, 1])
             channels = [[*channel, tau[:, i]] for i, channel in enumerate(channels)]
+        if near_region is not None:
+            whole.append(near_region[:, 0])
         density = self.energy("correlation", self.form.correlation.columns(a, b, *whole))
         for i, channel in enumerate(channels):
             exchange = self.energy("exchange", self.form.exchange.columns(*channel))

@@ -37,21 +37,23 @@ def correlation(name: str, variables: Array) -> Array:
     ----------
     name : str
         libxc's name of a correlation functional.
-    variables : (N, 4)
-        rho_a, rho_b, sigma, tau, the last two of the total density.
+    variables : (N, 4 or 5)
+        rho_a, rho_b, sigma, tau, the last two of the total density; R, which changes nothing.
 
     Returns
     -------
-    (N, 5): energy per volume and its derivatives with respect to the variables.
+    (N, 5 or 6): energy per volume and its derivatives with respect to the variables.
     """
-    rho_a, rho_b, sigma, tau = variables.T
+    rho_a, rho_b, sigma, tau = variables[:, :4].T
     # In proportion to the density: any other split may break sigma_ss <= 8 rho_s tau_s, to which
     # libxc then cuts the gradient.
     a, b = rho_a / (rho_a + rho_b), rho_b / (rho_a + rho_b)
     result = _evaluate(
         name, [rho_a, rho_b], [a * a * sigma, a * b * sigma, b * b * sigma], [a * tau, b * tau]
     )
-    return np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
+    found = np.zeros((len(variables), variables.shape[1] + 1))
+    found[:, :5] = np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
+    return found
 
 
 def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array]) -> list[Array]:

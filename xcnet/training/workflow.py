@@ -8,6 +8,7 @@ import torch
 
 from xcnet.errors import InputError
 from xcnet.training import datasets, publication, recipe, reference, report, rounds, trainer
+from xcnet.training.forms import FORMS
 
 CHECKPOINT, WEIGHTS = "checkpoint.npz", "weights.npz"
 
@@ -56,7 +57,9 @@ def train(
     work = data / settings.record.name
     work.mkdir(parents=True, exist_ok=True)
     systems = datasets.gather(datasets.load(name) for name in settings.sets)
-    densities, digest = reference.densities(systems, settings.densities, data)
+    densities, digest = reference.densities(
+        systems, settings.densities, data, FORMS[settings.form].near_region
+    )
     progress = trainer.Progress(settings.sha256, digest)
     if resume:
         progress = trainer.resume(work / CHECKPOINT, settings, digest, device)

@@ -7,29 +7,20 @@ at the kinetic energy density of the uniform gas of the same spin densities.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from xcnet.training.baselines import (
-    F_ZETA,
-    PW92_MODIFIED,
-    WIGNER_SEITZ,
-)
+from xcnet.spec import NearRegion
+from xcnet.training.baselines import F_ZETA, PW92_MODIFIED, WIGNER_SEITZ
 from xcnet.training.features.form import PartForm
 from xcnet.training.features.shares import (
-    ETA,
     UNIFORM,
-    Array,
-    alpha_of,
     gradient_share,
+    near_region_contrast,
     orbital_indicator,
-    weizsaecker_of,
 )
-from xcnet.training.mesh import Axis
 
 #: Scale of v: x = 2 weizsaecker / (rho_a^(2/3) + rho_b^(2/3))^2 is proportional to PBE's t^2.
 CORRELATION_SCALE = 2.0
@@ -38,16 +29,8 @@ PHI_CENTER, PHI_SCALE = 1.26, 7.0
 #: Kinetic energy density of the unpolarized uniform gas, tau = PARAMAGNETIC n^(5/3).
 PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 
-#: Mesh of r, phi, v and b; s follows from them. Trained networks bend most along r, in the cores.
-AXES = (
-    Axis(0, -0.99, 0.99, 97),
-    Axis(1, PHI_SCALE * (1.0 - PHI_CENTER), PHI_SCALE * (2.0 ** (1.0 / 3.0) - PHI_CENTER), 33),
-    Axis(2, 0.05, 1.0, 49),
-    Axis(4, -0.999, 1.0, 49),
-)
-
-#: Mesh of r and phi alone.
-PLANE = (AXES[0], replace(AXES[1], count=49))
+#: The near-region density R, as wide as published (doi:10.1038/s41524-020-0310-0).
+NEAR_REGION = NearRegion("continuum", 0.2)
 
 
 def columns(
@@ -76,6 +59,15 @@ def columns(
         torch.stack([base * (1.0 - v), base * b], -1),
         torch.stack([gas.r, gas.phi, v, s, b], -1),
     )
+
+
+def nra_columns(
+    rho_a: Tensor, rho_b: Tensor, sigma: Tensor, tau: Tensor, near_region: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `columns`, with the contrast of the near-region density R (...) as one more feature."""
+    base, coefficients, features = columns(rho_a, rho_b, sigma, tau)
+    u = near_region_contrast(rho_a + rho_b, near_region, NEAR_REGION.sigma_bohr)
+    return base, coefficients, torch.cat([features, u[..., None]], -1)
 
 
 def gga_columns(
@@ -128,28 +120,6 @@ class _Gas(NamedTuple):
         return UNIFORM * (rho_a * (root_a * root_a) + rho_b * (root_b * root_b))
 
 
-def variables(r: Array, phi: Array, v: Array, b: Array) -> Array:
-    """Spin densities, squared gradient and tau (N, 4) of a density with these features."""
-    rs_root = 2.0 / (1.0 + r) - 1.0
-    n = 3.0 / (4.0 * math.pi * rs_root**6)
-    factor = phi / PHI_SCALE + PHI_CENTER
-    spins = n * np.stack([majority := _majority(factor), 1.0 - majority])
-    weizsaecker = weizsaecker_of(v, factor**2 * n ** (4.0 / 3.0), CORRELATION_SCALE)
-    uniform = UNIFORM * (spins ** (5.0 / 3.0)).sum(axis=0)
-    tau = weizsaecker + alpha_of(b) * (uniform + ETA * weizsaecker)
-    return np.stack([*spins, 8.0 * n * weizsaecker, tau], axis=1)
-
-
-def _majority(factor: Array) -> Array:
-    """Share y of the majority spin for which y^(2/3) + (1 - y)^(2/3) is ``factor``; bisection."""
-    low, high = np.full_like(factor, 0.5), np.ones_like(factor)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        above = middle ** (2.0 / 3.0) + (1.0 - middle) ** (2.0 / 3.0) > factor
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.minimum(low, 1.0 - 1e-12)
-
-
 def _pw92(four_thirds: Tensor, n: Tensor, root: Tensor, spin: Tensor, rs_root: Tensor) -> Tensor:
     """PW92 (doi:10.1103/PhysRevB.45.13244) from powers that the features need anyway."""
     para, ferro, stiffness = (_fit(rs_root, row) for row in PW92_MODIFIED[:3])
@@ -165,14 +135,7 @@ def _fit(x: Tensor, row: tuple[float, ...]) -> Tensor:
     return (-2.0 * a * (1.0 + alpha1 * (x * x))) * torch.log(1.0 + 1.0 / (2.0 * a * series))
 
 
-def _without_tau(r: Array, phi: Array, v: Array) -> Array:
-    return variables(r, phi, v, np.zeros_like(v))
-
-
-def _without_gradient(r: Array, phi: Array) -> Array:
-    return variables(r, phi, np.ones_like(r), np.zeros_like(r))
-
-
-META_GGA = PartForm(5, 2, columns, AXES, variables)
-GGA = PartForm(4, 1, gga_columns, AXES[:3], _without_tau)
-LDA = PartForm(2, 1, lda_columns, PLANE, _without_gradient)
+META_GGA = PartForm(5, 2, columns)
+NRA = PartForm(6, 2, nra_columns)
+GGA = PartForm(4, 1, gga_columns)
+LDA = PartForm(2, 1, lda_columns)

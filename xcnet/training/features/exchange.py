@@ -9,29 +9,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from xcnet.training.features.form import PartForm
-from xcnet.training.features.shares import (
-    ETA,
-    UNIFORM,
-    Array,
-    alpha_of,
-    gradient_share,
-    orbital_indicator,
-    weizsaecker_of,
-)
-from xcnet.training.mesh import Axis
+from xcnet.training.features.shares import UNIFORM, gradient_share, orbital_indicator
 
 #: Exchange energy density of the uniform gas of one spin, e = SLATER rho_s^(4/3).
 SLATER = -0.75 * (6.0 / math.pi) ** (1.0 / 3.0)
 #: Scale of the gradient feature: resolves r2SCAN's changes at s below 0.4.
 GRADIENT_SCALE = 3.0
-
-#: Mesh of v and of b.
-GRADIENT_AXIS, ORBITAL_AXIS = Axis(0, 0.05, 1.0, 49), Axis(2, -0.999, 1.0, 49)
 
 
 def columns(rho: Tensor, sigma: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,13 +42,6 @@ def columns(rho: Tensor, sigma: Tensor, tau: Tensor) -> tuple[Tensor, Tensor, Te
     return base, torch.stack([base * (1.0 - v), base * b], -1), torch.stack([v, v4, b], -1)
 
 
-def variables(v: Array, b: Array) -> Array:
-    """Density, squared gradient and kinetic energy density (N, 3) with the features v and b."""
-    weizsaecker = weizsaecker_of(v, UNIFORM, GRADIENT_SCALE)
-    tau = weizsaecker + alpha_of(b) * (UNIFORM + ETA * weizsaecker)
-    return np.stack([np.ones_like(v), 8.0 * weizsaecker, tau], axis=1)
-
-
 def gga_columns(rho: Tensor, sigma: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `columns`, without the kinetic energy density: 1 + (1 - v) f(v, v^4)."""
     root = rho ** (1.0 / 3.0)
@@ -77,6 +57,6 @@ def slater_columns(rho: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return base, base[..., None][..., :0], rho[..., None]
 
 
-META_GGA = PartForm(3, 2, columns, (GRADIENT_AXIS, ORBITAL_AXIS), variables)
-GGA = PartForm(2, 1, gga_columns, (GRADIENT_AXIS,), lambda v: variables(v, np.zeros_like(v)))
-SLATER_ONLY = PartForm(1, 0, slater_columns, (), lambda: np.ones((1, 3)))
+META_GGA = PartForm(3, 2, columns)
+GGA = PartForm(2, 1, gga_columns)
+SLATER_ONLY = PartForm(1, 0, slater_columns)

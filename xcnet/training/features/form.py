@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
-
-from xcnet.training.mesh import Axis
 
 
 @dataclass(frozen=True)
@@ -22,14 +18,8 @@ class PartForm:
         Numbers of features and of factors. A part without factors has no network.
     columns : function
         Density variables -> base (N,), coefficients (N, outputs), features (N, inputs).
-    axes : tuple of Axis
-        Features that span the mesh of `xcnet.training.mesh`; the others follow from them.
-    at : function
-        Values of the axes' features, (N,) each -> density variables (N, k) that have them.
     """
 
     inputs: int
     outputs: int
     columns: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    axes: tuple[Axis, ...]
-    at: Callable[..., npt.NDArray[np.float64]]

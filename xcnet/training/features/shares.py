@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
-
-Array = npt.NDArray[np.float64]
 
 #: Regularization of the iso-orbital indicator, as in r2SCAN (doi:10.1021/acs.jpclett.0c02405).
 ETA = 1e-3
@@ -36,17 +32,16 @@ def orbital_indicator(uniform: Tensor, weizsaecker: Tensor, tau: Tensor) -> Tens
     return (denominator - numerator) / (denominator * denominator + numerator * numerator).sqrt()
 
 
-def weizsaecker_of(share: Array, uniform: Array | float, scale: float) -> Array:
-    """Kinetic energy density that gives `gradient_share`'s fourth root this value."""
-    found: Array = uniform * (share**-4.0 - 1.0) / scale
-    return found
+def near_region_of_gas(width: float) -> float:
+    """Near-region density of the uniform gas, in units of its density, bohr^3."""
+    return 8.0 * math.pi * width**3
 
 
-def alpha_of(indicator: Array) -> Array:
-    """The alpha, not negative, whose `orbital_indicator` this is (above -1, at most 1)."""
-    c = 1.0 - indicator**2
-    root = np.sqrt(np.maximum(0.0, 1.0 - c * c))
-    # Of the two solutions of c alpha^2 - 2 alpha + c = 0, whose product is 1.
-    small = c / (1.0 + root)
-    found: Array = np.where(indicator >= 0.0, small, 1.0 / np.maximum(small, 1e-300))
-    return found
+def near_region_contrast(n: Tensor, near_region: Tensor, width: float) -> Tensor:
+    """(g^2 - 1) / (g^2 + 1) of g = R / (8 pi width^3 n): 0 for the uniform gas, -1 to 1.
+
+    R is the near-region density of the total density n. A quadrature can make it negative, where
+    functionals take zero for it: of the square, the slope vanishes there and nothing jumps.
+    """
+    uniform, found = near_region_of_gas(width) * n, near_region.clamp(min=0.0)
+    return (found * found - uniform * uniform) / (found * found + uniform * uniform)
