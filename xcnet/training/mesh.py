@@ -8,7 +8,6 @@ thousand nodes, whatever network gives the factor, and the error is of fourth or
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,15 +103,17 @@ def deposit(
     """
     base, _, features = columns(*torch.from_numpy(variables).unbind(1))
     energies = base.numpy() * weights
-    around = [axis.shares(features[:, axis.feature].numpy()) for axis in axes]
     mesh = np.zeros(math.prod(axis.count for axis in axes))
-    for corner in itertools.product(range(4), repeat=len(axes)):
-        index, share = np.zeros(len(energies), dtype=np.int64), energies
-        for axis, (first, shares), k in zip(axes, around, corner, strict=True):
-            index, share = index * axis.count + first + k, share * shares[k]
-        mesh += np.bincount(index, share, len(mesh))
-    nodes = np.flatnonzero(mesh)
-    return float(energies.sum()), nodes, mesh[nodes]
+    for i in np.array_split(np.arange(len(energies)), len(energies) // CHUNK + 1):
+        # All corners of the cell around each point: (4^axes, points).
+        nodes, shares = np.zeros((1, len(i)), dtype=np.int64), energies[None, i]
+        for axis in axes:
+            first, share = axis.shares(features[i, axis.feature].numpy())
+            nodes = nodes[:, None] * axis.count + first + np.arange(4)[:, None]
+            nodes, shares = nodes.reshape(-1, len(i)), (shares[:, None] * share).reshape(-1, len(i))
+        np.add.at(mesh, nodes, shares)
+    used = np.flatnonzero(mesh)
+    return float(energies.sum()), used, mesh[used]
 
 
 def energies(
