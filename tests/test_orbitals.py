@@ -61,7 +61,8 @@ def energy(form: str, module: Semilocal, reference: Reference, matrices: list[An
     grids = dft.Grids(reference.molecule())
     grids.level = SETTINGS.grid_level
     grids.build()
-    density = on_grid("", reference.molecule(), matrices, grids, -1.0)
+    near_region = FORMS[form].near_region
+    density = on_grid("", reference.molecule(), matrices, grids, -1.0, near_region)
     total = 0.0
     for part in parts.of(form):
         variables, weights = part.variables(density)

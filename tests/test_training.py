@@ -243,6 +243,18 @@ def test_network_jacobian_is_the_derivative() -> None:
         torch.testing.assert_close(rows[:, k], numerical, rtol=1e-7, atol=1e-8)
 
 
+def test_network_gradient_is_autograds() -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = AlgebraicPerceptron((3, 5, 4, 2), generator)
+    inputs = torch.randn(7, 3, generator=generator, dtype=torch.float64)
+    coefficients = torch.randn(7, 2, generator=generator, dtype=torch.float64)
+    slopes = torch.autograd.grad((coefficients * network(inputs)).sum(), network.ordered())
+    wanted = torch.cat([slope.flatten() for slope in slopes])
+    torch.testing.assert_close(
+        network.gradient(inputs, coefficients), wanted, rtol=1e-12, atol=1e-13
+    )
+
+
 @pytest.mark.parametrize(
     ("part", "width"),
     [*zip(parts.of("meta-gga"), (3, 4), strict=True), (parts.of("nra")[1], 5)],

@@ -52,6 +52,5 @@ def _merged(energy: Array, relative: Array, features: Array) -> tuple[Array, Arr
     total = np.bincount(place, size)
     kept = total > 0.0
     averages = sums(size[:, None] * np.hstack([relative, features]))[kept] / total[kept, None]
-    found: Array = np.bincount(place, energy)[kept]
-    outputs = relative.shape[1]
-    return found, found[:, None] * averages[:, :outputs], averages[:, outputs:]
+    found, outputs = sums(energy[:, None])[kept], relative.shape[1]
+    return found[:, 0], found * averages[:, :outputs], averages[:, outputs:]

@@ -13,7 +13,7 @@ a rotation of the orbitals, so a functional whose loss vanishes has the accurate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,14 @@ import torch
 from torch import Tensor
 
 from xcnet.bench.reactions import KCAL_PER_HARTREE
+from xcnet.spec import NearRegion
 from xcnet.training import parts
 from xcnet.training.accurate import Reference
+from xcnet.training.forms import FORMS
 from xcnet.training.problem import PointResiduals, point_residuals
 from xcnet.training.recipe import OrbitalSettings
 from xcnet.training.reference import GridDensity, on_grid
+from xcnet.training.sampling import channels
 from xcnet.training.semilocal import DENSITY_THRESHOLD, Semilocal
 
 Array = npt.NDArray[np.float64]
@@ -122,7 +125,10 @@ def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple
     grids.level = settings.grid_level
     grids.build()
     matrices = [inversion.density_matrix for inversion in inversions]
-    density = on_grid(reference.system.name, molecule, matrices, grids, -1.0)  # every point
+    near_region = FORMS[form].near_region
+    density = on_grid(
+        reference.system.name, molecule, matrices, grids, -1.0, near_region
+    )  # every point
     hamiltonian = hf.get_hcore(molecule) + hf.get_jk(molecule, sum(matrices))[0]
     values = dft.numint.eval_ao(molecule, grids.coords, deriv=1)
     gradients = [
@@ -132,8 +138,26 @@ def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple
     for spin, inversion in enumerate(inversions):
         if inversion.occupied:
             chosen = _Orbitals(inversion, settings.highest, hamiltonian, values)
-            rows.append(_rows(form, spin, density, gradients, chosen))
+            near = _near_region(grids, near_region, density)
+            rows.append(_rows(form, spin, density, gradients, chosen, near))
     return tuple(rows)
+
+
+def _near_region(
+    grids: Any, near_region: NearRegion | None, density: GridDensity
+) -> Callable[[Array], Array] | None:
+    """How R changes, where it is not clipped, with densities (pairs, N); None without it."""
+    if near_region is None or density.near_region is None:
+        return None
+    from xcnet.adapters.pyscf.blocks import whole_grid
+
+    grid, followed = whole_grid(grids), density.near_region > 0.0
+
+    def change(products: Array) -> Array:
+        found = [grid.near_region(near_region, product)[:, 0] for product in products]
+        return np.stack(found) * followed
+
+    return change
 
 
 class _Orbitals:
@@ -160,19 +184,27 @@ class _Orbitals:
 
 
 def _rows(
-    form: str, spin: int, density: GridDensity, gradients: Sequence[Array], orbitals: _Orbitals
+    form: str,
+    spin: int,
+    density: GridDensity,
+    gradients: Sequence[Array],
+    orbitals: _Orbitals,
+    near_region: Callable[[Array], Array] | None,
 ) -> _Rows:
     scale = 1.0 / np.sqrt(orbitals.gaps)
     integrals, slopes = {}, {}
     for part in parts.of(form):
         variables, kept, field = _variables(part, spin, density, gradients)
-        product, slope, kinetic = (a[:, kept] for a in orbitals.products(field))
+        product, slope, kinetic = orbitals.products(field)
         by_density = np.zeros_like(product)
         columns = [np.zeros_like(product), product, 2.0 * slope, 0.5 * kinetic]
         if part.name == "correlation":
             # Of the two spin densities only this spin's depends on the orbitals.
             columns[1:2] = [product, by_density] if spin == 0 else [by_density, product]
-        matrix = np.stack(columns, axis=2) * density.weights[kept][:, None] * scale[:, None, None]
+            if near_region is not None:
+                columns.append(near_region(product))
+        matrix = np.stack([column[:, kept] for column in columns], axis=2)
+        matrix *= density.weights[kept][:, None] * scale[:, None, None]
         integrals[part.name] = torch.from_numpy(matrix.reshape(len(matrix), -1))
         zeros = torch.zeros(len(variables), variables.shape[1] + 1, dtype=torch.float64)
         slopes[part.name] = point_residuals(
@@ -190,9 +222,13 @@ def _variables(
         variables, field = np.stack(rows, axis=1), gradients[spin]
     else:
         sigma = density.sigma @ np.array([1.0, 2.0, 1.0])
-        variables = np.column_stack([density.rho, sigma, density.tau.sum(axis=1)])
+        columns = [density.rho, sigma, density.tau.sum(axis=1)]
+        if density.near_region is not None:
+            columns.append(density.near_region.clip(min=0.0))
+        variables = np.column_stack(columns)
         field = gradients[0] + gradients[1]
     kept = density.rho[:, spin] > 1e-8
     rows_kept = variables[kept]
-    rows_kept[:, :-2] = rows_kept[:, :-2].clip(min=DENSITY_THRESHOLD)
+    spins = slice(channels(rows_kept))
+    rows_kept[:, spins] = rows_kept[:, spins].clip(min=DENSITY_THRESHOLD)
     return rows_kept, kept, field

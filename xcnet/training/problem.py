@@ -77,24 +77,26 @@ class EnergyResiduals:
         """(count,); without a network the sums of the constants."""
         errors = self.constant
         if network is not None:
-            errors = errors + (self.coefficients * network(self.inputs)).sum(-1)
+            chunks = zip(self.inputs.split(CHUNK), self.coefficients.split(CHUNK), strict=True)
+            errors = errors + torch.cat([(c * network(x)).sum(-1) for x, c in chunks])
         return errors.new_zeros(self.count).index_add(0, self.system, errors)
 
     def jacobian(self, network: AlgebraicPerceptron) -> Tensor:
         """Derivatives of the residuals by the network's parameters (count, p)."""
         sizes = torch.bincount(self.system, minlength=self.count).tolist()
-        rows = []
-        for inputs, coefficients in zip(
-            self.inputs.split(sizes), self.coefficients.split(sizes), strict=True
-        ):
-            total = (coefficients * network(inputs)).sum()
-            slopes = torch.autograd.grad(total, network.ordered())
-            rows.append(torch.cat([slope.flatten() for slope in slopes]))
-        return torch.stack(rows)
+        systems = zip(self.inputs.split(sizes), self.coefficients.split(sizes), strict=True)
+        return torch.stack([_gradient(network, *system) for system in systems])
 
     def jacobian_chunks(self, network: AlgebraicPerceptron) -> Iterator[Tensor]:
         """`jacobian` in one piece."""
         yield self.jacobian(network)
+
+
+def _gradient(network: AlgebraicPerceptron, inputs: Tensor, coefficients: Tensor) -> Tensor:
+    total = network.vector().zero_()
+    for x, c in zip(inputs.split(CHUNK), coefficients.split(CHUNK), strict=True):
+        total += network.gradient(x, c)
+    return total
 
 
 Terms = Sequence[PointResiduals | EnergyResiduals]

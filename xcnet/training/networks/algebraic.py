@@ -83,6 +83,22 @@ class AlgebraicPerceptron(nn.Module):
                 slope = first[:, None] * slope
         return torch.cat(blocks, dim=2).flatten(0, 1)
 
+    @torch.no_grad()
+    def gradient(self, inputs: Tensor, coefficients: Tensor) -> Tensor:
+        """Derivatives (p,) of the sum of coefficients (N, o) times outputs by the parameters."""
+        hidden, records = inputs, []
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            z = torch.addmm(bias, hidden, weight)
+            root = (1.0 + z * z).rsqrt()
+            records.append((hidden, root))
+            hidden = z * root
+        slope = coefficients
+        blocks = [hidden.T @ slope, slope.sum(0)]
+        for (hidden, root), weight in zip(records[::-1], self.weights[:0:-1], strict=True):
+            slope = (slope @ weight.T) * root**3
+            blocks[:0] = [hidden.T @ slope, slope.sum(0)]
+        return torch.cat([block.flatten() for block in blocks])
+
     def _forward_records(self, inputs: Tensor, tangents: Tensor) -> list[tuple[Tensor, ...]]:
         """Per layer: its input, the input's slopes, and of the activation before it f', f'', z'."""
         layers: list[tuple[Tensor, ...]] = [(inputs, tangents)]
