@@ -64,7 +64,9 @@ min_density = 1e-10
 
 @pytest.fixture(scope="module")
 def module() -> Semilocal:
-    return trainer.build(recipe.load(recipe.find("nn_nra"))).requires_grad_(False)
+    untrained = trainer.build(recipe.load(recipe.find("nn_nra")))
+    untrained.requires_grad_(False)
+    return untrained
 
 
 def test_uniform_gas_is_exact(module: Semilocal) -> None:

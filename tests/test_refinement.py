@@ -11,7 +11,7 @@ import torch
 
 from xcnet.errors import InputError, XCNetError
 from xcnet.job.geometry import Molecule, atom
-from xcnet.training import ground_states, merging, parts, recipe, trainer
+from xcnet.training import ground_states, merging, parts, publication, recipe, trainer
 from xcnet.training.datasets import Reaction
 from xcnet.training.features.correlation import NEAR_REGION
 from xcnet.training.forms import FORMS
@@ -84,14 +84,38 @@ def test_merged_points_are_few(states: dict[str, GroundState]) -> None:
 
 def test_negative_weights_keep_the_sums() -> None:
     rng = np.random.default_rng(2)
-    energy, features = rng.normal(size=400), 0.05 * rng.random((400, 2))
+    energy, features = 1e-6 * rng.normal(size=400), 0.05 * rng.random((400, 2))
     relative = features[:, :1]
-    energies, coefficients, merged = merging._merged(energy, relative, features)
-    assert len(merged) <= 9
-    assert energies.sum() == pytest.approx(energy.sum(), rel=1e-12)
+    found, averages, merged = merging._merged(energy, relative, features)
+    assert len(found) < 50
+    assert found.sum() == pytest.approx(energy.sum(), rel=1e-12)
     # Averages stay among the features that they are of.
     assert np.all((merged > 0.0) & (merged < 0.05))
-    np.testing.assert_allclose(coefficients, energies[:, None] * merged[:, :1], rtol=1e-12)
+    np.testing.assert_allclose(averages, merged[:, :1], rtol=1e-12)
+
+
+def test_heavy_points_are_not_merged_far() -> None:
+    energy = np.array([1.0, 1.0, 1e-9, 1e-9])
+    features = np.array([[0.5], [0.51], [0.5], [0.51]])
+    found, _, merged = merging._merged(energy, features, features)
+    assert sorted(merged[:, 0]) == pytest.approx([0.5, 0.51], abs=1e-9)
+    assert found == pytest.approx([1.0, 1.0], abs=1e-8)
+
+
+@pytest.mark.parametrize("part", parts.of("meta-gga"), ids=lambda part: part.name)
+def test_merged_points_serve_trained_networks(
+    part: parts.Part, states: dict[str, GroundState]
+) -> None:
+    shipped = publication.shipped_weights(recipe.load(recipe.find("nn_r2scan")))
+    network = publication.load_weights(shipped).network(part.name)
+    for state in states.values():
+        energy, relative, features = map(
+            torch.from_numpy, merging._shares(part.columns, *part.variables(state.density))
+        )
+        assert network is not None
+        whole = (energy[:, None] * relative * network(features)).sum() + energy.sum()
+        merged = part.energies([state.density]).residuals(network)
+        assert float(merged) == pytest.approx(float(whole), abs=1e-5)
 
 
 def test_densities_without_the_descriptor_are_refused(states: dict[str, GroundState]) -> None:
