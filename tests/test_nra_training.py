@@ -149,6 +149,7 @@ def test_functional_is_the_module(made: Path) -> None:
     np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
     reactions = spec.training["metrics"]["reactions"]
     assert len(reactions["fixed"]) == reactions["self_consistent"]["trained"]["count"] == 1
+    assert "Nagai2020_43" in [citation.key for citation in spec.citations]
     assert "near-region density" in spec.read("CARD.md").decode().replace("\n", " ")
 
 

@@ -84,13 +84,13 @@ def test_merged_points_are_few(states: dict[str, GroundState]) -> None:
 
 def test_negative_weights_keep_the_sums() -> None:
     rng = np.random.default_rng(2)
-    energy, features = 1e-6 * rng.normal(size=400), 0.05 * rng.random((400, 2))
+    energy, features = rng.normal(size=400), 0.01 * rng.random((400, 2))
     relative = features[:, :1]
     found, averages, merged = merging._merged(energy, relative, features)
     assert len(found) < 50
     assert found.sum() == pytest.approx(energy.sum(), rel=1e-12)
     # Averages stay among the features that they are of.
-    assert np.all((merged > 0.0) & (merged < 0.05))
+    assert np.all((merged > 0.0) & (merged < 0.01))
     np.testing.assert_allclose(averages, merged[:, :1], rtol=1e-12)
 
 

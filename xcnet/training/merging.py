@@ -21,8 +21,9 @@ from xcnet.training.problem import Columns, EnergyResiduals
 Array = npt.NDArray[np.float64]
 #: Cells of the first merging of all points, and of further ones.
 WIDTHS = 0.0025 * 2.0 ** np.arange(6)
-#: Points are merged further in cells of a width if their energy times its square is less, Hartree.
-LIGHT = 1e-7
+#: Points are merged further in cells of a width if their share of the system's energy times its
+#: square is less.
+LIGHT = 1e-8
 
 
 def energies(columns: Columns, systems: Sequence[tuple[Array, Array]]) -> EnergyResiduals:
@@ -46,8 +47,9 @@ def _shares(columns: Columns, variables: Array, weights: Array) -> tuple[Array, 
 def _merged(energy: Array, relative: Array, features: Array) -> tuple[Array, ...]:
     """The same of the points that are left."""
     points = _within(WIDTHS[0], energy, relative, features)
+    limit = LIGHT * np.abs(energy).sum()
     for width in WIDTHS[1:]:
-        light = np.abs(points[0]) * width**2 < LIGHT
+        light = np.abs(points[0]) * width**2 < limit
         merged = _within(width, *(part[light] for part in points))
         points = tuple(np.concatenate([a[~light], b]) for a, b in zip(points, merged, strict=True))
     return points

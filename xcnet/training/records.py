@@ -9,7 +9,7 @@ from typing import Any
 
 import xcnet
 from xcnet import registry
-from xcnet.training import datasets
+from xcnet.training import datasets, nagai2020
 from xcnet.training.forms import FORMS, Form
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import file_sha256
@@ -130,12 +130,14 @@ def protocol(recipe: Recipe) -> str:
 
 
 def _citations(recipe: Recipe) -> list[dict[str, str]]:
-    """References of the functionals it was fitted to."""
+    """References of the functionals it was fitted to, and of the descriptor."""
+    form = FORMS[recipe.form]
+    descriptor = [] if form.near_region is None else [nagai2020.CITATION]
     if recipe.refinement is None:
-        return [R2SCAN]
+        return [R2SCAN, *descriptor]
     found = {
         citation.key: asdict(citation)
-        for name in FORMS[recipe.form].networks
+        for name in form.networks
         for citation in registry.find(getattr(recipe, name).target).citations
     }
-    return list(found.values())
+    return [*found.values(), *descriptor]
