@@ -128,7 +128,8 @@ def test_gradient_of_the_loss(form: str, states: dict[str, GroundState], module:
     tiny = _recipe()
     densities = [state.density for state in states.values()]
     priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained(form)}
-    problem = Refinement(module, priors, errors(form, [ATOMIZATION], states), 7.0, 2.0)
+    found = errors(form, [ATOMIZATION], states)
+    problem = Refinement(module, priors, found, 7.0, 2.0, decay=0.3)
     start = problem.vector()
     _, gradient = problem.normal_equations()
     assert len(gradient) == len(start) == sum(p.numel() for p in module.parameters())

@@ -123,6 +123,8 @@ class RefinementSettings:
         Weight of the loss of the fit against squared errors in (kcal/mol)^2.
     width : float
         Errors well beyond count by their size, not by its square, kcal/mol.
+    decay : float, optional
+        Weight of the squares of the networks' parameters against squared errors in (kcal/mol)^2.
     """
 
     sets: list[str]
@@ -135,6 +137,7 @@ class RefinementSettings:
     width: float
     ground_states: GroundStateSettings
     orbitals: OrbitalSettings | None = None
+    decay: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ The loss is the sum of
   the mean over reactions of a robust square of the energy error, so that a few systems that no
   functional of this form can describe do not decide;
   where asked for, the energy by which accurate orbitals would relax (`xcnet.training.orbitals`):
-  the functional's own densities stay near the accurate ones.
+  the functional's own densities stay near the accurate ones;
+  where asked for, the squares of all parameters, times ``decay``: a few reactions would otherwise
+  make cliffs of some features, such as a step between no and little spin polarization.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ class Refinement:
         Errors well beyond count by their size, not by its square, kcal/mol.
     relaxation : Relaxation, optional
         Of accurate orbitals, with its weight.
+    decay : float
+        Weight of the parameters' squares: few reactions would make cliffs of some features.
     """
 
     module: Semilocal
@@ -108,6 +112,7 @@ class Refinement:
     width: float
     relaxation: Relaxation | None = None
     relaxation_weight: float = 0.0
+    decay: float = 0.0
 
     def vector(self) -> Tensor:
         """Parameters of all networks."""
@@ -127,7 +132,7 @@ class Refinement:
         total = self.prior * fits + float(robust.mean())
         if self.relaxation:
             total += self.relaxation_weight * self.relaxation.mean(self.module)
-        return total
+        return total + self.decay * float(self.vector().square().sum())
 
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """Normal matrix and gradient; a robust square enters by its weighted square."""
@@ -141,7 +146,8 @@ class Refinement:
             block, slope = self.relaxation.normal_equations(self.module)
             matrix += self.relaxation_weight * block
             gradient += self.relaxation_weight * slope
-        return matrix, gradient
+        matrix.diagonal().add_(self.decay)
+        return matrix, gradient + self.decay * self.vector()
 
     def _fits(self) -> list[LeastSquares]:
         return [

@@ -126,6 +126,7 @@ class Rounds:
             settings.width,
             self.relaxation,
             settings.orbitals.weight if settings.orbitals else 0.0,
+            settings.decay or 0.0,
         )
         if len(progress.rounds) == number:
             state = levenberg.start(problem)

@@ -31,21 +31,24 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points.
 
     The difference in each component may be `TOLERANCE` of its scale (`Scales`). To this comes ten
-    times what changing the inputs by 1e-14 does to torch's own value: the module's rounding, which
-    is large where it subtracts nearly equal numbers (1 - zeta in a nearly empty channel), up to
-    1e-6. A module that gives other values when called again with the same points is refused.
+    times what changing the inputs by 1e-14 does to torch's own value and to the graph's: their
+    rounding, which is large where they subtract nearly equal numbers (1 - zeta in a nearly empty
+    channel) and networks are steep, up to 1e-6. A module that gives other values when called again
+    with the same points is refused.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
     given = engine.run(spec, order, points)
     expected = torch_values(module, points, order)
     _check_repeatable(expected, torch_values(module, points, order))
-    noise = _rounding(module, points, expected, order)
+    noise = _rounding(lambda moved: torch_values(module, moved, order), points, expected)
+    own = _rounding(lambda moved: engine.run(spec, order, moved), points, given)
     scales = Scales(points, expected["zk"])
     for label, reference in expected.items():
         tolerance = TOLERANCE[sum(power for _, power in variables.powers(label))]
         for c in range(reference.shape[1]):
             scale = scales.of(label, c, reference[:, c])
-            allowed = tolerance * scale + np.minimum(10.0 * noise[label][:, c], MAX_NOISE * scale)
+            rounding = 10.0 * (noise[label] + own[label])[:, c]
+            allowed = tolerance * scale + np.minimum(rounding, MAX_NOISE * scale)
             difference = np.abs(given[label][:, c] - reference[:, c])
             if not np.all(difference <= allowed):
                 worst = int(np.argmax(np.nan_to_num(difference / allowed, nan=np.inf)))
@@ -67,9 +70,11 @@ def _check_repeatable(once: Mapping[str, Array], again: Mapping[str, Array]) -> 
 
 
 def _rounding(
-    module: Module, points: Mapping[str, Array], values: Mapping[str, Array], order: int
+    evaluate: Callable[[Mapping[str, Array]], Mapping[str, Array]],
+    points: Mapping[str, Array],
+    values: Mapping[str, Array],
 ) -> dict[str, Array]:
-    """Largest change of torch's values in four random changes of the inputs by 1e-14."""
+    """Largest change of values in four random changes of the inputs by 1e-14."""
     rng = np.random.default_rng(0)
     changes = []
     for _ in range(4):
@@ -77,7 +82,7 @@ def _rounding(
             name: value * (1.0 + 1e-14 * rng.choice([-1.0, 1.0], value.shape))
             for name, value in points.items()
         }
-        changes.append(torch_values(module, moved, order))
+        changes.append(evaluate(moved))
     return {
         label: np.max([np.abs(c[label] - value) for c in changes], axis=0)
         for label, value in values.items()

@@ -38,10 +38,10 @@ def near_region_of_gas(width: float) -> float:
 
 
 def near_region_contrast(n: Tensor, near_region: Tensor, width: float) -> Tensor:
-    """(g^2 - 1) / (g^2 + 1) of g = R / (8 pi width^3 n): 0 for the uniform gas, -1 to 1.
+    """1 - 2 / (1 + g^2) of g = R / (8 pi width^3 n): 0 for the uniform gas, -1 to 1.
 
     R is the near-region density of the total density n. A quadrature can make it negative, where
     functionals take zero for it: of the square, the slope vanishes there and nothing jumps.
     """
-    uniform, found = near_region_of_gas(width) * n, near_region.clamp(min=0.0)
-    return (found * found - uniform * uniform) / (found * found + uniform * uniform)
+    ratio = near_region.clamp(min=0.0) / (near_region_of_gas(width) * n)
+    return 1.0 - 2.0 / (1.0 + ratio * ratio)
