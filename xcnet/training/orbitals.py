@@ -126,9 +126,8 @@ def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple
     grids.build()
     matrices = [inversion.density_matrix for inversion in inversions]
     near_region = FORMS[form].near_region
-    density = on_grid(
-        reference.system.name, molecule, matrices, grids, -1.0, near_region
-    )  # every point
+    name, every_point = reference.system.name, -1.0
+    density = on_grid(name, molecule, matrices, grids, every_point, near_region)
     hamiltonian = hf.get_hcore(molecule) + hf.get_jk(molecule, sum(matrices))[0]
     values = dft.numint.eval_ao(molecule, grids.coords, deriv=1)
     gradients = [
