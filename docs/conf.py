@@ -39,6 +39,8 @@ autodoc_typehints = "signature"
 autodoc_mock_imports = ["psi4"]
 napoleon_google_docstring = False
 
+smartquotes = False  # messages and commands are shown as they are
+
 html_theme = "furo"
 html_title = f"xcnet {release}"
 html_extra_path = ["extra"]

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 _FENCE = re.compile(r"^```([\w{}-]+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_NUMBER = r"[-+]?\d+\.\d+(?:e[-+]?\d+)?"
+_NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?")
 #: Commands that a page's test does not run: environments, installations, hours of computing, programs
 #: with tests of their own. `tests.test_docs` holds them to the parsers, the extras and the Makefile.
 NOT_RUN = re.compile(
@@ -62,28 +62,26 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def agrees(expected: str, given: str) -> bool:
-    """Whether an output is the one that is shown."""
-    decimals: list[int] = []
+    """Whether an output is the one that is shown, word by word."""
+    wanted, found = expected.split(), given.split()
+    # Positions in the output at which the words so far can end; "..." alone is any number of words.
+    ends = {0}
+    for word in wanted:
+        if word == "...":
+            ends = set(range(min(ends, default=len(found) + 1), len(found) + 1))
+        else:
+            ends = {end + 1 for end in ends if end < len(found) and _same(word, found[end])}
+    return len(found) in ends
 
-    def piece(token: str) -> str:
-        if re.fullmatch(_NUMBER, token):
-            decimals.append(len(re.split("[.e]", token)[1]))
-            return rf"({_NUMBER})"
-        return re.escape(token)
 
-    words = []
-    for word in expected.split():
-        parts = [re.split(rf"({_NUMBER})", part) for part in word.split("...")]
-        words.append(".*?".join("".join(piece(t) for t in part if t) for part in parts))
-    pattern = re.compile(r"\s*" + r"\s+".join(words).replace(r"\s+.*?\s+", r"\s.*?\s*") + r"\s*", re.DOTALL)
-    found = pattern.fullmatch(given)
-    if found is None:
-        return False
-    shown = re.findall(_NUMBER, " ".join(re.split(r"\.\.\.", expected)))
-    return all(
-        abs(float(a) - float(b)) <= 2.01 * 10.0**-n
-        for a, b, n in zip(found.groups(), shown, decimals, strict=True)
-    )
+def _same(expected: str, given: str) -> bool:
+    """Whether two words agree; one that ends in "..." is shown in part."""
+    shown = expected.removesuffix("...")
+    if _NUMBER.fullmatch(shown) and _NUMBER.fullmatch(given):
+        decimals = len(re.split("[.e]", shown)[1])
+        return abs(float(shown) - float(given)) <= 2.01 * 10.0**-decimals
+    pattern = ".*".join(map(re.escape, expected.split("...")))
+    return re.fullmatch(pattern, given) is not None
 
 
 def run(page: Path, folder: Path) -> None:
@@ -122,7 +120,9 @@ def _run_command(command: str, output: str, where: str) -> None:
     )
     assert done.returncode == 0, f"{where}: {command}: status {done.returncode}\n{done.stdout}"
     if output.strip():
-        assert agrees(output, done.stdout), f"{where}: {command} prints\n{done.stdout}\nnot\n{output}"
+        assert agrees(output, done.stdout), (
+            f"{where}: {command} prints\n{done.stdout}\nnot\n{output}"
+        )
 
 
 if __name__ == "__main__":

@@ -115,16 +115,20 @@ def test_makefile_targets_exist() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_files_and_modules_exist(name: str) -> None:
     text = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.DOTALL | re.MULTILINE)
-    for path in re.findall(r"`((?:models|benchmarks|docs|examples|tests|xcnet|adapters)/[\w./-]+)`", text):
+    for path in re.findall(
+        r"`((?:models|benchmarks|docs|examples|tests|xcnet|adapters)/[\w./-]+)`", text
+    ):
         assert (ROOT / path).exists(), path
-    for words in re.findall(r"`(xcnet(?:\.\w+)+)", text):
+    for words in set(re.findall(r"`(xcnet(?:\.\w+)+)", text)) - NO_MODULES:
         _resolve(words)
+
+
+#: A group of entry points, keys of a graph's metadata, and a place that is to be filled.
+NO_MODULES = {"xcnet.models", "xcnet.thresholds.density", "xcnet.order", "xcnet.adapters.NAME"}
 
 
 def _resolve(dotted: str) -> None:
     """Import a dotted name; the last words may be attributes."""
-    if dotted == "xcnet.models":  # a group of entry points
-        return
     parts = dotted.split(".")
     for count in range(len(parts), 0, -1):
         try:
@@ -143,8 +147,10 @@ def _resolve(dotted: str) -> None:
         ("a 1.234", "a 1.239", False),
         ("a", "a b", False),
         ("a ... b", "a b", True),
-        ("-1.15...", "-1.1523 and more", True),
-        ("-1.15...", "-1.2523 and more", False),
+        ("-1.15... x", "-1.1523 x", True),
+        ("-1.15... x", "-1.2523 x", False),
+        ("-1.15... ...\n-3.1", "-1.1523 2.2\n-3.1", True),
+        ("-1.15... ...\n-3.1", "-1.1523 2.2\n-3.5", False),
     ],
 )
 def test_outputs_are_compared(expected: str, given: str, same: bool) -> None:
@@ -165,7 +171,11 @@ def test_every_generator_is_used() -> None:
 
 
 def test_every_error_class_has_its_section() -> None:
-    sections = re.findall(r"^### (\w+)\n\n.*?<!-- generated: errors (\w+) -->", TEXTS["errors.md"], re.DOTALL | re.MULTILINE)
+    sections = re.findall(
+        r"^### (\w+)\n\n.*?<!-- generated: errors (\w+) -->",
+        TEXTS["errors.md"],
+        re.DOTALL | re.MULTILINE,
+    )
     assert all(title == argument for title, argument in sections)
     assert {title for title, _ in sections} == set(sources.CLASSES)
     for title, _ in sections:
@@ -184,25 +194,22 @@ def test_every_error_is_in_the_index() -> None:
         for message in site.messages:
             if re.sub("⟨.*?⟩", "", message):
                 assert f"- {messages.shown(message)} <span" in page, site
-    lines = {(site.module, site.line) for site in found}
-    for module in sources.modules():
-        makers = {
-            f.name
-            for f in ast.walk(module.tree)
-            if isinstance(f, ast.FunctionDef) and _makes_errors(f)
-        }
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-                name = sources._called(node.exc)
-                known = (module.name, node.exc.lineno) in lines or name in makers
-                inner = hasattr(builtins, name) or name in ("", "SystemExit", "_Stalled")
-                elsewhere = name in ("moved", "unsupported")
-                assert known or inner or elsewhere, f"{module.name}:{node.lineno} raises {name}"
+
+
+def test_every_raise_is_known() -> None:
+    """It makes an error of xcnet, calls a function that does, or stays inside the package."""
+    nodes = [(module.name, node) for module in sources.modules() for node in ast.walk(module.tree)]
+    makers = {n.name for _, n in nodes if isinstance(n, ast.FunctionDef) and _makes_errors(n)}
+    for module, node in nodes:
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            name = sources.called(node.exc)
+            inside = hasattr(builtins, name) or name in ("", "_Stalled")  # "": argparse's own
+            assert name in sources.CLASSES or name in makers or inside, (module, node.lineno)
 
 
 def _makes_errors(function: ast.FunctionDef) -> bool:
     calls = (node for node in ast.walk(function) if isinstance(node, ast.Call))
-    return any(sources._called(call) in sources.CLASSES for call in calls)
+    return any(sources.called(call) in sources.CLASSES for call in calls)
 
 
 @pytest.mark.parametrize(
@@ -223,9 +230,8 @@ def test_what_is_said_is_in_the_index(wrong: Callable[[], object]) -> None:
         wrong()
     said = str(caught.value)
     templates = {m for s in sources.sites(type(caught.value).__name__) for m in s.messages}
-    patterns = ["(?s).*".join(map(re.escape, re.split("⟨.*?⟩", t))) for t in templates]
-    plain = [p.replace("(?s)", "") for p in patterns if len(p) > 12]
-    assert any(re.fullmatch(p, said, re.DOTALL) for p in plain), said
+    patterns = [".*".join(map(re.escape, re.split("'?⟨.*?⟩'?", text))) for text in templates]
+    assert any(re.fullmatch(p, said, re.DOTALL) for p in patterns if p.strip(".*")), said
 
 
 def test_every_argument_is_in_the_reference() -> None:

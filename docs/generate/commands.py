@@ -61,7 +61,10 @@ def _described(own: argparse.ArgumentParser, level: int) -> Iterator[str]:
         yield f"{escape(own.epilog)}\n"
     if subparsers is None:
         return
-    described = {id(c): d.help for c, d in zip(subparsers.choices.values(), subparsers._choices_actions, strict=True)}
+    described = {
+        id(c): d.help
+        for c, d in zip(subparsers.choices.values(), subparsers._choices_actions, strict=True)
+    }
     for choice in subparsers.choices.values():
         yield f"{'#' * level} {choice.prog}\n"
         if not choice.description and (text := described[id(choice)]):
@@ -69,6 +72,8 @@ def _described(own: argparse.ArgumentParser, level: int) -> Iterator[str]:
         yield from _described(choice, level + 1)
 
 
-def _subparsers(own: argparse.ArgumentParser) -> argparse._SubParsersAction[argparse.ArgumentParser] | None:
+def _subparsers(
+    own: argparse.ArgumentParser,
+) -> argparse._SubParsersAction[argparse.ArgumentParser] | None:
     found = (a for a in own._actions if isinstance(a, argparse._SubParsersAction))
     return next(found, None)

@@ -52,7 +52,7 @@ def shown(message: str) -> str:
     """Message as Markdown: what is inserted in italics."""
     pieces = _INSERTED.split(message)
     pieces[::2] = map(escape, pieces[::2])
-    pieces[1::2] = (f"*{escape(piece)}*" for piece in pieces[1::2])
+    pieces[1::2] = (f"<i>{piece}</i>" for piece in pieces[1::2])
     return "".join(pieces)
 
 

@@ -65,14 +65,14 @@ def modules() -> tuple[Module, ...]:
 def sites(*names: str) -> tuple[Site, ...]:
     """Every call of something with one of these names, with the message in its first argument."""
     return tuple(
-        Site(module.name, call.lineno, _called(call), _of_call(call, module))
+        Site(module.name, call.lineno, called(call), _of_call(call, module))
         for module in modules()
         for call in ast.walk(module.tree)
-        if isinstance(call, ast.Call) and _called(call) in names
+        if isinstance(call, ast.Call) and called(call) in names
     )
 
 
-def _called(call: ast.Call) -> str:
+def called(call: ast.Call) -> str:
     function = call.func
     if isinstance(function, ast.Attribute):
         # argparse has an ArgumentTypeError too.
@@ -111,7 +111,7 @@ def templates(node: ast.expr, module: Module, scope: ast.FunctionDef | None) -> 
     elif isinstance(node, ast.Name) and scope and (values := _assigned(node, scope.body)):
         for value in values:
             yield from templates(value, module, scope)
-    elif isinstance(node, ast.Call) and (helper := module.function(_called(node))):
+    elif isinstance(node, ast.Call) and (helper := module.function(called(node))):
         yield from _returned(helper, module)
     else:
         yield f"{OPEN}{_name(node)}{CLOSE}"
@@ -223,7 +223,7 @@ def _words(name: str) -> str:
 
 
 def _name_of_call(node: ast.Call) -> str:
-    called = _called(node)
+    called = called(node)
     if called in ("join", "map", "getattr") and node.args:
         return _name(node.args[-1])
     if called in ("str", "list", "sorted", "repr", "len", "int", "sum", "set") and node.args:
