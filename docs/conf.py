@@ -1,20 +1,17 @@
-"""Sphinx's settings: ``make docs`` builds the pages into build/docs."""
+"""Sphinx's settings: ``make docs`` builds the pages into build/docs.
+
+Run as a module in the root of a checkout (``python -m sphinx docs build/docs``) Sphinx finds `docs`.
+"""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from pygments.lexers.python import PythonLexer
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from docs import generate
-
 import xcnet.errors
+from docs import generate
 
 project = "xcnet"
 author = copyright = "xcnet developers"
@@ -25,8 +22,8 @@ exclude_patterns = ["extra"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 nitpicky = True
-#: Types of other packages, whose documentation is not looked up at build time, and words of numpydoc's
-#: types: shapes, kinds of arguments.
+#: Types of other packages, whose documentation is not looked up at build time, and words of
+#: numpydoc's types: shapes, kinds of arguments.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|np|npt|pathlib|torch|ase|typing|Calculator|Operator)\b.*"),
     ("py:class", r"(xcnet\.(near_region\.Operator|density\.Array)|Callback|Array|[NAk]|\d)"),

@@ -1,9 +1,9 @@
 """The examples in docs/: collected from a page, run in its order, held to the output shown.
 
-``python -m tests.docs_pages PAGE FOLDER`` runs one page in a folder of its own, as a reader would: all
-Python blocks in one session, all commands in a shell. A ``text`` block after a Python block is what that
-prints; what follows a command in a ``console`` block is what it prints, if anything is shown. ``...``
-stands for anything, and numbers may differ by two in the last digit that is shown.
+``python -m tests.docs_pages PAGE FOLDER`` runs one page in a folder of its own, as a reader would:
+all Python blocks in one session, all commands in a shell. A ``text`` block after a Python block is
+what that prints; what follows a command in a ``console`` block is what it prints, if anything is
+shown. ``...`` stands for anything, and numbers may differ by two in the last digit that is shown.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 _FENCE = re.compile(r"^```([\w{}-]+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?")
-#: Commands that a page's test does not run: environments, installations, hours of computing, programs
-#: with tests of their own. `tests.test_docs` holds them to the parsers, the extras and the Makefile.
+#: Commands that a page's test does not run: environments, installations, hours of computing,
+#: programs with tests of their own. `tests.test_docs` holds them to the parsers and the extras.
 NOT_RUN = re.compile(
     r"python3 -m venv|\. env/|pip |make |xcnet (?:bench|psi4|models install nagai2020|exec -- gpaw)"
 )

@@ -1,4 +1,4 @@
-"""Tables of the functional folder's format, from the schema and the code that holds folders to it."""
+"""Tables of the functional folder's format, from the schema and the code that reads folders."""
 
 from __future__ import annotations
 

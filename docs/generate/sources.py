@@ -1,4 +1,4 @@
-"""Messages as the sources have them: read from the syntax trees, with a name for each inserted value.
+"""Messages as the sources have them: read from the syntax trees, with a name for what is inserted.
 
 Nothing is imported: adapters of programs that are not installed are read like everything else.
 """
@@ -73,6 +73,7 @@ def sites(*names: str) -> tuple[Site, ...]:
 
 
 def called(call: ast.Call) -> str:
+    """Name of the function that is called, without its module."""
     function = call.func
     if isinstance(function, ast.Attribute):
         # argparse has an ArgumentTypeError too.
@@ -223,14 +224,14 @@ def _words(name: str) -> str:
 
 
 def _name_of_call(node: ast.Call) -> str:
-    called = called(node)
-    if called in ("join", "map", "getattr") and node.args:
+    function = called(node)
+    if function in ("join", "map", "getattr") and node.args:
         return _name(node.args[-1])
-    if called in ("str", "list", "sorted", "repr", "len", "int", "sum", "set") and node.args:
+    if function in ("str", "list", "sorted", "repr", "len", "int", "sum", "set") and node.args:
         return _name(node.args[0])
-    if isinstance(node.func, ast.Attribute) and called in _SAME:
+    if isinstance(node.func, ast.Attribute) and function in _SAME:
         return _name(node.func.value)
-    return called.strip("_").replace("_", " ")
+    return function.strip("_").replace("_", " ")
 
 
 _FAIL = re.compile(r"\bfail\(((?:[^;\"]|\"(?:[^\"\\]|\\.)*\")*?)\);", re.DOTALL)
