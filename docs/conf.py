@@ -1,6 +1,6 @@
 """Sphinx's settings: ``make docs`` builds the pages into build/docs.
 
-Run as a module in the root of a checkout (``python -m sphinx docs build/docs``) Sphinx finds `docs`.
+In the root of a checkout (``python -m sphinx docs build/docs``) Sphinx finds `docs`.
 """
 
 from __future__ import annotations

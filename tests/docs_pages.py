@@ -86,8 +86,7 @@ def _same(expected: str, given: str) -> bool:
 
 def run(page: Path, folder: Path) -> None:
     """Run a page's examples; AssertionError at the first that is not as shown."""
-    for example in (ROOT / "examples").glob("*/*"):
-        shutil.copy(example, folder)
+    shutil.copytree(ROOT / "examples", folder / "examples")
     names: dict[str, Any] = {"__name__": "__main__"}
     printed: str | None = None
     for block in [*blocks(page), Block("end", "", 0)]:

@@ -124,6 +124,16 @@ def test_files_and_modules_exist(name: str) -> None:
         _resolve(words)
 
 
+def test_links_of_the_readme() -> None:
+    """Sphinx holds those of the pages."""
+    links = re.findall(r"\]\((docs/[^)#]+)(#[^)]*)?\)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(links) >= 8
+    for path, anchor in links:
+        titles = re.findall(r"^#+ (.*)$", (ROOT / path).read_text("utf-8"), re.MULTILINE)
+        slugs = {"#" + re.sub(r"[^\w-]", "", title.lower().replace(" ", "-")) for title in titles}
+        assert anchor in slugs | {""}, (path, anchor)
+
+
 #: A group of entry points, keys of a graph's metadata, and a place that is to be filled.
 NO_MODULES = {"xcnet.models", "xcnet.thresholds.density", "xcnet.order", "xcnet.adapters.NAME"}
 
