@@ -5,6 +5,7 @@ In the root of a checkout (``python -m sphinx docs build/docs``) Sphinx finds `d
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pygments.lexers.python import PythonLexer
@@ -25,14 +26,18 @@ nitpicky = True
 #: Types of other packages, whose documentation is not looked up at build time, and words of
 #: numpydoc's types: shapes, kinds of arguments.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections|numpy|np|npt|pathlib|torch|ase|typing|Calculator|Operator)\b.*"),
+    (
+        "py:class",
+        r"(collections|numpy|np|npt|pathlib|torch|ase|typing|ArrayLike|Calculator|Operator)\b.*",
+    ),
     ("py:class", r"(xcnet\.(near_region\.Operator|density\.Array)|Callback|Array|[NAk]|\d)"),
     ("py:class", r'([{"].*|.*}|and)'),
     ("py:class", r"(array|array_like|callable|function|mapping|ndarray|optional|path|sequence)"),
 ]
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike", "Array": "Array"}
+add_module_names = False
 autodoc_mock_imports = ["psi4"]
 napoleon_google_docstring = False
 
@@ -52,6 +57,12 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("psi4", PythonLexer)
     app.connect("source-read", _fill)
     app.connect("missing-reference", _own_error)
+    app.connect("autodoc-process-signature", _plain_aliases)
+
+
+def _plain_aliases(app: Sphinx, *given: Any) -> tuple[str | None, ...]:
+    """Signature, and type of the result, with the names of aliases as the sources have them."""
+    return tuple(re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", x or "") or x for x in given[-2:])
 
 
 def _own_error(app: Sphinx, env: Any, node: Any, content: Any) -> Any:

@@ -15,7 +15,7 @@ from xcnet.graphs import model, shapes
 def record() -> str:
     """Fields of ``model.json``."""
     schema = json.loads((paths.models_folder() / spec.SCHEMA).read_text(encoding="utf-8"))
-    return table(["field", "must be", ""], _fields(schema, schema["definitions"], ""))
+    return table(["field", "must be"], _fields(schema, schema["definitions"], ""))
 
 
 def _fields(
@@ -26,7 +26,8 @@ def _fields(
         field = _resolved(given, definitions)
         where = f"{prefix}{name}"
         optional = "" if name in required else " (optional)"
-        yield [f"`{where}`{optional}", _rule(field, definitions), field.get("description", "")]
+        what = f". {field['description']}" if "description" in field else ""
+        yield [f"`{where}`{optional}", _rule(field, definitions) + what]
         inner, dots = field, "."
         if field.get("type") == "array":
             inner, dots = _resolved(field.get("items", {}), definitions), "[]."
@@ -54,8 +55,9 @@ def _rule(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if isinstance(field.get("additionalProperties"), dict):
         inner = _resolved(field["additionalProperties"], definitions)
         words.append(f"of {_rule(inner, definitions)}")
-    words += [text.format(field[key]) for key, text in _BOUNDS.items() if key in field]
-    return " ".join(words)
+    words += [text.format(field[key]) for key, text in _LENGTHS.items() if key in field]
+    bounds = [text.format(field[key]) for key, text in _BOUNDS.items() if key in field]
+    return " ".join([*words, ", ".join(bounds)]).strip()
 
 
 _BOUNDS = {
@@ -63,6 +65,8 @@ _BOUNDS = {
     "exclusiveMinimum": "> {}",
     "maximum": "≤ {}",
     "exclusiveMaximum": "< {}",
+}
+_LENGTHS = {
     "pattern": "`{}`",
     "maxLength": "(at most {} characters)",
     "minItems": "(at least {})",

@@ -50,7 +50,7 @@ def of_library() -> str:
 
 def shown(message: str) -> str:
     """Message as Markdown: what is inserted in italics."""
-    pieces = _INSERTED.split(message)
+    pieces = _INSERTED.split(message.replace(CLOSE + OPEN, f"{CLOSE} {OPEN}"))
     pieces[::2] = map(escape, pieces[::2])
     pieces[1::2] = (f"<i>{piece}</i>" for piece in pieces[1::2])
     return "".join(pieces)
