@@ -26,7 +26,7 @@ def _fields(
         field = _resolved(given, definitions)
         where = f"{prefix}{name}"
         optional = "" if name in required else " (optional)"
-        what = f". {field['description']}" if "description" in field else ""
+        what = f"; {field['description']}" if "description" in field else ""
         yield [f"`{where}`{optional}", _rule(field, definitions) + what]
         inner, dots = field, "."
         if field.get("type") == "array":
