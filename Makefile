@@ -69,9 +69,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Pages in build/docs; the examples in them are tests/test_docs.py.
+# Pages in build/docs, all anew: they are made from sources that Sphinx does not know of. The
+# examples in them are run by tests/test_docs.py.
 docs: $(VENV)/.dev
-	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	$(BIN)/python -m sphinx -E -W --keep-going -n -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
 # Reports of the shipped functionals, which the pages link; minutes for each.
