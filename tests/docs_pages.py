@@ -18,16 +18,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-_FENCE = re.compile(r"^```([\w{}-]+)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^ *```([\w{}-]+)[^\n]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?")
 #: Commands that a page's test does not run: environments, installations, hours of computing,
 #: programs with tests of their own. `tests.test_docs` holds them to the parsers and the extras.
 NOT_RUN = re.compile(
-    r"python3 -m venv|\. env/|pip |make |xcnet (?:bench|psi4|models install nagai2020|exec -- gpaw)"
+    r"(?:/usr/bin/)?python3 -m venv|\. env|pip |make |grep |"
+    r"xcnet (?:bench|psi4|models install nagai2020|exec -- gpaw)"
 )
 
 
@@ -49,7 +51,7 @@ def blocks(page: Path) -> list[Block]:
     """Fenced blocks of a page."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(found[1], found[2], text.count("\n", 0, found.start()) + 1)
+        Block(found[1], dedent(found[2]), text.count("\n", 0, found.start()) + 1)
         for found in _FENCE.finditer(text)
     ]
 

@@ -23,9 +23,12 @@ def test_there_is_something_to_run() -> None:
 
 @pytest.mark.parametrize("text", INPUTS, ids=range(len(INPUTS)))
 def test_inputs_run(text: str, tmp_path: Path) -> None:
+    """By the program itself where the input names the adapter, else by the command."""
     (tmp_path / "water.dat").write_text(text)
+    itself = text.startswith("import xcnet.adapters.psi4\n")
+    words = [str(shutil.which("psi4"))] if itself else ["-m", "xcnet.cli", "psi4"]
     done = subprocess.run(
-        [sys.executable, str(shutil.which("psi4")), "water.dat"],
+        [sys.executable, *words, "water.dat", "-n", "2"],
         capture_output=True,
         text=True,
         timeout=300,
