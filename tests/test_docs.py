@@ -99,7 +99,7 @@ def test_other_commands_exist(command: str) -> None:
         cli._parser(words[0]).parse_args(words)
     elif program == "pip":
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        extras = set(re.findall(r"\[(.*)\]", words[-1]))
+        extras = {e for word in words for e in re.findall(r"\w+(?=[\w,]*\])", word)}
         assert words[0] == "install"
         assert extras <= set(project["optional-dependencies"])
     elif program == "make":
