@@ -36,7 +36,6 @@ nitpick_ignore_regex = [
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {"npt.ArrayLike": "ArrayLike", "Array": "Array"}
 add_module_names = False
-autodoc_mock_imports = ["psi4"]
 napoleon_google_docstring = False
 
 smartquotes = False  # messages and commands are shown as they are

@@ -207,6 +207,16 @@ def test_every_error_is_in_the_index() -> None:
                 assert f"- {messages.shown(message)} <span" in page, site
 
 
+def test_every_message_of_the_c_library_is_in_the_index() -> None:
+    page = generate.fill(TEXTS["errors.md"])
+    found = sources.of_library()
+    assert all(f"- {messages.shown(message)}" in page for message in found)
+    for path in (ROOT / "adapters" / "libxc").glob("*.c"):
+        for text in re.findall(r'\bfail\(\s*"([^"]*)', path.read_text()):
+            start = re.split("%(?:zu|d|s)", text.removeprefix("%s"))[0]
+            assert text == "%s" or any(start in message for message in found), text
+
+
 def test_every_raise_is_known() -> None:
     """It makes an error of xcnet, calls a function that does, or stays inside the package."""
     nodes = [(module.name, node) for module in sources.modules() for node in ast.walk(module.tree)]

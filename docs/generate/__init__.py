@@ -29,9 +29,9 @@ GENERATORS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "warnings": lambda argument: messages.warnings(),
     }
 )
-_MARK = re.compile(r"^<!-- generated: ([a-z0-9-]+) ?(.*?) ?-->$", re.MULTILINE)
+_MARK = re.compile(r"^( *)<!-- generated: ([a-z0-9-]+) ?(.*?) ?-->$", re.MULTILINE)
 
 
 def fill(text: str) -> str:
     """Page with its generated parts (KeyError: no such generator)."""
-    return _MARK.sub(lambda mark: GENERATORS[mark[1]](mark[2]).strip(), text)
+    return _MARK.sub(lambda mark: mark[1] + GENERATORS[mark[2]](mark[3]).strip(), text)
