@@ -1,5 +1,5 @@
-# demo | test | test-pyscf | test-oldest | lint | fuzz | audit | sbom | bench | bench-report: each sets
-# up all it needs in .venv, then runs.
+# demo | test | test-pyscf | test-oldest | lint | docs | docs-reports | fuzz | audit | sbom | bench |
+# bench-report: each sets up all it needs in .venv, then runs.
 # On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
@@ -34,8 +34,8 @@ OLDEST_TESTS ?= $(addprefix tests/test_,spec.py registry.py functional.py libxc.
   pylibxc_compat.py hostile.py compute_hostile.py check.py native.py native_abi.py run.py \
   pyscf_adapter.py)
 
-.PHONY: help demo test test-pyscf test-oldest test-psi4 hosts lint fuzz audit sbom lock bench \
-  bench-report clean
+.PHONY: help demo test test-pyscf test-oldest test-psi4 hosts lint docs docs-reports fuzz audit sbom \
+  lock bench bench-report clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
@@ -68,6 +68,19 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Pages in build/docs, all anew: they are made from sources that Sphinx does not know of. The
+# examples in them are run by tests/test_docs.py.
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -E -W --keep-going -n -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+# Reports of the shipped functionals, which the pages link; minutes for each.
+docs-reports: $(VENV)/.dev
+	set -e; for folder in models/*/; do name=$$(basename "$$folder"); \
+	  OMP_NUM_THREADS=1 $(BIN)/xcnet check "$$folder" --scf --html docs/extra/reports/$$name.html \
+	    --json docs/extra/reports/$$name.json; done
+	sha256sum models/*/model.json > docs/extra/reports/SHA256SUMS
 
 test-oldest: $(OLDEST)/.ready
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(PYTEST) $(OLDEST_TESTS)

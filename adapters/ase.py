@@ -44,6 +44,9 @@ from pyscf import dft
 class XCNet(Calculator):
     """Energies, forces and dipole moments of molecules, in ASE's units.
 
+    The energy is in eV, forces in eV/Å, the dipole moment in e Å (of ions: about the origin).
+    `mf` is PySCF's object with the last result.
+
     Parameters
     ----------
     xc : str
@@ -60,9 +63,6 @@ class XCNet(Calculator):
         Default False.
     conv_tol : float
         Of the self-consistent energy, Hartree. Default 1e-9.
-
-    The energy is in eV, forces in eV/Å, the dipole moment in e Å (of ions: about the origin).
-    `mf` is PySCF's object with the last result.
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "dipole", "magmom"]  # noqa: RUF012

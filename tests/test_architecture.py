@@ -154,6 +154,15 @@ def test_functional_without_torch_or_hosts() -> None:
     assert not {"torch", "onnx", "pyscf", "ase", "matplotlib"} & set(_run(code).split())
 
 
+def test_scripts_in_a_checkout_find_the_adapters() -> None:
+    """Where another xcnet is installed, Python still takes the one in the script's folder."""
+    code = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)];"
+        f"sys.path.insert(0, {str(ROOT)!r}); import xcnet.adapters; print(xcnet.adapters.__file__)"
+    )
+    assert _run(code).strip() == str(ROOT / "adapters" / "__init__.py")
+
+
 def test_functional_is_the_function_also_after_its_module_was_imported() -> None:
     code = (
         "import xcnet; from xcnet.functional import LibXCFunctional; import xcnet.functional;"

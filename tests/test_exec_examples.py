@@ -52,10 +52,10 @@ def model_path(published: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("path", ["c/energy.c", "gpaw/diamond.py"])
-def test_readme_shows_them(path: str) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    fence = "c" if path.endswith(".c") else "py"
-    assert f"```{fence}\n{(ROOT / 'examples' / path).read_text()}```" in readme
+def test_documentation_shows_them(path: str) -> None:
+    page = (ROOT / "docs/start/libxc.md").read_text(encoding="utf-8")
+    assert f"```{{literalinclude}} ../../examples/{path}\n" in page
+    assert f"`examples/{path}`" in (ROOT / "README.md").read_text(encoding="utf-8") + page
 
 
 @pytest.mark.parametrize("functional", FUNCTIONALS)

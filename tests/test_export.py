@@ -174,6 +174,24 @@ def test_third_derivatives(tmp_path: Path) -> None:
         np.testing.assert_allclose(found[label] / scale, expected[label] / scale, atol=1e-10)
 
 
+def test_network_of_one_feature(tmp_path: Path) -> None:
+    """Its first layer spreads a single column, and is no matrix product."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+
+    def energy(rho: Tensor) -> Tensor:
+        n = rho.sum(1)
+        return -(n ** (1 / 3)) * (1.0 + 0.1 * network(torch.log(n)[:, None])[:, 0])
+
+    module = Module(energy)
+    given = renamed(LDA, name="lda_xc_test", id=190101, aliases=[], kind="exchange-correlation")
+    spec = export(module, given, tmp_path / "lda_xc_test", lawful=False)
+    inputs = {"rho": random_densities(5, seed=2)["rho"]}
+    found, expected = engine.run(spec, 3, inputs), torch_values(module, inputs, 3)
+    for label in expected:
+        np.testing.assert_allclose(found[label], expected[label], rtol=1e-10)
+
+
 def test_laplacian_and_descriptor(tmp_path: Path) -> None:
     def energy(
         rho: Tensor, sigma: Tensor, lapl: Tensor, tau: Tensor, near_region: Tensor

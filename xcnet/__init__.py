@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["LibXCFunctional", "XCNetError", "__version__", "functional", "set_num_threads"]
 
 __version__ = "0.1.0"
+
+# A script that is run in a checkout finds this folder there, whatever is installed: its adapters
+# lie beside it.
+_CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if os.path.isfile(os.path.join(_CHECKOUT, "adapters", "libxc", "CMakeLists.txt")):
+    __path__.append(_CHECKOUT)
 
 _HOMES = {
     "LibXCFunctional": "xcnet.functional",

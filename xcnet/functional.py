@@ -26,7 +26,7 @@ from xcnet.spec import FunctionalSpec
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
-    """Functional of a name, alias, id or expression such as ``"0.75*NN-metaGGA + 0.25*HF"``.
+    """Functional of a name, alias, id or expression such as ``"0.75*NN-r2SCAN + 0.25*HF"``.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class LibXCFunctional(Facts):
         inp : mapping or array
             ``rho``, ``sigma``, ``lapl``, ``tau`` (those the family needs), or rho alone. Any
             shape; N points of 1 (unpolarized) or 2, 3, 2, 2 (polarized) components, point-major,
-            sigma in order (aa, ab, bb), tau = 1/2 sum |grad phi|^2; Hartree atomic units.
+            sigma in order (aa, ab, bb), ``tau = 1/2 sum |grad phi|^2``; Hartree atomic units.
             A mapping may hold ``near_region`` (N, 1): then a nonlocal functional gives its
             pointwise partial derivatives, also with respect to it.
         output : mapping, optional

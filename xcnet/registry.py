@@ -110,7 +110,7 @@ class Entry:
 
     @property
     def description(self) -> str:
-        """One line: what the functional is."""
+        """What the functional is, in one line."""
         if self.spec is not None:
             return self.spec.description
         if self.composite is not None:

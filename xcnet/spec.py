@@ -66,7 +66,7 @@ class ExactExchange:
 
 @dataclass(frozen=True)
 class NearRegion:
-    """The nonlocal descriptor R(r) = integral of n(r') exp(-|r - r'|/sigma_bohr).
+    """The nonlocal descriptor ``R(r) = integral of n(r') exp(-|r - r'|/sigma_bohr)``.
 
     Source: R. Nagai, R. Akashi, O. Sugino, npj Comput. Mater. 6, 43 (2020),
     doi:10.1038/s41524-020-0310-0.
@@ -113,7 +113,7 @@ class FunctionalSpec:
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
-        """Inputs of the graphs: density variables in libxc's order, then descriptors."""
+        """Inputs of the graphs, density variables in libxc's order before descriptors."""
         return (*self.inputs, *self.descriptors)
 
     @property

@@ -43,6 +43,8 @@ def _count(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check; exit code 1 when something failed."""
+    if arguments.html:  # what it needs is missed now, not after a million densities
+        from xcnet.check import page
     with _progress(arguments.points, arguments.quiet) as progress:
         report = check.run(
             arguments.name,
@@ -56,8 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write(arguments.json, json.dumps(_document(report), indent=2, allow_nan=False) + "\n")
     if arguments.html:
-        from xcnet.check import page
-
         _write(arguments.html, page.render(report))
     failed = report.failures
     required = [r for r in report.results if r.verdict in (results.PASS, results.FAIL)]

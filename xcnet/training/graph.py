@@ -60,8 +60,10 @@ class Node:
         self.data = data
         self.width = width
         self.key = key
-        #: True downstream of a matrix product.
-        self.deep: bool = op == "matmul" or any(a.deep for a in args)
+        #: True downstream of a matrix product, also of one that spreads a single column.
+        self.deep: bool = (
+            op == "matmul" or any(a.deep for a in args) or (op == "mul" and _spreads(args))
+        )
 
     @property
     def constant(self) -> bool:
@@ -96,6 +98,13 @@ class Node:
         inner = ", ".join(a.op for a in self.args)
         shown = self.value.ravel()[:4] if self.op in ("const", "matmul") else self.data
         return f"{self.op}[{self.width}]({inner}{'' if shown is None else f'; {shown}'})"
+
+
+def _spreads(factors: tuple[Node, ...]) -> bool:
+    """Whether a product is that of one column and a constant of several rows."""
+    return any(f.constant and f.width > 1 for f in factors) and any(
+        not f.constant and f.width == 1 for f in factors
+    )
 
 
 _NODES: WeakValueDictionary[bytes, Node] = WeakValueDictionary()

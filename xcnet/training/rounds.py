@@ -173,7 +173,8 @@ class Rounds:
         identity = file_sha256(weights)
         name = f"{self.recipe.record.name}_{number}_{identity[:8]}"
         record = replace(self.recipe.record, name=name, alias=name.upper(), id=ID + number)
-        target = self.work / "functionals" / name
+        # A folder of its own: those of other trainings of this recipe have the same number.
+        target = self.work / "functionals" / identity[:8] / name
         if not target.exists():
             recipe = replace(self.recipe, record=record, refinement=None)
             publication.publish(recipe, weights, self.metrics, identity, target)

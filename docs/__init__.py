@@ -1,0 +1,1 @@
+"""The documentation's sources, and what generates parts of them from the code."""
