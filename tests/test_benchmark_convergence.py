@@ -1,0 +1,40 @@
+"""The committed table of converged calculations follows from the committed results."""
+
+from __future__ import annotations
+
+import itertools
+
+from benchmarks import scf_convergence
+
+LINES = scf_convergence.read()
+
+
+def test_table() -> None:
+    written = scf_convergence.RESULT.with_suffix(".md").read_text(encoding="utf-8")
+    assert written == scf_convergence.table(LINES)
+
+
+def test_every_calculation_is_there_once() -> None:
+    found = [tuple(line[key] for key in ("xc", "kind", "system", "solver")) for line in LINES]
+    names = {kind: [m.name for m in scf_convergence.systems(kind)] for kind in ("atoms", "hard")}
+    assert [len(names["atoms"]), len(names["hard"])] == [17, 10]
+    wanted = [
+        (xc, kind, name, solver)
+        for xc, kind, solver in itertools.product(
+            scf_convergence.FUNCTIONALS, names, scf_convergence.SOLVERS
+        )
+        for name in names[kind]
+    ]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_ladder_finds_no_higher_state() -> None:
+    """Where both converged, the ladder's energy is not above that of plain DIIS."""
+    energies = {
+        (line["xc"], line["system"], line["solver"]): line["energy"]
+        for line in LINES
+        if line["rungs"][-1][2]
+    }
+    for (xc, system, solver), energy in energies.items():
+        if solver == "ladder" and (xc, system, "DIIS") in energies:
+            assert energy < energies[xc, system, "DIIS"] + 1e-3, (xc, system)
