@@ -268,6 +268,7 @@ def test_a_dask_scheduler_dies_and_the_run_goes_on_later(serial: Path, tmp_path:
 
 
 def test_local_dask_cluster(serial: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="--dask needs the bench extra")
     path = tmp_path / "ae147.jsonl"
     words = _words(path, "--xc", "PBE", "--only", "LiH,H2", "--dask", "--jobs", "2")
     done = _after("", words)

@@ -100,4 +100,5 @@ def _note(section: Section) -> str:
         for title, rule in section.set.subsets.items()
         if rule["without"]
     ]
-    return ". ".join([f"{section.protocol.text()}", *left_out]) + "."
+    remark = [section.set.remark] if section.set.remark else []
+    return ". ".join([section.protocol.text(), *left_out, *remark]) + "."
