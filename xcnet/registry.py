@@ -77,7 +77,7 @@ COMPOSITES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: Names kept for functionals that are still to be trained here -> the published ones.
+#: Names of functionals that are trained here, or still to be -> the published ones.
 RESERVED: Mapping[str, str] = MappingProxyType(
     {
         "NN-LSDA": "NN-LSDA-Nagai2020",
