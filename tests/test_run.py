@@ -273,6 +273,7 @@ def test_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
         if path.exists() and len(_read(path)["results"]) == 2:
             break
         time.sleep(0.05)
+    time.sleep(0.5)  # the table's row comes after the file
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == cli.EXIT_INTERRUPTED, err
