@@ -20,7 +20,7 @@ Component = tuple[str, int]
 Module = Callable[..., torch.Tensor]
 
 #: Allowed relative difference by derivative order. Higher derivatives sum terms of opposite signs,
-#: and both lose digits there; what networks lose beyond this is measured, see `_rounding`.
+#: and torch's and the graph's lose digits; what steep networks lose is measured (`_rounding`).
 TOLERANCE = (1e-12, 1e-12, 1e-12, 1e-10)
 MAX_NOISE = 1e-6
 CHECK_POINTS, CHECK_SEED = 48, 4
