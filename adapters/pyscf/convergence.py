@@ -122,7 +122,6 @@ class _Watch:
         self._callback = callback
         self._gradient = np.inf
         self._best_cycle = 0
-        self.patience: float = PATIENCE
         self.cycles = 0
         self.orbitals: tuple[Any, Any] | None = None
 
@@ -133,17 +132,17 @@ class _Watch:
             self.orbitals = state["mo_coeff"], state["mo_occ"]
         if self._callback is not None:
             self._callback(state)
-        if self.cycles - self._best_cycle >= self.patience and not state["scf_conv"]:
+        if self.cycles - self._best_cycle >= PATIENCE and not state["scf_conv"]:
             raise _Stalled(state)
 
-    def start(self, patience: float) -> int:
+    def start(self) -> int:
         """Begin a rung; returns the cycles so far."""
-        self.patience, self._best_cycle = patience, self.cycles
+        self._best_cycle = self.cycles
         return self.cycles
 
 
 def _diis(name: str, mf: Any, dm0: Any, watch: _Watch) -> Rung:
-    before = watch.start(PATIENCE)
+    before = watch.start()
     with _settings(mf, callback=watch):
         try:
             mf.kernel(dm0)
@@ -165,12 +164,17 @@ def _confirmed(mf: Any, rung: Rung) -> Rung:
 
 
 def _second_order(mf: Any, watch: _Watch) -> Rung:
-    before = watch.start(np.inf) + 1  # PySCF calls back once more at the end
+    before = watch.start()
     solver = mf.newton()
     solver.max_cycle, solver.callback = NEWTON_CYCLES, watch
-    solver.kernel(*(watch.orbitals or (None, None)))
-    mf.converged = solver.converged
-    _keep(mf, vars(solver))
+    try:
+        solver.kernel(*(watch.orbitals or (None, None)))
+        before += 1  # PySCF calls back once more at the end
+        mf.converged = solver.converged
+        _keep(mf, vars(solver))
+    except _Stalled as stalled:
+        mf.converged = False
+        _keep(mf, stalled.state)
     return Rung("second order", watch.cycles - before, bool(mf.converged))
 
 
