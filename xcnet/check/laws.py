@@ -16,7 +16,7 @@ from xcnet.spec import Thresholds
 POINTS = 200
 #: Largest relative differences by derivative order, where the same numbers are added up in
 #: another order; third derivatives are sums of large terms of opposite signs.
-ROUNDING = (1e-12, 1e-12, 1e-11, 1e-9)
+ROUNDING = (1e-12, 1e-12, 1e-11, 1e-8)
 #: By order of the derivative that is differentiated numerically to the next: how well a finite
 #: difference has to know itself to count, and the largest difference from it.
 RIDDERS = ((5e-8, 1e-7), (2e-6, 1e-5), (2e-5, 1e-4))
