@@ -110,7 +110,6 @@ def test_install_list_remove(nagai2020_models: Path, tmp_path: Path) -> None:
 
 def test_unknown_name_shows_near_ones() -> None:
     assert "Did you mean M06" in refused("info", "M06-K")
-    assert "models install nagai2020" in refused("info", "NN-NRA")
     assert "models install nagai2020" in refused("info", "NN-metaGGA-Nagai2020")
     assert "B3LYP" in refused("cite", "B3LPY")
 

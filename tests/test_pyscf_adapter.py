@@ -441,8 +441,8 @@ def _no_cycle(state: dict[str, Any]) -> None:
     [
         ("PBE_clome", UnknownFunctionalError, "PBE_clone"),
         ("0.5*PBE_clone + 0.5*TPPS", UnknownFunctionalError, "TPSS"),
-        ("NN-metaGGA", UnknownFunctionalError, "NN-metaGGA-Nagai2020"),
-        ("0.25*HF + 0.75*NN-NRA", UnknownFunctionalError, "models install nagai2020"),
+        ("NN-metaGGA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
+        ("0.25*HF + 0.75*NN-NRA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.5*0.5*PBE_clone", ExpressionError, "0.5"),
         ("PBE_clone + MGGA_X_SCANL", UnsupportedError, "Laplacian"),
         ("PBE_clone-D3BJ", UnsupportedError, "dispersion"),

@@ -92,9 +92,10 @@ def test_reserved_names_point_to_the_published_ones(name: str, published: str) -
     assert "xcnet models install nagai2020" in str(caught.value)
 
 
-def test_reserved_name_of_an_installed_functional(published: Path) -> None:
-    with pytest.raises(UnknownFunctionalError, match="NN-NRA-Nagai2020") as caught:
-        registry.find("NN-NRA")
+@pytest.mark.parametrize(("name", "value"), _to_be_trained())
+def test_reserved_name_of_an_installed_functional(name: str, value: str, published: Path) -> None:
+    with pytest.raises(UnknownFunctionalError, match=value) as caught:
+        registry.find(name)
     assert "install" not in str(caught.value)
 
 
