@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from xcnet import engine, paths
 from xcnet.sample import sample
-from xcnet.spec import FunctionalSpec, load_spec
+from xcnet.spec import RECORD, FunctionalSpec, load_spec
 from xcnet.training import publication, recipe
 from xcnet.training.reference import file_sha256
 
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
 RECIPES = {
     found.record.name: found
@@ -30,6 +32,13 @@ def test_every_shipped_functional_has_its_recipe_and_weights(spec: FunctionalSpe
     found = RECIPES[spec.name]
     assert spec.training["recipe_sha256"] == found.sha256
     assert spec.training["weights_sha256"] == file_sha256(publication.shipped_weights(found))
+
+
+def test_committed_energies_are_of_the_shipped_functional(spec: FunctionalSpec) -> None:
+    """The card says that AE147 was computed once, with these weights."""
+    lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    models = {line["model"] for line in lines if line["xc"] == spec.aliases[0]}
+    assert models == {file_sha256(spec.folder / RECORD)}
 
 
 def test_exported_again_from_its_weights(spec: FunctionalSpec, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def _refined(
         f"the densities of {settings.start}, each further one at those of the functional before "
         f"({states.basis}, grid level {states.grid_level}).",
         "## How good it is",
-        " ".join([*errors, tested]).strip(),
+        " ".join(filter(None, [*errors, tested, recipe.record.note])),
         "## Limits",
         f"Elements it was trained on: {', '.join(facts['domain']['elements'])}. Other elements, "
         "and very large gradients, rest on the fit alone. Dispersion is not in it.",

@@ -142,13 +142,17 @@ class RefinementSettings:
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """Facts of the functional's record that the training does not decide."""
+    """Facts of the functional's record and card that the training does not decide.
+
+    ``note`` ends the card's section on how good the functional is.
+    """
 
     name: str
     alias: str
     id: int
     description: str
     grid_level: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
