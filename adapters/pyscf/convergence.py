@@ -63,7 +63,9 @@ class Convergence:
         return sum(rung.cycles for rung in self.rungs)
 
 
-def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Convergence:
+def converge(
+    mf: Any, dm0: Any = None, callback: Callback | None = None, ladder: bool = True
+) -> Convergence:
     """Bring a Kohn-Sham object to self-consistency, with more help only where needed.
 
     1. ``DIIS``: the object's own settings, from a guess whose degenerate frontier orbitals are
@@ -82,6 +84,8 @@ def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Conv
         Density matrix to start from.
     callback : callable, optional
         Called with PySCF's local variables after each cycle of each rung.
+    ladder : bool
+        False: the first rung only, enough where the result is itself a guess.
 
     Returns
     -------
@@ -93,12 +97,12 @@ def converge(mf: Any, dm0: Any = None, callback: Callback | None = None) -> Conv
         dm0, aligned = _aligned_guess(mf)
     watch = _Watch(callback)
     rungs = [_diis("DIIS", mf, dm0, watch)]
-    if not mf.converged:
+    if ladder and not mf.converged:
         best = mf.make_rdm1(*watch.orbitals) if watch.orbitals else dm0
         with _settings(mf, level_shift=LEVEL_SHIFT, max_cycle=SHIFT_CYCLES):
             rungs.append(_confirmed(mf, _diis("level shift", mf, best, watch)))
     note = ""
-    if not mf.converged:
+    if ladder and not mf.converged:
         try:
             mf._numint.libxc.test_deriv_order(mf.xc, 2, raise_error=True)
             rungs.append(_second_order(mf, watch))

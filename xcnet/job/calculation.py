@@ -191,7 +191,7 @@ def solve(
     guess = None
     if settings.guess_grid_level is not None and settings.guess_grid_level < settings.grid_level:
         mf.grids.level, mf.conv_tol = settings.guess_grid_level, GUESS_TOLERANCE
-        adapter.converge(mf, callback=callback)
+        adapter.converge(mf, callback=callback, ladder=False)
         guess = mf.make_rdm1()
     guess_cycles = count
     mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
