@@ -12,6 +12,8 @@ from xcnet import expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
 
+LONG = 12  # items of a list that are not printed one by one
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
@@ -28,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return 0
+    if "training" in facts:
+        facts["training"] = _brief(facts["training"])
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         print(f"{key.ljust(width)}  {_text(value)}")
@@ -85,6 +89,15 @@ def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
     if whole.vv10:
         yield "VV10", {"b": whole.vv10[0], "C": whole.vv10[1]}
     yield "library", f"libxc {libxc.version_string()}"
+
+
+def _brief(training: dict[str, Any]) -> dict[str, Any]:
+    """What a reader wants of it: without tables, hashes and long lists, which --json has."""
+    return {
+        key: f"{len(value)} systems" if isinstance(value, list) and len(value) > LONG else value
+        for key, value in training.items()
+        if not isinstance(value, dict) and not key.endswith("sha256")
+    }
 
 
 def _text(value: Any) -> str:
