@@ -41,7 +41,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 9
 
 demo: $(VENV)/.demo
-	$(BIN)/xcnet run H2O N2 --xc NN-r2SCAN,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
+	$(BIN)/xcnet run H2O N2 --xc NN-metaGGA,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
 
 test: hosts $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) --ignore tests/psi4 $(TESTS)

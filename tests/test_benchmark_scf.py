@@ -34,5 +34,5 @@ def test_readme_has_the_measured_ratios() -> None:
     ratio = {row[2]: row[4] for row in rows if len(row) > 4 and row[1] == "benzene, def2-tzvp"}
     assert (
         f"takes {ratio['NN-r2SCAN']} times M06-L's with NN-r2SCAN and "
-        f"{ratio['NN-metaGGA-Nagai2020']} times with NN-metaGGA"
+        f"{ratio['NN-metaGGA-Nagai2020']} times with NN-metaGGA-Nagai2020"
     ) in readme

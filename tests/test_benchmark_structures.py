@@ -23,7 +23,7 @@ def _rows(molecule: str) -> list[list[str]]:
 
 
 def _line(molecule: str, name: str) -> Any:
-    return RESULTS[molecule, pyscf_structures.PUBLISHED if name == "NN-metaGGA" else name]
+    return RESULTS[molecule, name]
 
 
 def test_readme_has_the_committed_water() -> None:
@@ -35,12 +35,12 @@ def test_readme_has_the_committed_water() -> None:
         assert float(angle.rstrip("°")) == pytest.approx(line["angle"], abs=6e-3)
         given = [float(x) for x in frequencies.split(",")] if frequencies else []
         assert given == pytest.approx(line.get("frequencies", []), abs=0.51)
-    assert {row[0] for row in rows if row[3]} == {"NN-metaGGA", "TPSS"}
+    assert {row[0] for row in rows if row[3]} == {pyscf_structures.PUBLISHED, "TPSS"}
 
 
 def test_readme_has_the_committed_benzene() -> None:
     rows = _rows("benzene")
-    assert "NN-metaGGA" in [row[0] for row in rows]
+    assert pyscf_structures.PUBLISHED in [row[0] for row in rows]
     for name, *bonds in rows:
         line = _line("benzene", name)
         for bond, kind in zip(bonds, ("C-C", "C-H"), strict=True):
