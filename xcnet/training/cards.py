@@ -119,8 +119,7 @@ def _refined(
         f"Then both networks were trained together on the {trained['count']} energies of "
         f"{', '.join(settings.sets)} ({settings.part}), with a robust square of the error "
         f"(width {settings.width:g} kcal/mol) and the fit's own loss as the measure of how far "
-        f"to go from it (weight {settings.prior:g}): {settings.rounds} rounds, the first at "
-        f"the densities of {settings.start}, each further one at those of the functional before "
+        f"to go from it (weight {settings.prior:g}): {_rounds(settings)} "
         f"({states.basis}, grid level {states.grid_level}).",
         "## How good it is",
         " ".join(filter(None, [*errors, tested, recipe.record.note])),
@@ -128,3 +127,12 @@ def _refined(
         f"Elements it was trained on: {', '.join(facts['domain']['elements'])}. Other elements, "
         "and very large gradients, rest on the fit alone. Dispersion is not in it.",
     ]
+
+
+def _rounds(settings: RefinementSettings) -> str:
+    if settings.rounds == 1:
+        return f"one round, at the densities of {settings.start}"
+    return (
+        f"{settings.rounds} rounds, the first at the densities of {settings.start}, each further "
+        "one at those of the functional before"
+    )

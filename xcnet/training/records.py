@@ -123,9 +123,10 @@ def protocol(recipe: Recipe) -> str:
     )
     if (refinement := recipe.refinement) is None:
         return text
+    plural = "s" if refinement.rounds > 1 else ""
     return (
         f"{text}; then trained on the energies of {', '.join(refinement.sets)} "
-        f"({refinement.part}) in {refinement.rounds} self-consistent rounds"
+        f"({refinement.part}) in {refinement.rounds} self-consistent round{plural}"
     )
 
 
