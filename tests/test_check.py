@@ -225,7 +225,7 @@ _NEURAL = [*SHIPPED, MODELS / "mgga_xc_tpss_clone", MODELS / "gga_c_pbe_clone"]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.sampled_from(_NEURAL), st.lists(_VALUES, min_size=9, max_size=9), st.booleans())
+@given(st.sampled_from(_NEURAL), st.lists(_VALUES, min_size=10, max_size=10), st.booleans())
 def test_any_density_gives_finite_outputs(folder: Path, x: list[float], opposite: bool) -> None:
     subject = _subject(folder)
     sab = 0.5 * (x[2] + x[4]) * (-1.0 if opposite else 1.0)
@@ -234,6 +234,7 @@ def test_any_density_gives_finite_outputs(folder: Path, x: list[float], opposite
         "sigma": [x[2], sab, x[4]],
         "lapl": [x[5], -x[6]],
         "tau": [x[7], x[8]],
+        "near_region": [x[9]],
     }
     points = {name: np.array([values[name]]) for name in subject.inputs}
     for label, value in subject.compute(points, 2).items():
@@ -265,7 +266,7 @@ def test_opposite_gradients_leave_no_negative_square() -> None:
 
 
 def test_domain_by_density_and_by_element() -> None:
-    spec = load_spec(SHIPPED[0])
+    spec = load_spec(paths.models_folder() / "mgga_xc_nn_r2scan")
     n = np.array([1e-12, 0.1, 1e4, 0.1])
     coords = np.array([[0.0, 0, 9], [0, 0, 0.1], [0, 0, 0], [0, 0, 2.9]])
     weights = np.array([0.0, 1.0, 1e-5, 1.0])
