@@ -26,6 +26,7 @@ GENERATORS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "operators": lambda argument: folder.operators(),
         "record": lambda argument: folder.record(),
         "reports": lambda argument: reports.listing(),
+        "trained": lambda argument: reports.trained(),
         "warnings": lambda argument: messages.warnings(),
     }
 )

@@ -1,4 +1,4 @@
-"""What the committed results say: reports of ``xcnet check``, and the stand-in's errors."""
+"""What committed results say: reports of ``xcnet check``, errors of functionals trained here."""
 
 from __future__ import annotations
 
@@ -51,4 +51,32 @@ def stand_in() -> str:
             ]
         )
     head = ["molecules of G2", "number", "mean difference", "largest", "SCF cycles (r2SCAN)"]
+    return table(head, rows)
+
+
+def trained() -> str:
+    """Errors of the energies that functionals were trained on, from their records, kcal/mol."""
+    rows = []
+    for entry in registry.entries(origin="package"):
+        record = entry.spec.record if entry.spec else {}
+        found = record.get("training", {}).get("metrics", {}).get("reactions")
+        if found is None:
+            continue
+        last, final = found["fixed"][-1], found["self_consistent"]
+        rows.append(
+            [
+                entry.aliases[0],
+                str(len(found["fixed"])),
+                f"{last['trained']['mean_absolute']:.2f}",
+                f"{final['trained']['mean_absolute']:.2f}",
+                f"{final['watched']['mean_absolute']:.2f}",
+            ]
+        )
+    head = [
+        "functional",
+        "rounds",
+        "60 trained, at the last round's densities",
+        "60 trained",
+        "15 for validation",
+    ]
     return table(head, rows)
