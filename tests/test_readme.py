@@ -48,3 +48,13 @@ def test_there_is_something_to_run() -> None:
 )
 def test_files_exist(path: str) -> None:
     assert (README.parent / path).exists()
+
+
+def test_summary_of_the_accuracy_table() -> None:
+    table = dict(re.findall(r"^\| (\S+) \| 147 of 147 \| (\d+\.\d+) \|", TEXT, re.MULTILINE))
+    sentence = re.search(r"147 atomization energies are (.*?)\n  \(", TEXT, re.DOTALL)
+    assert sentence is not None
+    given = re.findall(r"(\d\.\d)(?: kcal/mol)?\s+with\s+([\w-]+)", sentence[1])
+    assert len(given) == 5
+    for error, name in given:
+        assert error == f"{float(table[name]):.1f}", name
