@@ -156,12 +156,18 @@ def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
 
 
 def _neural_names() -> re.Pattern[str]:
-    """Matches any name, alias or id of a neural functional as a whole word."""
+    """Matches any name, alias or id of a neural functional as a whole word.
+
+    Those of the published ones count before they are installed too: the registry says how to.
+    """
     names = [
-        text
-        for entry in registry.entries()
-        if entry.spec is not None
-        for text in (entry.name, *entry.aliases, str(entry.id))
+        *registry.RESERVED.values(),
+        *(
+            text
+            for entry in registry.entries()
+            if entry.spec is not None
+            for text in (entry.name, *entry.aliases, str(entry.id))
+        ),
     ]
     found = "|".join(sorted(map(_pattern, names), key=len, reverse=True)) or "(?!)"
     return re.compile(rf"(?<![A-Z0-9_.])(?:{found})(?![A-Z0-9_.])")
