@@ -44,8 +44,12 @@ def test_ladder_finds_no_higher_state() -> None:
 def test_atomization_energies_need_the_first_rung_alone() -> None:
     """As the page on convergence says of the committed results."""
     lines = scf_convergence.RESULT.with_name("ae147.jsonl").read_text(encoding="utf-8").splitlines()
+    helped = {}
     for record in map(json.loads, lines):
-        if record["xc"].endswith("Nagai2020"):
-            continue
-        assert [rung[0] for rung in record["rungs"]] == ["DIIS"], record["system"]
-        assert record["status"] == "converged"
+        if [rung[0] for rung in record["rungs"]] != ["DIIS"] or record["status"] != "converged":
+            helped[record["xc"], record["system"]] = record["rungs"][-1][::2]
+    assert helped == {
+        ("NN-metaGGA-Nagai2020", "C3H4_D2d"): ["level shift", True],
+        ("NN-metaGGA-Nagai2020", "N2O"): ["second order", True],
+        ("NN-metaGGA-Nagai2020", "CCH"): ["second order", False],
+    }
