@@ -207,3 +207,13 @@ def test_training_on_the_test_set_is_refused(
         assert cli.main(words) == cli.EXIT_ERROR
     assert "CH4 of the test set" in capsys.readouterr().err
     assert "methane" not in datasets.names()
+
+
+def test_parts_of_three_molecules() -> None:
+    whole = datasets.load("three-molecules")
+    atomization, ionization = whole.part("atomization"), whole.part("ionization")
+    assert whole.part("train").reactions == whole.reactions
+    assert {one.name for one in atomization.reactions} == {"H2O", "NH3", "NO"}
+    assert {one.name for one in atomization.systems} == {"H", "N", "O", "H2O", "NH3", "NO"}
+    rest = set(whole.reactions) - set(atomization.reactions)
+    assert set(ionization.reactions) == rest

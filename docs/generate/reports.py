@@ -62,21 +62,25 @@ def trained() -> str:
         found = record.get("training", {}).get("metrics", {}).get("reactions")
         if found is None:
             continue
-        last, final = found["fixed"][-1], found["self_consistent"]
+        last, final = found["fixed"][-1]["trained"], found["self_consistent"]
         rows.append(
             [
                 entry.aliases[0],
                 str(len(found["fixed"])),
-                f"{last['trained']['mean_absolute']:.2f}",
+                str(final["trained"]["count"]),
+                f"{last['mean_absolute']:.2f}",
                 f"{final['trained']['mean_absolute']:.2f}",
+                str(final["watched"]["count"]),
                 f"{final['watched']['mean_absolute']:.2f}",
             ]
         )
     head = [
         "functional",
         "rounds",
-        "60 trained, at the last round's densities",
-        "60 trained",
-        "15 for validation",
+        "energies trained on",
+        "error at the last round's densities",
+        "error",
+        "energies watched",
+        "their error",
     ]
     return table(head, rows)

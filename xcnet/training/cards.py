@@ -65,16 +65,27 @@ def _fit(recipe: Recipe, systems: str) -> str:
         f"{densities.grid_level}) of {systems}; with less weight on "
         "points moved off these by random factors and polarizations, and on points spread over "
         "all densities, gradients and kinetic energy densities, so that it stays near "
-        f"{recipe.densities.xc.replace('r2scan', 'r2SCAN')} outside its training systems."
+        f"{_known(recipe)} outside its training systems."
     )
+
+
+def _known(recipe: Recipe) -> str:
+    """The functional of the fit, as it is usually written."""
+    names = {"mgga_c_r2scan": "r2SCAN", "gga_c_pbe": "PBE", "lda_c_pw_mod": "PW92"}
+    return names.get(recipe.correlation.target, recipe.correlation.target)
 
 
 def _fitted(recipe: Recipe, facts: Mapping[str, Any], tested: str) -> list[str]:
     metrics = facts["training"]["metrics"]
     worst = max(abs(x) for x in metrics["energy_errors_hartree"].values())
+    spreads = " and ".join(
+        f"{metrics[f'{name}_rms_hartree'] * 1e3:.2f} mHa for {name}"
+        for name in FORMS[recipe.form].networks
+    )
+    known = _known(recipe)
     return [
-        "A network fitted to r2SCAN: a demonstration that serves as r2SCAN's stand-in, no more "
-        "accurate than it. Whoever wants r2SCAN itself should use libxc's.",
+        f"A network fitted to {known}: a demonstration that serves as {known}'s stand-in, no more "
+        f"accurate than it. Whoever wants {known} itself should use libxc's.",
         "## What it is",
         _what_it_is(recipe),
         "## How it was made",
@@ -82,13 +93,10 @@ def _fitted(recipe: Recipe, facts: Mapping[str, Any], tested: str) -> list[str]:
         "were used.",
         "## How well it fits",
         f"At the training densities the integrated energy is at most {worst * 1e3:.3f} mHa off; "
-        "the energy density is off by (root mean square per electron) "
-        f"{metrics['exchange_rms_hartree'] * 1e3:.2f} mHa for exchange and "
-        f"{metrics['correlation_rms_hartree'] * 1e3:.2f} mHa for correlation. "
-        f"{tested}",
+        f"the energy density is off by (root mean square per electron) {spreads}. {tested}",
         "## Limits",
         "Trained on elements up to Ne. The cores of heavier atoms and very large gradients rest "
-        "on the spread points alone. It needs the same care with grids as r2SCAN.",
+        f"on the spread points alone. It needs the same care with grids as {known}.",
     ]
 
 
@@ -110,13 +118,15 @@ def _refined(
             f"trained on but chose among recipes, are off by {watched['mean_absolute']:.2f}."
         )
     states = settings.ground_states
+    both = len(FORMS[recipe.form].networks) > 1
     return [
         f"{facts['description']}.",
         "## What it is",
         _what_it_is(recipe),
         "## How it was made",
         _fit(recipe, "the sets " + ", ".join(recipe.sets)),
-        f"Then both networks were trained together on the {trained['count']} energies of "
+        f"Then {'both networks were trained together' if both else 'the network was trained'} on "
+        f"the {trained['count']} energies of "
         f"{', '.join(settings.sets)} ({settings.part}), with a robust square of the error "
         f"(width {settings.width:g} kcal/mol) and the fit's own loss as the measure of how far "
         f"to go from it (weight {settings.prior:g}): {_rounds(settings)} "

@@ -5,7 +5,8 @@ A set's module has
 ``NAME``, ``DOI``, ``UNITS``
     Its name; where its choice or its values come from (empty: from nowhere); the units of its data.
 ``SPLITS``
-    Shares of its parts, such as ``{"train": 4, "validation": 1}``; see `split`.
+    Its parts: their shares, such as ``{"train": 4, "validation": 1}``, see `split`; or the names of
+    their reactions.
 ``SHA256``
     Hash of its data, see `digest`. Altered data are never used.
 ``data()``
@@ -47,14 +48,14 @@ class DataSet:
     reactions : tuple of Reaction
         Atomization and ionization energies; ``reference`` in Hartree.
     splits : mapping
-        Shares of the parts.
+        Parts: their shares, or the names of their reactions.
     """
 
     name: str
     doi: str
     systems: tuple[Molecule, ...]
     reactions: tuple[Reaction, ...]
-    splits: Mapping[str, int]
+    splits: Mapping[str, int | tuple[str, ...]]
 
     def part(self, name: str) -> DataSet:
         """Set with the reactions of one part and the systems that they need.
@@ -67,7 +68,11 @@ class DataSet:
                 given=name,
             )
         items: Sequence[Molecule | Reaction] = self.reactions or self.systems
-        kept = set(split([item.name for item in items], self.splits)[name])
+        shares = {part: share for part, share in self.splits.items() if isinstance(share, int)}
+        listed = self.splits[name]
+        if isinstance(listed, int):
+            listed = tuple(split([item.name for item in items], shares)[name])
+        kept = set(listed)
         chosen = tuple(reaction for reaction in self.reactions if reaction.name in kept)
         needed = {term.name for reaction in chosen for _, term in reaction.terms} or kept
         systems = tuple(system for system in self.systems if system.name in needed)

@@ -20,7 +20,11 @@ from xcnet.training.datasets.water_ammonia_nitric_oxide import SYSTEMS as MOLECU
 NAME = "three-molecules"
 DOI = "10.1038/s41524-020-0310-0"
 UNITS = {"energies": "hartree", "positions": "angstrom"}
-SPLITS = {"train": 1}
+SPLITS = {
+    "train": 1,
+    "atomization": ("H2O", "NH3", "NO"),
+    "ionization": ("H+", "N+", "O+", "H2O+", "NH3+", "NO+"),
+}
 SHA256 = "e994e0fcd0ff103aff0e39879c71b2547601bc9a757e9455e2c6a3b886ef44e0"
 
 GEOMETRIES = (

@@ -54,7 +54,7 @@ def gga_columns(rho: Tensor, sigma: Tensor, *_: Tensor) -> tuple[Tensor, Tensor,
 def slater_columns(rho: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Slater's exchange alone: nothing to learn."""
     base = SLATER * rho ** (4.0 / 3.0)
-    return base, base[..., None][..., :0], rho[..., None]
+    return base, torch.empty(*rho.shape, 0, dtype=rho.dtype), rho[..., None]
 
 
 META_GGA = PartForm(3, 2, columns)
