@@ -113,9 +113,10 @@ def _refined(
     ]
     if settings.check:
         watched = found["self_consistent"]["watched"]
+        chose = " but chose among recipes" if settings.check == "validation" else ""
         errors.append(
             f"{watched['count']} more of the same sets ({settings.check}), which were never "
-            f"trained on but chose among recipes, are off by {watched['mean_absolute']:.2f}."
+            f"trained on{chose}, are off by {watched['mean_absolute']:.2f}."
         )
     states = settings.ground_states
     both = len(FORMS[recipe.form].networks) > 1

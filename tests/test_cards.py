@@ -1,0 +1,35 @@
+"""Cards of fits, which also the functionals between the rounds of a training have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from xcnet.training import recipe
+from xcnet.training.cards import card
+from xcnet.training.forms import FORMS
+
+#: A recipe of each form, and the functional that it is fitted to.
+RECIPES = {
+    "lda": ("nn_lsda", "PW92"),
+    "gga": ("nn_gga", "PBE"),
+    "meta-gga": ("nn_metagga", "r2SCAN"),
+    "nra": ("nn_nra", "r2SCAN"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_fit_says_how_near_it_is(form: str) -> None:
+    name, known = RECIPES[form]
+    networks = FORMS[form].networks
+    metrics = {f"{part}_rms_hartree": 0.00123 for part in networks}
+    facts = {
+        "training": {"data": ["H"], "metrics": metrics | {"energy_errors_hartree": {"H": -0.002}}}
+    }
+    text = card(replace(recipe.load(recipe.find(name)), refinement=None), facts)
+    flat = " ".join(text.split())
+    assert f"A network fitted to {known}:" in flat
+    assert "at most 2.000 mHa off" in flat
+    for part in ("exchange", "correlation"):
+        assert (f"1.23 mHa for {part}" in flat) == (part in networks)
