@@ -27,7 +27,10 @@ RESULT = Path(__file__).resolve().parent / "results" / "scf_convergence.jsonl"
 BASIS = {"atoms": "def2-tzvp", "hard": "def2-svp"}
 SOLVERS = ("DIIS", "ladder")
 SYSTEMS = {"atoms": "atoms H to Cl", "hard": "hard cases"}
-FUNCTIONALS = ("M06-L", "r2SCAN", "NN-r2SCAN")
+FUNCTIONALS = (
+    *("M06-L", "r2SCAN", "NN-r2SCAN", "NN-metaGGA", "NN-NRA", "NN-GGA", "NN-LSDA"),
+    *("NN-metaGGA-3mol", "NN-NRA-3mol"),
+)
 ATOMS = "H He Li Be B C N O F Ne Na Mg Al Si P S Cl".split()
 #: Atoms, bond length in angstrom, and unpaired electrons.
 DIATOMICS = (

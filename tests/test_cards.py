@@ -19,7 +19,7 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", RECIPES)
 def test_a_fit_says_how_near_it_is(form: str) -> None:
     name, known = RECIPES[form]
     networks = FORMS[form].networks

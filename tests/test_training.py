@@ -29,9 +29,13 @@ from xcnet.training import (
 )
 from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.networks.elu import EluPerceptron
+from xcnet.training.networks.perceptron import Perceptron
 from xcnet.training.reference import GridDensity
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+NETWORKS = (AlgebraicPerceptron, EluPerceptron)
 
 RECIPE = """
 seed = 3
@@ -219,9 +223,10 @@ def test_unknown_names_list_the_known_ones() -> None:
         datasets.load("atoms")
 
 
-def test_network_jacobian_is_the_derivative() -> None:
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_network_jacobian_is_the_derivative(kind: type[Perceptron]) -> None:
     generator = torch.Generator().manual_seed(0)
-    network = AlgebraicPerceptron((3, 5, 4, 2), generator)
+    network = kind((3, 5, 4, 2), generator)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
@@ -243,9 +248,10 @@ def test_network_jacobian_is_the_derivative() -> None:
         torch.testing.assert_close(rows[:, k], numerical, rtol=1e-7, atol=1e-8)
 
 
-def test_network_gradient_is_autograds() -> None:
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_network_gradient_is_autograds(kind: type[Perceptron]) -> None:
     generator = torch.Generator().manual_seed(0)
-    network = AlgebraicPerceptron((3, 5, 4, 2), generator)
+    network = kind((3, 5, 4, 2), generator)
     inputs = torch.randn(7, 3, generator=generator, dtype=torch.float64)
     coefficients = torch.randn(7, 2, generator=generator, dtype=torch.float64)
     slopes = torch.autograd.grad((coefficients * network(inputs)).sum(), network.ordered())
@@ -257,14 +263,18 @@ def test_network_gradient_is_autograds() -> None:
 
 @pytest.mark.parametrize(
     ("part", "width"),
-    [*zip(parts.of("meta-gga"), (3, 4), strict=True), (parts.of("nra")[1], 5)],
-    ids=["exchange", "correlation", "nra"],
+    [
+        *zip(parts.of("meta-gga"), (3, 4), strict=True),
+        (parts.of("nra")[1], 5),
+        (parts.of("nagai2020")[0], 4),
+    ],
+    ids=["exchange", "correlation", "nra", "nagai2020"],
 )
 def test_residuals_are_those_of_the_functional(part: parts.Part, width: int) -> None:
     rows = torch.from_numpy(sampling.wide(40, width, np.random.default_rng(0)))
     columns = part.columns(*rows.unbind(1))
     widths = (columns[2].shape[1], 6, columns[1].shape[1])
-    network = AlgebraicPerceptron(widths, torch.Generator().manual_seed(1))
+    network = part.form.network(widths, torch.Generator().manual_seed(1))
     zeros = torch.zeros(len(rows), rows.shape[1] + 1, dtype=torch.float64)
     terms = problem.point_residuals(part.columns, rows, zeros, zeros + 1.0)
     found = terms.residuals(network).view_as(zeros)
@@ -290,6 +300,25 @@ def test_targets_add_up_to_the_functional() -> None:
         channel = np.stack([inputs["rho"][:, s], inputs["sigma"][:, 2 * s], inputs["tau"][:, s]], 1)
         found += targets.exchange("mgga_x_r2scan", channel)[:, 0]
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
+
+
+def test_targets_of_both_together() -> None:
+    """Where the spin channels share in proportion it is the functional, and so are its slopes."""
+    rows = sampling.wide(60, 4, np.random.default_rng(4))
+    names = "mgga_x_r2scan + mgga_c_r2scan"
+    found = targets.together(names, rows)
+    parts_found = targets.correlation("mgga_c_r2scan", rows)
+    only = targets.together("mgga_c_r2scan", rows)
+    np.testing.assert_allclose(only, parts_found, rtol=1e-9, atol=1e-12)
+    for k in range(4):
+        step = 1e-5 * rows[:, k]
+        shifted = [rows.copy(), rows.copy()]
+        shifted[0][:, k] += step
+        shifted[1][:, k] -= step
+        up, down = (targets.together(names, each)[:, 0] for each in shifted)
+        numerical = (up - down) / (2.0 * step)
+        scale = np.abs(found[:, 0]) / rows[:, k]
+        assert np.median(np.abs(found[:, 1 + k] - numerical) / scale) < 1e-8
 
 
 def test_uniform_gas_is_exact() -> None:

@@ -24,9 +24,15 @@ FACTORS = {
         "The factors are 1 + (1 - v) f with a network output f and a bounded measure v of the "
         "gradient, so the uniform gas is exact."
     ),
+    "nagai2020": (
+        "The factor is 1 + f with a network output f > -1 of the logarithms of the density, the "
+        "spin polarization, the reduced gradient and the reduced kinetic energy density, the form "
+        "of R. Nagai et al., npj Comput. Mater. 6, 43 (2020). It has cusps where the gradient "
+        "vanishes, and gives up the uniform gas."
+    ),
     "lda": (
-        "Exchange has no factor of its own; that of correlation is 1 + f with a network output f "
-        "of the spin densities alone, so the uniform gas is given up."
+        "The factor is 1 + f with a network output f of the spin densities alone, so the uniform "
+        "gas is given up."
     ),
 }
 
@@ -42,12 +48,21 @@ def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
 
 
 def _what_it_is(recipe: Recipe) -> str:
+    form = FORMS[recipe.form]
+    if form.exchange is None:
+        widths = "-".join(map(str, recipe.correlation.hidden))
+        return (
+            "Exchange and correlation together: -n^(4/3) p times a factor, with p the mean of "
+            f"(1 + z)^(4/3) and (1 - z)^(4/3) of the spin polarization z. {FACTORS[recipe.form]} "
+            f"Hidden layers: {widths}; activation ELU. No constraint is built in."
+        )
     hidden = "; ".join(
         f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}"
-        for name in FORMS[recipe.form].networks
+        for name in form.networks
     )
+    factor = " times a factor of each spin channel" if form.exchange.outputs else ""
     return (
-        "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
+        f"Exchange: Slater's energy{factor} (exact spin scaling). "
         f"Correlation: PW92's energy times a factor. {FACTORS[recipe.form]} Hidden layers: "
         f"{hidden}; activation z/sqrt(1 + z^2). Apart from the spin scaling"
         f"{' and the uniform gas' if recipe.form != 'lda' else ''} no constraint is built "
@@ -71,8 +86,9 @@ def _fit(recipe: Recipe, systems: str) -> str:
 
 def _known(recipe: Recipe) -> str:
     """The functional of the fit, as it is usually written."""
+    target = recipe.correlation.target.split("+")[-1].strip()
     names = {"mgga_c_r2scan": "r2SCAN", "gga_c_pbe": "PBE", "lda_c_pw_mod": "PW92"}
-    return names.get(recipe.correlation.target, recipe.correlation.target)
+    return names.get(target, target)
 
 
 def _fitted(recipe: Recipe, facts: Mapping[str, Any], tested: str) -> list[str]:

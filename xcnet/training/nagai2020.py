@@ -19,14 +19,13 @@ from torch import Tensor, nn
 from xcnet import download
 from xcnet.errors import InstallError
 from xcnet.training import export
+from xcnet.training.features.nagai2020 import ingredients
 
 REPOSITORY = "ml-electron-project/NNfunctional"
 COMMIT = "3f4a97998747dc14a9296a88d16572601621efab"
 BASE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}/{COMMIT}"
 MAX_BYTES = 1 << 20
 HIDDEN = 100
-#: Keeps the authors' logarithms and quotients finite; part of the published form.
-TINY = 1e-7
 
 
 @dataclass(frozen=True)
@@ -134,22 +133,10 @@ class Network(nn.Module):
         near_region: Tensor | None = None,
     ) -> Tensor:
         """Return (N, 1); inputs in libxc's layout, spin resolved (N, k)."""
-        up, down = rho[:, 0:1], rho[:, 1:2]
-        n = up + down
-        u = (n + TINY) ** (1 / 3)
-        # 1 + z and 1 - z with z = (up - down) / (n + TINY), free of cancellation at |z| = 1.
-        more, less = (2 * up + TINY) / (n + TINY), (2 * down + TINY) / (n + TINY)
-        p = (more ** (4 / 3) + less ** (4 / 3)) * 0.5
-        features = [u, p]
-        if sigma is not None:
-            # Each of aa, 2 ab, bb brings its own 1e-7.
-            norm2 = sigma[:, 0:1] + 2 * sigma[:, 1:2] + sigma[:, 2:3] + 4 * TINY
-            features.append((norm2**0.5 + TINY) / u**4)
-        if tau is not None:
-            d = more ** (5 / 3) + less ** (5 / 3)
-            features.append((tau[:, 0:1] + tau[:, 1:2] + TINY) / (u**5 * d))
-        if near_region is not None:
-            features.append(torch.clamp(near_region, min=0.0) + TINY)
+        n = rho[:, 0:1] + rho[:, 1:2]
+        norm2 = None if sigma is None else sigma[:, 0:1] + 2 * sigma[:, 1:2] + sigma[:, 2:3]
+        whole_tau = None if tau is None else tau[:, 0:1] + tau[:, 1:2]
+        features, p = ingredients(rho[:, 0:1], rho[:, 1:2], norm2, whole_tau, near_region)
         h = torch.log(torch.cat(features, dim=1))
         for layer in (self.fc1, self.fc2, self.fc3):
             h = nn.functional.elu(layer(h))

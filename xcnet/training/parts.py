@@ -1,4 +1,4 @@
-"""The two parts of a functional, exchange and correlation, as training problems."""
+"""The parts of a functional, exchange and correlation or both in one, as training problems."""
 
 from __future__ import annotations
 
@@ -49,10 +49,12 @@ class Part:
         return merging.energies(self.columns, [self.variables(density) for density in densities])
 
 
-def of(form: str) -> tuple[Part, Part]:
-    """Exchange and correlation of a form in `xcnet.training.forms`."""
+def of(form: str) -> tuple[Part, ...]:
+    """Exchange and correlation of a form in `xcnet.training.forms`, or the one part of both."""
     found = FORMS[form]
     whole = sampling.near_region_variables if found.near_region else sampling.correlation_variables
+    if found.exchange is None:
+        return (Part("correlation", found.correlation, whole, targets.together),)
     return (
         Part("exchange", found.exchange, sampling.exchange_variables, targets.exchange),
         Part("correlation", found.correlation, whole, targets.correlation),

@@ -139,6 +139,7 @@ def _citations(recipe: Recipe) -> list[dict[str, str]]:
     found = {
         citation.key: asdict(citation)
         for name in form.networks
-        for citation in registry.find(getattr(recipe, name).target).citations
+        for target in getattr(recipe, name).target.split("+")
+        for citation in registry.find(target.strip()).citations
     }
     return [*found.values(), *descriptor]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xcnet.training.baselines import is_present
 from xcnet.training.forms import FORMS
-from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.networks.perceptron import Perceptron
 
 #: Spin densities at or below are an empty channel: floor of the functionals of this form.
 DENSITY_THRESHOLD = 1e-12
@@ -36,7 +36,7 @@ class Semilocal(nn.Module):
         self.form = FORMS[form]
         self.networks = nn.ModuleDict(
             {
-                name: AlgebraicPerceptron((part.inputs, *hidden[name], part.outputs), generator)
+                name: part.network((part.inputs, *hidden[name], part.outputs), generator)
                 for name, part in self.form.networks.items()
             }
         )
@@ -64,17 +64,19 @@ class Semilocal(nn.Module):
         if near_region is not None:
             whole.append(near_region[:, 0])
         density = self.energy("correlation", self.form.correlation.columns(a, b, *whole))
+        if self.form.exchange is None:
+            return density / (a + b)
         for i, channel in enumerate(channels):
             exchange = self.energy("exchange", self.form.exchange.columns(*channel))
             density = density + torch.where(present[i], exchange, 0.0)
         return density / (a + b)
 
-    def network(self, part: str) -> AlgebraicPerceptron | None:
+    def network(self, part: str) -> Perceptron | None:
         """Network of a part, if it has one."""
         if part not in self.networks:
             return None
         found = self.networks[part]
-        assert isinstance(found, AlgebraicPerceptron)
+        assert isinstance(found, Perceptron)
         return found
 
     def energy(self, part: str, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:

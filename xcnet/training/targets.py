@@ -56,6 +56,42 @@ def correlation(name: str, variables: Array) -> Array:
     return found
 
 
+def together(names: str, variables: Array) -> Array:
+    """Exchange and correlation at the gradient and tau of the total density.
+
+    The spin channels share these in proportion to their densities.
+
+    Parameters
+    ----------
+    names : str
+        libxc's names with + between them.
+    variables : (N, 4 or 5)
+        As for `correlation`.
+
+    Returns
+    -------
+    (N, 5 or 6): energy per volume and its derivatives with respect to the variables.
+    """
+    rho_a, rho_b, sigma, tau = variables[:, :4].T
+    n = rho_a + rho_b
+    a, b = rho_a / n, rho_b / n
+    channels = (
+        [rho_a, rho_b],
+        [a * a * sigma, a * b * sigma, b * b * sigma],
+        [a * tau, b * tau],
+    )
+    parts = [np.stack(_evaluate(name.strip(), *channels)) for name in names.split("+")]
+    e, e_a, e_b, e_aa, e_ab, e_bb, t_a, t_b = sum(parts[1:], parts[0])
+    # What a share changes when its density does, times n: da = b, db = -b by n_a.
+    share = (2.0 * a * e_aa + (b - a) * e_ab - 2.0 * b * e_bb) * sigma + (t_a - t_b) * tau
+    found = np.zeros((len(variables), variables.shape[1] + 1))
+    found[:, 0] = e
+    found[:, 1], found[:, 2] = e_a + share * b / n, e_b - share * a / n
+    found[:, 3] = a * a * e_aa + a * b * e_ab + b * b * e_bb
+    found[:, 4] = a * t_a + b * t_b
+    return found
+
+
 def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array]) -> list[Array]:
     """Energy per volume and first derivatives: e, rho a b, sigma aa ab bb, tau a b.
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from xcnet.errors import InputError
 from xcnet.training import levenberg, parts
 from xcnet.training.levenberg import State
-from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.networks.perceptron import Perceptron
 from xcnet.training.parts import Part
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.recipe import PartSettings, Recipe
@@ -86,7 +86,7 @@ def trained(recipe: Recipe, progress: Progress) -> Semilocal:
     return module.requires_grad_(False)
 
 
-def network(module: Semilocal, part: Part) -> AlgebraicPerceptron:
+def network(module: Semilocal, part: Part) -> Perceptron:
     """Network of a part that has one."""
     found = module.network(part.name)
     assert found is not None

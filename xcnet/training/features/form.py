@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from xcnet.training.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.networks.perceptron import Perceptron
+
 
 @dataclass(frozen=True)
 class PartForm:
@@ -18,8 +21,11 @@ class PartForm:
         Numbers of features and of factors. A part without factors has no network.
     columns : function
         Density variables -> base (N,), coefficients (N, outputs), features (N, inputs).
+    network : class
+        Kind of network.
     """
 
     inputs: int
     outputs: int
     columns: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    network: type[Perceptron] = AlgebraicPerceptron
