@@ -125,6 +125,27 @@ def test_from_recipe_to_functional(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_the_published_form_can_be_trained(
+    folder: Path, prepared: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One network of exchange and correlation with ELU, from the same densities."""
+    text = RECIPE.replace("[record]", 'form = "nagai2020"\n[record]', 1)
+    text = text.replace("mgga_c_r2scan", "mgga_x_r2scan + mgga_c_r2scan").replace("[4]", "[6, 5]")
+    (tmp_path / "tiny.toml").write_text(text)
+    chosen = recipe.load(tmp_path / "tiny.toml")
+    words = ["train", str(tmp_path / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    assert cli.main([*words, "--output", str(tmp_path / "models")]) == 0
+    *_, weights, made = (Path(line) for line in capsys.readouterr().out.splitlines())
+    spec, module = load_spec(made), publication.load_weights(weights, chosen.form)
+    inputs = sample(spec.variables, 30, seed=1)
+    exc = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+    np.testing.assert_allclose(engine.run(spec, 1, inputs)["zk"][:, 0], exc.numpy(), rtol=1e-12)
+    assert np.all(exc.numpy() < 0.0)
+    card = " ".join(spec.read("CARD.md").decode().split())
+    assert "activation ELU" in card
+    assert "A network fitted to r2SCAN" in card
+
+
 def test_device_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = str(folder / "elsewhere")
     assert train(folder, "--output", output, "--device", "abacus") == cli.EXIT_ERROR

@@ -57,8 +57,7 @@ def _what_it_is(recipe: Recipe) -> str:
             f"Hidden layers: {widths}; activation ELU. No constraint is built in."
         )
     hidden = "; ".join(
-        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}"
-        for name in form.networks
+        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}" for name in form.networks
     )
     factor = " times a factor of each spin channel" if form.exchange.outputs else ""
     return (

@@ -119,7 +119,8 @@ class Perceptron(nn.Module, ABC):
             if activated:
                 values, first = self.slopes(z, 1)
             records.append((given, first))
-        slope, blocks = coefficients, []
+        slope = coefficients
+        blocks: list[Tensor] = []
         for (given, first), weight in zip(records[::-1], reversed(self.weights), strict=True):
             slope = slope if first is None else slope * first
             blocks[:0] = [given.T @ slope, slope.sum(0)]
