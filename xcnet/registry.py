@@ -77,14 +77,12 @@ COMPOSITES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: Names of functionals that are trained here, or still to be -> the published ones.
-RESERVED: Mapping[str, str] = MappingProxyType(
-    {
-        "NN-LSDA": "NN-LSDA-Nagai2020",
-        "NN-GGA": "NN-GGA-Nagai2020",
-        "NN-metaGGA": "NN-metaGGA-Nagai2020",
-        "NN-NRA": "NN-NRA-Nagai2020",
-    }
+#: Published functionals that `xcnet models install nagai2020` makes.
+PUBLISHED = (
+    "NN-LSDA-Nagai2020",
+    "NN-GGA-Nagai2020",
+    "NN-metaGGA-Nagai2020",
+    "NN-NRA-Nagai2020",
 )
 
 _listeners: list[Callable[[], None]] = []
@@ -319,17 +317,7 @@ def _libxc_citations(number: int) -> list[Citation]:
 
 
 def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
-    reserved = {normalize(key): key for key in RESERVED}
-    if isinstance(name, str) and normalize(name) in reserved:
-        key = reserved[normalize(name)]
-        installed = normalize(RESERVED[key]) in table.entries
-        how = "" if installed else ": install it with `xcnet models install nagai2020`"
-        return UnknownFunctionalError(
-            f"{key} is not trained here yet. The published functional is {RESERVED[key]}{how}.",
-            functional=name,
-            near=[RESERVED[key]],
-        )
-    published = {normalize(value): value for value in RESERVED.values()}
+    published = {normalize(value): value for value in PUBLISHED}
     if isinstance(name, str) and normalize(name) in published:
         value = published[normalize(name)]
         return UnknownFunctionalError(

@@ -118,7 +118,7 @@ def _unusable() -> Iterator[tuple[str, XCNetError]]:
     """Names that the registry knows without having a functional for them, and why."""
     for error in registry.broken():
         yield Path(str(error.context.get("file", ""))).parent.name.lower(), error
-    for name in (*registry.RESERVED, *registry.RESERVED.values()):
+    for name in registry.PUBLISHED:
         try:
             registry.find(name)
         except UnknownFunctionalError as error:

@@ -161,7 +161,7 @@ def _neural_names() -> re.Pattern[str]:
     Those of the published ones count before they are installed too: the registry says how to.
     """
     names = [
-        *registry.RESERVED.values(),
+        *registry.PUBLISHED,
         *(
             text
             for entry in registry.entries()

@@ -80,11 +80,10 @@ def test_unknown_part_is_psi4s_error() -> None:
 
 
 @pytest.mark.parametrize("way", ["energy", "argument", "gradient"])
-def test_reserved_names_say_what_is_published(way: str) -> None:
+def test_published_names_say_how_to_install_them(way: str) -> None:
     mol = molecule(HYDROGEN)
-    reserved = next(iter(_still_reserved())).lower()
-    with pytest.raises(UnknownFunctionalError, match="The published functional is"):
-        _run_by(way, reserved, mol)
+    with pytest.raises(UnknownFunctionalError, match="xcnet models install nagai2020"):
+        _run_by(way, registry.PUBLISHED[0].lower(), mol)
 
 
 def _run_by(way: str, name: str, mol: Any) -> None:
@@ -94,14 +93,6 @@ def _run_by(way: str, name: str, mol: Any) -> None:
         energy({"name": "bad", "xc_functionals": {name: {}}}, mol)
     else:
         run(getattr(psi4, way), name, mol)
-
-
-def _still_reserved() -> Iterator[str]:
-    for name in registry.RESERVED:
-        try:
-            registry.find(name)
-        except UnknownFunctionalError:
-            yield name
 
 
 @pytest.fixture
