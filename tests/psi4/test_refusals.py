@@ -17,6 +17,7 @@ from psi4.driver.procrouting.response import scf_response
 
 from tests.folders import read_record, seal
 from tests.psi4.calculations import HYDROGEN, energy, molecule, run
+from tests.psi4.conftest import MODELS
 from xcnet import native, registry
 from xcnet.adapters.psi4 import guards, installation
 from xcnet.errors import EngineError, ModelError, UnknownFunctionalError, UnsupportedError
@@ -79,6 +80,17 @@ def test_unknown_part_is_psi4s_error() -> None:
         energy(definition, molecule(HYDROGEN))
 
 
+@pytest.fixture
+def without_published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The published functionals are not installed."""
+    monkeypatch.setenv(registry.MODEL_PATH_VARIABLE, str(MODELS))
+    registry.refresh()
+    yield
+    monkeypatch.undo()
+    registry.refresh()
+
+
+@pytest.mark.usefixtures("without_published")
 @pytest.mark.parametrize("way", ["energy", "argument", "gradient"])
 def test_published_names_say_how_to_install_them(way: str) -> None:
     mol = molecule(HYDROGEN)
