@@ -44,13 +44,8 @@ def correlation(name: str, variables: Array) -> Array:
     -------
     (N, 5 or 6): energy per volume and its derivatives with respect to the variables.
     """
-    rho_a, rho_b, sigma, tau = variables[:, :4].T
-    # In proportion to the density: any other split may break sigma_ss <= 8 rho_s tau_s, to which
-    # libxc then cuts the gradient.
-    a, b = rho_a / (rho_a + rho_b), rho_b / (rho_a + rho_b)
-    result = _evaluate(
-        name, [rho_a, rho_b], [a * a * sigma, a * b * sigma, b * b * sigma], [a * tau, b * tau]
-    )
+    _, _, *channels = _channels(variables)
+    result = _evaluate(name, *channels)
     found = np.zeros((len(variables), variables.shape[1] + 1))
     found[:, :5] = np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
     return found
@@ -72,14 +67,8 @@ def together(names: str, variables: Array) -> Array:
     -------
     (N, 5 or 6): energy per volume and its derivatives with respect to the variables.
     """
-    rho_a, rho_b, sigma, tau = variables[:, :4].T
-    n = rho_a + rho_b
-    a, b = rho_a / n, rho_b / n
-    channels = (
-        [rho_a, rho_b],
-        [a * a * sigma, a * b * sigma, b * b * sigma],
-        [a * tau, b * tau],
-    )
+    a, b, *channels = _channels(variables)
+    n, sigma, tau = variables[:, 0] + variables[:, 1], variables[:, 2], variables[:, 3]
     parts = [np.stack(_evaluate(name.strip(), *channels)) for name in names.split("+")]
     e, e_a, e_b, e_aa, e_ab, e_bb, t_a, t_b = sum(parts[1:], parts[0])
     # What a share changes when its density does, times n: da = b, db = -b by n_a.
@@ -90,6 +79,18 @@ def together(names: str, variables: Array) -> Array:
     found[:, 3] = a * a * e_aa + a * b * e_ab + b * b * e_bb
     found[:, 4] = a * t_a + b * t_b
     return found
+
+
+def _channels(variables: Array) -> tuple[Array, Array, list[Array], list[Array], list[Array]]:
+    """Shares of both spins in the density; rho a b, sigma aa ab bb, tau a b.
+
+    Gradient and tau are shared in proportion to the density: any other split may break
+    sigma_ss <= 8 rho_s tau_s, to which libxc then cuts the gradient.
+    """
+    rho_a, rho_b, sigma, tau = variables[:, :4].T
+    a, b = rho_a / (rho_a + rho_b), rho_b / (rho_a + rho_b)
+    sigmas = [a * a * sigma, a * b * sigma, b * b * sigma]
+    return a, b, [rho_a, rho_b], sigmas, [a * tau, b * tau]
 
 
 def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array]) -> list[Array]:

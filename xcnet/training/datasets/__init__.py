@@ -68,9 +68,9 @@ class DataSet:
                 given=name,
             )
         items: Sequence[Molecule | Reaction] = self.reactions or self.systems
-        shares = {part: share for part, share in self.splits.items() if isinstance(share, int)}
         listed = self.splits[name]
         if isinstance(listed, int):
+            shares = {part: n for part, n in self.splits.items() if isinstance(n, int)}
             listed = tuple(split([item.name for item in items], shares)[name])
         kept = set(listed)
         chosen = tuple(reaction for reaction in self.reactions if reaction.name in kept)

@@ -25,4 +25,6 @@ class AlgebraicPerceptron(Perceptron):
         """f, f' and maybe f''."""
         root = (1.0 + z * z).rsqrt()
         first = root**3
-        return (z * root, first, -3.0 * z * first * root**2)[: order + 1]
+        if order == 1:
+            return z * root, first
+        return z * root, first, -3.0 * z * first * root**2
