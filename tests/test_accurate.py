@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pyscf import dft, fci, scf
+from pyscf import cc, dft, fci, gto, scf
 
 from tests.training_sets import added
 from xcnet import cli
@@ -20,6 +21,7 @@ from xcnet.training.accurate import Reference
 from xcnet.training.coupled_cluster import SCHEME, Scheme
 from xcnet.training.inversion import LARGEST_GRADIENT, Inverter
 from xcnet.training.reference import write_arrays
+from xcnet.training.relaxed_density import density_matrix
 
 NAME = "three-molecules"
 STORED = accurate.load(NAME)
@@ -130,6 +132,33 @@ def test_cheapest_record_is_made_again() -> None:
     assert found.energies["total"] == pytest.approx(one.energy, abs=1e-9)
     np.testing.assert_allclose(found.density_matrix, one.density_matrix, atol=1e-7)
     assert dict(SCHEME.core) == one.basis
+
+
+@pytest.mark.parametrize(("atoms", "spin"), [("N 0 0 0; H 0 0 1", 2), ("F 0 0 0; H 0 0.1 0.9", 0)])
+def test_density_is_the_derivative_of_the_energy(atoms: str, spin: int) -> None:
+    """By any one-electron operator, the orbitals of Hartree-Fock following it."""
+    molecule = gto.M(atom=atoms, basis="6-31g", spin=spin, verbose=0)
+    bare = scf.hf.get_hcore(molecule)
+    operator = np.random.default_rng(0).normal(scale=0.1, size=bare.shape)
+    operator += operator.T
+
+    def solved(strength: float) -> Any:
+        field = (scf.UHF if spin else scf.RHF)(molecule)
+        field.get_hcore = lambda *_: bare + strength * operator
+        field.conv_tol, field.conv_tol_grad = 1e-13, 1e-9
+        cluster = (cc.UCCSD if spin else cc.RCCSD)(field.run())
+        cluster.conv_tol, cluster.conv_tol_normt, cluster.max_cycle = 1e-12, 1e-10, 200
+        return cluster.run()
+
+    cluster = solved(0.0)
+    cluster.solve_lambda()
+    matrix = density_matrix(cluster._scf, cluster).sum(axis=0)
+    up, down, up2, down2 = (solved(h).e_tot for h in (1e-3, -1e-3, 2e-3, -2e-3))
+    wanted = (8.0 * (up - down) - (up2 - down2)) / 12e-3
+    found = (matrix * operator).sum()
+    assert found == pytest.approx(wanted, abs=1e-6)
+    unrelaxed = np.array(cluster.make_rdm1(ao_repr=True)).reshape(-1, *bare.shape).sum(axis=0)
+    assert abs((unrelaxed * operator).sum() - wanted) > 1e-4
 
 
 def test_two_electrons_are_exact() -> None:

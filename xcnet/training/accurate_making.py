@@ -27,7 +27,7 @@ from xcnet.training.reference import write_arrays
 Array = npt.NDArray[np.float64]
 METHOD = (
     "energy: CCSD(T), frozen core, extrapolated to the basis-set limit, plus core-valence "
-    "correlation; density: CCSD with all electrons, from the Lambda equations, without the "
+    "correlation; density: CCSD with all electrons, from the Lambda equations, with the "
     "response of the orbitals"
 )
 

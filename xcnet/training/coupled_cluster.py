@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from xcnet.errors import ConvergenceError, MissingPackageError
 from xcnet.job.geometry import Molecule
+from xcnet.training import relaxed_density
 
 Array = npt.NDArray[np.float64]
 #: PySCF's names of basis sets by element; ``default`` is that of the elements not named.
@@ -111,7 +112,7 @@ def solve(system: Molecule, scheme: Scheme = SCHEME) -> Solution:
 
     The total energy is the frozen-core one, Hartree-Fock and correlation extrapolated separately,
     plus the difference between all electrons and frozen core in the core basis. The density is
-    that of the CCSD Lambda equations, without the response of the orbitals.
+    that of the CCSD Lambda equations with the response of the orbitals.
 
     Raises
     ------
@@ -189,5 +190,5 @@ def _density_matrix(system: Molecule, field: Any, cluster: Any) -> Array:
     cluster.solve_lambda(eris=cluster.integrals)
     if not cluster.converged_lambda:
         raise ConvergenceError(f"the Lambda equations of {system.name} did not converge")
-    matrix = np.array(cluster.make_rdm1(ao_repr=True))
-    return matrix if matrix.ndim == 3 else 0.5 * matrix[None]
+    matrices = relaxed_density.density_matrix(field, cluster)
+    return matrices if len(matrices) == 2 else 0.5 * matrices

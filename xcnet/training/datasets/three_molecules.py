@@ -25,7 +25,7 @@ SPLITS = {
     "atomization": ("H2O", "NH3", "NO"),
     "ionization": ("H+", "N+", "O+", "H2O+", "NH3+", "NO+"),
 }
-SHA256 = "e994e0fcd0ff103aff0e39879c71b2547601bc9a757e9455e2c6a3b886ef44e0"
+SHA256 = "fa94c4c14515ff586599a67930d1fc4f00c864540dc1b175dea3f4d6b4c28422"
 
 GEOMETRIES = (
     "near experiment (r_e and angles of the NIST CCCBDB); cations at their molecule's geometry"
