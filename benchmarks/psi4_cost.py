@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from xcnet import native
 
 RESULTS = Path(__file__).resolve().parent / "results" / "psi4.md"
 REFERENCE = "m06-l"
-FUNCTIONALS = (REFERENCE, "nn-metagga-nagai2020", "nn-r2scan", "tpss")
+FUNCTIONALS = (REFERENCE, "nn-metagga", "nn-metagga-nagai2020", "nn-r2scan")
 BENZENE = """
 C  0.000  1.396 0.000
 C  1.209  0.698 0.000
@@ -122,7 +123,7 @@ def _heading() -> str:
         "# SCF of benzene in Psi4\n\n"
         f"{', '.join(f'{k} {v}' for k, v in versions.items())}, {machine}. cc-pVDZ, density "
         "fitting, the default grid (75, 302), D2h, Psi4's default convergence. All in one process, "
-        "functionals alternating: `python -m benchmarks.psi4_cost --threads 1 2 --write`."
+        f"functionals alternating: `python -m benchmarks.psi4_cost {' '.join(sys.argv[1:])}`."
     )
 
 

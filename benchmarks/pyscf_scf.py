@@ -23,7 +23,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "pyscf_scf.md"
-FUNCTIONALS = ("M06-L", "NN-r2SCAN", "NN-metaGGA-Nagai2020")
+FUNCTIONALS = ("M06-L", "NN-r2SCAN", "NN-metaGGA", "NN-metaGGA-Nagai2020")
 ROUNDS = 3
 CALCULATIONS = 2
 

@@ -33,6 +33,7 @@ def test_readme_has_the_measured_ratios() -> None:
     rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
     ratio = {row[2]: row[4] for row in rows if len(row) > 4 and row[1] == "benzene, def2-tzvp"}
     assert (
-        f"takes {ratio['NN-r2SCAN']} times M06-L's with NN-r2SCAN and "
+        f"takes {ratio['NN-r2SCAN']} times M06-L's with NN-r2SCAN, "
+        f"{ratio['NN-metaGGA']} times with NN-metaGGA and "
         f"{ratio['NN-metaGGA-Nagai2020']} times with NN-metaGGA-Nagai2020"
     ) in readme
