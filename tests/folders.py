@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xcnet import variables
 from xcnet.graphs import wire
-from xcnet.spec import RECORD, flatten, write_record
+from xcnet.spec import RECORD, metadata, write_record
 
 MODELS = Path(__file__).resolve().parent / "models"
 TEMPLATE = MODELS / "gga_x_pbe_clone"
@@ -34,13 +35,21 @@ def copy_folder(
     return folder
 
 
+def up_to(record: Mapping[str, Any], last: str) -> dict[str, Any]:
+    """Fields of a record without the graphs of higher derivative orders."""
+    kept = variables.ORDERS[: variables.ORDERS.index(last) + 1]
+    return {
+        field: {order: record[field][order] for order in kept}
+        for field in ("derivatives", "closed_shell")
+    }
+
+
 def seal(record: dict[str, Any], folder: Path) -> None:
     """Write a record, with its facts in the graphs' metadata and the hashes of all files."""
-    for order, filename in record["derivatives"].items():
-        path = folder / filename
-        path.write_bytes(
-            with_metadata(path.read_bytes(), {**flatten(record), "xcnet.order": order})
-        )
+    for key, spin in (("derivatives", 2), ("closed_shell", 1)):
+        for order, filename in record.get(key, {}).items():
+            path = folder / filename
+            path.write_bytes(with_metadata(path.read_bytes(), metadata(record, order, spin)))
     hashes = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in record["files"]}
     write_record({**record, "files": hashes}, folder)
 

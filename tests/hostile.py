@@ -208,6 +208,22 @@ def claims_another_threshold(folder: Path) -> None:
     write_record(record, folder)
 
 
+@case("closed_shell.onnx is refused: its metadata differ from the record in xcnet.spin")
+def spin_resolved_graph_for_closed_shells(folder: Path) -> None:
+    record = read_record(folder)
+    graph, closed = (record[key]["vxc"] for key in ("derivatives", "closed_shell"))
+    (folder / closed).write_bytes((folder / graph).read_bytes())
+    record["files"][closed] = record["files"][graph]
+    write_record(record, folder)
+
+
+@case("closed_shell.onnx is refused: its inputs are not those", signed=True)
+def spin_resolved_graph_signed_for_closed_shells(folder: Path) -> None:
+    record = read_record(folder)
+    graph, closed = (record[key]["vxc"] for key in ("derivatives", "closed_shell"))
+    (folder / closed).write_bytes((folder / graph).read_bytes())
+
+
 # -- graphs ------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_a_declared_constraint_is_required(tmp_path: Path) -> None:
 def test_unknown_constraints_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="constraints"):
         load_spec(copy_folder(tmp_path, constraints=["beauty"]))
+
+
+def test_closed_shell_graphs_of_another_functional(tmp_path: Path) -> None:
+    """Of any order but the highest, whose graph alone would show all."""
+    for order in ("exc", "vxc", "fxc"):
+        folder = copy_folder(tmp_path, f"gga_xc_{order}", "gga_xc_pbe_clone")
+        record = read_record(folder)
+        filename = record["closed_shell"][order]
+        shutil.copy(MODELS / "gga_x_pbe_clone" / filename, folder / filename)
+        seal(record, folder)
+        failures = {f.name for f in check.run(load_spec(folder), LEAST).failures}
+        assert "closed shell as either spin, exc" in failures, order
 
 
 # -- broken functionals fail -----------------------------------------------------------------------

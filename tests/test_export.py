@@ -26,6 +26,7 @@ from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.graphs import OPERATORS
 from xcnet.spec import flatten, load_spec
 from xcnet.training import baselines, export
+from xcnet.training.closed_shell import ClosedShell
 from xcnet.training.verification import torch_values
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,10 +136,11 @@ def test_folder_is_complete(tmp_path: Path) -> None:
 
 def test_metadata_is_the_record(tmp_path: Path) -> None:
     spec = load_spec(MODELS / GGA.name)
-    for order, filename in spec.derivatives.items():
+    for (order, spin), filename in spec.graphs.items():
         model = onnx.load_from_string(spec.read(filename))
         metadata = {p.key: p.value for p in model.metadata_props}
-        assert metadata == {**flatten(spec.record), "xcnet.order": order}
+        spins = {"xcnet.spin": "unpolarized"} if spin == variables.UNPOLARIZED else {}
+        assert metadata == {**flatten(spec.record), "xcnet.order": order, **spins}
         assert {node.op_type for node in model.graph.node} <= OPERATORS
         assert not model.functions
 
@@ -172,6 +174,49 @@ def test_third_derivatives(tmp_path: Path) -> None:
     for label in variables.labels(spec.variables, 3):
         scale = np.abs(expected[label]).max(axis=1, keepdims=True)
         np.testing.assert_allclose(found[label] / scale, expected[label] / scale, atol=1e-10)
+
+
+class OwnClosedShell(Perceptron):
+    """With a formula for closed shells, right or wrong."""
+
+    factor = 1.0
+
+    def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+        half, quarter = 0.5 * rho, 0.25 * sigma
+        spins = self.forward(
+            torch.cat([half, half], 1), torch.cat([quarter] * 3, 1), torch.cat([0.5 * tau] * 2, 1)
+        )
+        return self.factor * spins
+
+
+@pytest.mark.parametrize("kind", [Perceptron, OwnClosedShell])
+def test_graphs_of_closed_shells(kind: type[Perceptron], tmp_path: Path) -> None:
+    """They give what the module gives at two equal spins, differentiated by the totals."""
+    module = kind(5)
+    given = renamed(MGGA, name="mgga_xc_test", id=190101, aliases=[])
+    spec = export(module, given, tmp_path / "mgga_xc_test")
+    assert list(spec.closed_shell) == list(spec.derivatives)
+    totals, _ = closed_shell(random_densities(40, seed=2))
+    totals = {name: totals[name] for name in spec.variables}
+    found = engine.run(spec, 3, totals, variables.UNPOLARIZED)
+    expected = torch_values(ClosedShell(module, None), totals, 3)
+    assert set(found) == set(expected)
+    for label, values in expected.items():
+        assert found[label].shape == (40, 1)
+        np.testing.assert_allclose(found[label], values, rtol=1e-8, err_msg=label)
+    nodes = [
+        len(onnx.load_from_string(spec.read(files["vxc"])).graph.node)
+        for files in (spec.derivatives, spec.closed_shell)
+    ]
+    assert nodes[1] < nodes[0]
+
+
+def test_wrong_formula_for_closed_shells_is_refused(tmp_path: Path) -> None:
+    module = OwnClosedShell(5)
+    module.factor = 1.0 + 1e-9
+    given = renamed(MGGA, name="mgga_xc_test", id=190101, aliases=[])
+    with pytest.raises(ExportError, match=r"zk\[0\], spin 1, of the graph differs"):
+        export(module, given, tmp_path / "mgga_xc_test")
 
 
 def test_network_of_one_feature(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import xcnet
 from tests.densities import random_densities
-from tests.folders import MODELS, copy_folder
+from tests.folders import MODELS, TEMPLATE, copy_folder, read_record, up_to
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
 from xcnet import native
 from xcnet.errors import NativeError
@@ -38,8 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models.mkdir()
     monkeypatch.setenv("XCNET_MODEL_PATH", str(models))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    derivatives = {order: f"{order}.onnx" for order in ("exc", "vxc", "fxc")}
-    return copy_folder(models, NAME, derivatives=derivatives)
+    return copy_folder(models, NAME, **up_to(read_record(TEMPLATE), "fxc"))
 
 
 @pytest.fixture

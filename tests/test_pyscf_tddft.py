@@ -15,7 +15,7 @@ pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
 from pyscf import dft
 from pyscf.data.nist import HARTREE2EV
 
-from tests.folders import read_record, seal
+from tests.folders import read_record, seal, up_to
 from tests.pyscf_methods import MODELS, both, cation, installed, known, molecule, rks, tight, uks
 from xcnet.errors import UnsupportedError
 
@@ -114,11 +114,7 @@ def shortened(tmp_path: Path) -> Iterator[None]:
         shutil.copytree(MODELS / "gga_xc_pbe_clone", folder)
         record = read_record(folder)
         record |= {"name": folder.name, "id": 199020 + i, "aliases": [f"{last}-only"]}
-        orders = list(record["derivatives"])
-        record["derivatives"] = {
-            order: record["derivatives"][order] for order in orders[: orders.index(last) + 1]
-        }
-        seal(record, folder)
+        seal(record | up_to(record, last), folder)
     with known(tmp_path):
         yield
 

@@ -184,7 +184,7 @@ def test_document_names_all_that_the_numbers_depend_on(tmp_path: Path) -> None:
     (functional,) = document["functionals"]
     (neural,) = functional["neural"]
     assert neural["name"] == "gga_xc_pbe_clone"
-    assert len(neural["record_sha256"]) == 64
+    assert len(neural["record_sha256"]) == len(neural["values_sha256"]) == 64
     assert document["settings"]["basis"] == "sto-3g"
     assert document["settings"]["density_fit"]
     assert document["molecules"][0]["symbols"] == ["H", "H"]
@@ -225,10 +225,11 @@ def test_default_grid_is_the_finest_that_a_functional_needs(
 def test_exit_code_and_mark_of_what_does_not_converge(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert _run("HF", "--xc", "PBE", "--tolerance", "1e-30") == 1
+    # Not a diatomic molecule: with so few orbitals the gradient can vanish to the last bit.
+    assert _run("NH3", "--xc", "PBE", "--tolerance", "1e-30") == 1
     printed = capsys.readouterr()
     assert "NOT CONVERGED" in printed.out
-    assert "HF with PBE did not converge" in printed.err
+    assert "NH3 with PBE did not converge" in printed.err
 
 
 @pytest.mark.parametrize(

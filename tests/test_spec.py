@@ -32,10 +32,11 @@ def test_every_folder_is_whole(folder: Path) -> None:
 def test_metadata_of_the_graphs_is_the_record(folder: Path) -> None:
     onnx = pytest.importorskip("onnx")
     spec = load_spec(folder)
-    for order, filename in spec.derivatives.items():
+    for (order, spin), filename in spec.graphs.items():
         model = onnx.load_from_string(spec.read(filename))
         metadata = {p.key: p.value for p in model.metadata_props}
         assert metadata.pop("xcnet.order") == order
+        assert metadata.pop("xcnet.spin", None) == (None if spin == 2 else "unpolarized")
         assert metadata == flatten(spec.record)
 
 
@@ -82,6 +83,12 @@ def test_spec_pickles(tmp_path: Path) -> None:
         ),
         ({"derivatives": {"exc": "../exc.onnx", "vxc": "vxc.onnx"}}, "derivatives"),
         ({"derivatives": {"exc": "exc.onnx", "vxc": "other.onnx"}}, "lack other.onnx"),
+        (
+            {"closed_shell": {"exc": "exc_closed_shell.onnx", "vxc": "vxc_closed_shell.onnx"}},
+            "closed_shell has other orders",
+        ),
+        ({"closed_shell": {"exc": "exc.onnx", "vxc": "b.onnx"}}, "share one file"),
+        ({"closed_shell": {"exc": "../a.onnx", "vxc": "b.onnx"}}, "closed_shell"),
         ({"thresholds": {"density": 0, "zeta": 0, "sigma": 0, "tau": 0}}, "density"),
         ({"exact_exchange": {"coefficient": 0.2, "omega": 0, "alpha": 0, "beta": 0}}, "hyb_"),
         ({"citations": []}, "citations"),

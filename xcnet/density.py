@@ -156,7 +156,7 @@ def clamp(
     """
     rho = inputs["rho"]
     total = rho[:, 0] + rho[:, 1]
-    empty = ~((total >= thresholds.density) & (total > 0.0))
+    empty = _is_empty(total, thresholds)
     floor = max(thresholds.density, SMALLEST_DENSITY)
     floors = np.maximum(0.5 * thresholds.zeta * total, floor)[:, None]
     absent = rho <= floors
@@ -167,10 +167,52 @@ def clamp(
     if "sigma" in inputs:
         tau = clamped["tau"] if enforce_fhc and "tau" in inputs else None
         clamped["sigma"] = _clamp_sigma(inputs["sigma"], thresholds.sigma**2, rho, tau)
-    if "near_region" in inputs:
-        # The published definition clips the quadrature's rounding noise.
-        clamped["near_region"] = np.maximum(inputs["near_region"], 0.0)
+    _clip_descriptors(clamped)
     return clamped, empty, absent
+
+
+def clamp_closed_shell(
+    inputs: Mapping[str, Array], thresholds: Thresholds, enforce_fhc: bool
+) -> tuple[dict[str, Array], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Clamp the totals (N, 1) of closed shells as `clamp` does their two spins.
+
+    Returns
+    -------
+    inputs : dict
+        New arrays.
+    empty : (N,) bool
+        As of `clamp`.
+    floored : (N,) bool
+        Points where spin densities or gradients lie at their floor: sigma_ab has none, so that
+        no totals stand for the clamped spins there.
+    """
+    total = inputs["rho"]
+    empty = _is_empty(total[:, 0], thresholds)
+    floor = 2.0 * max(thresholds.density, SMALLEST_DENSITY)
+    floored = total <= floor
+    clamped = dict(inputs)
+    rho = clamped["rho"] = np.maximum(total, floor)
+    if "tau" in inputs:
+        clamped["tau"] = np.maximum(inputs["tau"], 2.0 * thresholds.tau)
+    if "sigma" in inputs:
+        least = 4.0 * thresholds.sigma**2
+        floored |= inputs["sigma"] < least
+        sigma = clamped["sigma"] = np.maximum(inputs["sigma"], least)
+        if enforce_fhc and "tau" in inputs:
+            clamped["sigma"] = np.minimum(sigma, 8.0 * rho * clamped["tau"])
+    _clip_descriptors(clamped)
+    return clamped, empty, floored[:, 0]
+
+
+def _is_empty(total: Array, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
+    empty: npt.NDArray[np.bool_] = ~((total >= thresholds.density) & (total > 0.0))
+    return empty
+
+
+def _clip_descriptors(inputs: dict[str, Array]) -> None:
+    """Clip the quadrature's rounding noise, as the published definition does."""
+    if "near_region" in inputs:
+        inputs["near_region"] = np.maximum(inputs["near_region"], 0.0)
 
 
 def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> Array:

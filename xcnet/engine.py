@@ -21,8 +21,8 @@ from xcnet.spec import FunctionalSpec
 
 Array = npt.NDArray[np.float64]
 
-#: Points per run of a graph: the intermediate arrays of one chunk stay in the cache.
-CHUNK = 2048
+#: Points per run of a graph, by spin: the intermediate arrays of one chunk stay in the cache.
+CHUNK = {variables.POLARIZED: 2048, variables.UNPOLARIZED: 4096}
 #: The same for third derivatives, whose many cheap nodes cost more to start than to compute.
 LARGE_CHUNK = 8192
 #: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
@@ -62,8 +62,10 @@ def set_num_threads(threads: int | None) -> None:
     _threads = threads
 
 
-def run(spec: FunctionalSpec, order: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Evaluate the graph of one derivative order on validated spin-resolved variables.
+def run(
+    spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
+) -> dict[str, Array]:
+    """Evaluate the graph of one derivative order on validated variables.
 
     Parameters
     ----------
@@ -73,6 +75,8 @@ def run(spec: FunctionalSpec, order: int, inputs: Mapping[str, Array]) -> dict[s
         Highest derivative order wanted; lower ones come with it.
     inputs : mapping
         (N, k) float64 arrays of ``spec.variables``, clamped, N > 0.
+    spin : int
+        2: spin-resolved variables; 1: those of closed shells, for which the functional has graphs.
 
     Returns
     -------
@@ -80,17 +84,19 @@ def run(spec: FunctionalSpec, order: int, inputs: Mapping[str, Array]) -> dict[s
         Label -> (N, width) float64, ``zk`` per particle, derivatives of n*zk.
     """
     if not isinstance(inputs[spec.variables[0]], np.ndarray):
-        return run_in_place(spec, order, inputs)
-    session, names = _session(spec, order, HOST)
+        return run_in_place(spec, order, inputs, spin)
+    session, names = _session(spec, order, spin, HOST)
     feed = {name: inputs[name] for name in spec.variables}
     try:
         results: Sequence[Array] = session.run(names, feed)
     except Exception as error:
-        raise _failed(spec, order, error) from error
+        raise _failed(spec, order, spin, error) from error
     return dict(zip(names, results, strict=True))
 
 
-def run_in_place(spec: FunctionalSpec, order: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def run_in_place(
+    spec: FunctionalSpec, order: int, inputs: Mapping[str, Any], spin: int = variables.POLARIZED
+) -> dict[str, Any]:
     """Evaluate a graph where its inputs lie: arrays of cupy on their CUDA device, or of numpy.
 
     Inputs and outputs are bound by address; nothing is copied between device and host. On a
@@ -101,9 +107,9 @@ def run_in_place(spec: FunctionalSpec, order: int, inputs: Mapping[str, Any]) ->
     first = feed[spec.variables[0]]
     on_host = isinstance(first, np.ndarray)
     place = HOST if on_host else ("cuda", int(first.device.id))
-    session, names = _session(spec, order, place)
+    session, names = _session(spec, order, spin, place)
     results = {
-        label: np.empty_like(first, shape=(len(first), variables.width(label, variables.POLARIZED)))
+        label: np.empty_like(first, shape=(len(first), variables.width(label, spin)))
         for label in names
     }
     binding = session.io_binding()
@@ -116,22 +122,23 @@ def run_in_place(spec: FunctionalSpec, order: int, inputs: Mapping[str, Any]) ->
     try:
         session.run_with_iobinding(binding)
     except Exception as error:
-        raise _failed(spec, order, error) from error
+        raise _failed(spec, order, spin, error) from error
     binding.synchronize_outputs()
     return results
 
 
-def _failed(spec: FunctionalSpec, order: int, error: Exception) -> EngineError:
+def _failed(spec: FunctionalSpec, order: int, spin: int, error: Exception) -> EngineError:
     # ONNX Runtime raises its own hierarchy, derived from Exception alone.
+    filename = spec.graphs[variables.ORDERS[order], spin]
     return EngineError(
-        f"{spec.name}: ONNX Runtime failed on {spec.derivatives[variables.ORDERS[order]]}: {error}",
+        f"{spec.name}: ONNX Runtime failed on {filename}: {error}",
         functional=spec.name,
     )
 
 
-def chunk(flags: Sequence[bool]) -> int:
+def chunk(flags: Sequence[bool], spin: int) -> int:
     """Points per run of a graph that gives the derivative orders whose flag is set."""
-    return LARGE_CHUNK if any(flags[3:]) else CHUNK
+    return LARGE_CHUNK if any(flags[3:]) else CHUNK[spin]
 
 
 def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
@@ -156,9 +163,9 @@ def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> No
 
 @lru_cache(maxsize=64)
 def _session(
-    spec: FunctionalSpec, order: int, place: tuple[str, int]
+    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
 ) -> tuple[Any, tuple[str, ...]]:
-    return _open(spec, order, place)
+    return _open(spec, order, spin, place)
 
 
 # A session copied by fork holds locks of threads that are gone; the child opens its own.
@@ -166,9 +173,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_session.cache_clear)
 
 
-def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any, tuple[str, ...]]:
+def _open(
+    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
+) -> tuple[Any, tuple[str, ...]]:
     name = variables.ORDERS[order]
-    content = graphs.verify(spec, name)
+    content = graphs.verify(spec, name, spin)
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -195,7 +204,7 @@ def _open(spec: FunctionalSpec, order: int, place: tuple[str, int]) -> tuple[Any
     try:
         session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
     except Exception as error:
-        file = str(spec.folder / spec.derivatives[name])
+        file = str(spec.folder / spec.graphs[name, spin])
         raise EngineError(
             f"{spec.name}: {file} is not a graph that ONNX Runtime {onnxruntime.__version__} "
             f"can load: {error}",

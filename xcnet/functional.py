@@ -190,7 +190,7 @@ class LibXCFunctional(Facts):
         views = {label: array.reshape(points, widths[label]) for label, array in result.items()}
         if points and labels:
             if whole is None:
-                size = engine.chunk(flags)
+                size = engine.chunk(flags, self._spin)
                 engine.for_each_chunk(points, size, lambda p: self._add(inputs, views, p))
             else:
                 self._check_whole_grid(whole, points, flags)

@@ -182,6 +182,7 @@ def add_terms(
             for label, value in term.evaluate(own, outputs.keys()).items():
                 outputs[label][part] += weight * value
 
-    engine.for_each_chunk(len(density), engine.CHUNK, work)
+    size = engine.chunk([True, True], inputs["rho"].shape[1])
+    engine.for_each_chunk(len(density), size, work)
     for each, slope in slopes.items():
         views["vrho"][...] += grid.potential(each, near[each], slope)[:, None]

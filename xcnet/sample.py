@@ -99,8 +99,10 @@ def channels(inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Share of the electrons in the spin channel that each component belongs to.
 
     Components of both spins (``sigma_ab``) take the geometric mean, those of the total density
-    one. Same shapes as ``inputs``.
+    and of closed shells one. Same shapes as ``inputs``.
     """
+    if inputs["rho"].shape[1] == 1:
+        return {name: np.ones_like(value) for name, value in inputs.items()}
     share = inputs["rho"] / inputs["rho"].sum(axis=1, keepdims=True)
     both = np.sqrt(share[:, :1] * share[:, 1:])
     mixed = {1: np.ones_like(both), 2: share, 3: np.hstack([share[:, :1], both, share[:, 1:]])}
@@ -110,7 +112,7 @@ def channels(inputs: Mapping[str, Array]) -> dict[str, Array]:
 def magnitudes(inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Natural unit of each component: its size, and for ``sigma_ab`` that of |grad a||grad b|."""
     result = {name: np.abs(value) for name, value in inputs.items()}
-    if "sigma" in result:
+    if result.get("sigma", np.empty((0, 1))).shape[1] == 3:
         result["sigma"] = result["sigma"].copy()
         result["sigma"][:, 1] = np.sqrt(result["sigma"][:, 0] * result["sigma"][:, 2])
     return result
@@ -128,10 +130,11 @@ class Scales:
     def __init__(self, points: Mapping[str, Array], zk: Array) -> None:
         self._energy = np.abs(zk[:, 0] * points["rho"].sum(axis=1))
         self._units, self._shares = magnitudes(points), channels(points)
+        self._spin = points["rho"].shape[1]
 
     def of(self, label: str, column: int, values: Array) -> Array:
-        """Scale ``(N,)`` of one column of a polarized output with these values ``(N,)``."""
-        factors = conventions.components(label, conventions.POLARIZED)[column]
+        """Scale ``(N,)`` of one column of an output with these values ``(N,)``."""
+        factors = conventions.components(label, self._spin)[column]
         if not factors:
             return np.abs(values)
         unit = prod((self._units[v][:, i] for v, i in factors), start=np.ones_like(values))

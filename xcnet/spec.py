@@ -22,6 +22,11 @@ RECORD = "model.json"
 SCHEMA = "schema.json"
 REFERENCE = "reference.npz"
 CARD = "CARD.md"
+#: Fields of the record that results depend on, beside the graphs.
+DECISIVE = (
+    *("kind", "inputs", "descriptors", "thresholds", "enforce_fhc"),
+    *("exact_exchange", "dispersion"),
+)
 MAX_RECORD_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 26
 KIND_IN_NAME: Mapping[str, str] = MappingProxyType(
@@ -107,6 +112,7 @@ class FunctionalSpec:
     files: Mapping[str, str]
     record: Mapping[str, Any] = field(repr=False)
     constraints: tuple[str, ...] = ()
+    closed_shell: Mapping[str, str] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -120,6 +126,29 @@ class FunctionalSpec:
     def highest_order(self) -> int:
         """Highest derivative order that the folder has a graph for."""
         return len(self.derivatives) - 1
+
+    @property
+    def graphs(self) -> Mapping[tuple[str, int], str]:
+        """Files of all graphs by derivative order and spin."""
+        return {
+            (order, spin): filename
+            for spin, files in (
+                (variables.POLARIZED, self.derivatives),
+                (variables.UNPOLARIZED, self.closed_shell),
+            )
+            for order, filename in files.items()
+        }
+
+    @cached_property
+    def values_sha256(self) -> str:
+        """SHA-256 of its reference vector and of what else in the record results depend on.
+
+        A functional keeps it when its card is written anew, or its graphs, as long as they give
+        the reference vector to the last bit.
+        """
+        decisive = {key: self.record[key] for key in DECISIVE}
+        text = json.dumps([self.files[REFERENCE], decisive], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def is_nonlocal(self) -> bool:
@@ -230,6 +259,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         files=MappingProxyType(dict(record["files"])),
         record=record,
         constraints=tuple(record.get("constraints", ())),
+        closed_shell=MappingProxyType(dict(record.get("closed_shell", {}))),
     )
     problem = _inconsistency(spec)
     if problem:
@@ -263,6 +293,12 @@ def flatten(record: Mapping[str, Any]) -> dict[str, str]:
 
     visit("xcnet", {key: value for key, value in record.items() if key != "files"})
     return flat
+
+
+def metadata(record: Mapping[str, Any], order: str, spin: int) -> dict[str, str]:
+    """What a graph says of itself: the record, its order, and its spin if for closed shells."""
+    only = {"xcnet.spin": "unpolarized"} if spin == variables.UNPOLARIZED else {}
+    return {**flatten(record), "xcnet.order": order, **only}
 
 
 def _read_limited(folder: Path, filename: str, limit: int) -> bytes:
@@ -344,7 +380,8 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
     if laplacian:
         allowed.append(("rho", "sigma", "lapl"))
     orders = variables.ORDERS[: len(spec.derivatives)]
-    needed = {*spec.derivatives.values(), REFERENCE, CARD}
+    graphs = list(spec.graphs.values())
+    needed = {*graphs, REFERENCE, CARD}
     low, high = spec.density_range
     checks = {
         f"family {spec.family!r} contradicts the name {spec.name!r}": spec.family != family_in_name,
@@ -355,10 +392,11 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
         "derivatives have a gap: each order needs all lower ones": (
             set(spec.derivatives) != set(orders)
         ),
-        "two derivative orders share one file": (
-            len(set(spec.derivatives.values())) < len(spec.derivatives)
-        ),
+        "two graphs share one file": len(set(graphs)) < len(graphs),
         f"files lack {', '.join(sorted(needed - set(spec.files)))}": bool(needed - set(spec.files)),
+        "closed_shell has other orders than derivatives": (
+            bool(spec.closed_shell) and set(spec.closed_shell) != set(spec.derivatives)
+        ),
         f"files list {RECORD}, which cannot hold its own hash": RECORD in spec.files,
         "a hyb_ family needs exact exchange, and only it may have any": (
             spec.family.startswith("hyb_") != spec.exact_exchange.is_hybrid

@@ -18,6 +18,9 @@ from xcnet.errors import EngineError, InputError
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec, NearRegion
 
+#: Outputs by label, and the points without density.
+_Values = tuple[dict[str, Array], NDArray[np.bool_]]
+
 
 class TermFunctional(Protocol):
     """A functional of one spin that fills chunks of points."""
@@ -93,28 +96,55 @@ class NeuralTerm:
         EngineError
             The graph cannot be run, or gives NaN or infinity at a point.
         """
-        unpolarized = self._spin == variables.UNPOLARIZED
-        inputs = density.spin_resolved(chunk) if unpolarized else chunk
-        inputs, empty, absent = density.clamp(inputs, self._thresholds, self._enforce_fhc)
         order = max(
             order
             for order in range(self.spec.highest_order + 1)
             if any(label in labels for label in variables.labels(self.spec.variables, order))
         )
-        values = engine.run(self.spec, order, inputs)
+        if self._spin == variables.POLARIZED:
+            values, empty = self._spin_resolved(chunk, order)
+        else:
+            values, empty = self._closed_shell(chunk, order)
         any_empty = bool(empty.any())
-        any_absent = self.spec.kind == "exchange" and bool(absent.any())
         result = {}
         for label in values.keys() & set(labels):
             value = values[label]
             if any_empty:
                 value[empty] = 0.0
-            if any_absent:
-                _silence(label, value, absent)
             if not np.isfinite(value).all():
                 raise self._not_finite(label, value, chunk)
-            result[label] = density.fold(label, value) if unpolarized else value
+            result[label] = value
         return result
+
+    def _spin_resolved(self, chunk: Mapping[str, Array], order: int) -> _Values:
+        """All outputs, and where there is no density."""
+        inputs, empty, absent = density.clamp(chunk, self._thresholds, self._enforce_fhc)
+        values = engine.run(self.spec, order, inputs)
+        if self.spec.kind == "exchange" and absent.any():
+            for label, value in values.items():
+                _silence(label, value, absent)
+        return values, empty
+
+    def _closed_shell(self, chunk: Mapping[str, Array], order: int) -> _Values:
+        """The same of closed shells, by the graphs for them wherever no floor is touched."""
+        # Such a floor of 1 - |zeta| lies above that of a closed shell.
+        if not self.spec.closed_shell or self._thresholds.zeta >= 1.0:
+            return self._folded(chunk, order)
+        limits = self._thresholds, self._enforce_fhc
+        inputs, empty, floored = density.clamp_closed_shell(chunk, *limits)
+        values = engine.run(self.spec, order, inputs, variables.UNPOLARIZED)
+        # The graphs rely on the record's own floor, which the caller may have lowered.
+        floored |= chunk["rho"][:, 0] <= 2.0 * self.spec.thresholds.density
+        floored &= ~empty
+        if floored.any():
+            rows, _ = self._folded({name: array[floored] for name, array in chunk.items()}, order)
+            for label, value in rows.items():
+                values[label][floored] = value
+        return values, empty
+
+    def _folded(self, chunk: Mapping[str, Array], order: int) -> _Values:
+        values, empty = self._spin_resolved(density.spin_resolved(chunk), order)
+        return {label: density.fold(label, value) for label, value in values.items()}, empty
 
     def _not_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> EngineError:
         bad = int(np.argmin(np.isfinite(value).all(axis=1)))

@@ -99,7 +99,7 @@ def _check_part(entry: registry.Entry) -> None:
     if error is not None:
         raise error
     assert entry.spec is not None
-    for filename in entry.spec.derivatives.values():
+    for filename in entry.spec.graphs.values():
         entry.spec.read(filename)
 
 

@@ -1,14 +1,14 @@
 /* Energy and potential of a meta-GGA at two points, by libxc's own calls.
  *
  *     gcc -o energy energy.c -lxc
- *     xcnet exec -- ./energy MGGA_XC_NN_R2SCAN
+ *     xcnet exec -- ./energy MGGA_XC_NN_METAGGA
  */
 #include <stdio.h>
 #include <xc.h>
 
 int main(int argc, char **argv)
 {
-  const char *name = argc > 1 ? argv[1] : "MGGA_XC_NN_R2SCAN";
+  const char *name = argc > 1 ? argv[1] : "MGGA_XC_NN_METAGGA";
   /* Two points, spin-polarized: up, down; for sigma up-up, up-down, down-down. */
   const double rho[] = {0.3, 0.2, 0.05, 0.01}, sigma[] = {0.10, 0.08, 0.07, 0.02, 0.01, 0.006};
   const double lapl[4] = {0.0}, tau[] = {0.30, 0.20, 0.06, 0.09};

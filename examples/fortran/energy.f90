@@ -1,7 +1,7 @@
 ! Energy and potential of a meta-GGA at two points, by libxc's Fortran interface.
 !
 !     gfortran -o energy energy.f90 -I/usr/include -lxcf03 -lxc
-!     xcnet exec -- ./energy MGGA_XC_NN_R2SCAN
+!     xcnet exec -- ./energy MGGA_XC_NN_METAGGA
 program energy
   use, intrinsic :: iso_c_binding, only: c_size_t
   use xc_f03_lib_m
@@ -19,7 +19,7 @@ program energy
   character(len=100) :: name
   integer :: status, i
 
-  name = "MGGA_XC_NN_R2SCAN"
+  name = "MGGA_XC_NN_METAGGA"
   if (command_argument_count() > 0) call get_command_argument(1, name)
   call xc_f03_func_init(functional, xc_f03_functional_get_number(trim(name)), XC_POLARIZED, status)
   if (status /= 0) then

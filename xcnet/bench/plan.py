@@ -22,12 +22,12 @@ class Described:
 
 @cache
 def describe(xc: str) -> Described:
-    """Check that PySCF can use the functional; its model's hash and the grid it needs."""
+    """Check that PySCF can use the functional; the hash of its values and the grid it needs."""
     from xcnet.job import calculation
 
     record = calculation.check_functional(xc)
     return Described(
-        model="+".join(neural["record_sha256"] for neural in record["neural"]),
+        model="+".join(neural["values_sha256"] for neural in record["neural"]),
         grid_level=max([0, *(neural["grid_level"] for neural in record["neural"])]),
     )
 

@@ -26,7 +26,7 @@ class Task:
     xc
         Functional as the user wrote it.
     model
-        SHA-256 of the records of its neural parts, joined; empty for libxc's functionals.
+        SHA-256 of the values of its neural parts, joined; empty for libxc's functionals.
     protocol
         The set's, as changed by the user.
     grid_level

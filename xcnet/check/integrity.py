@@ -32,10 +32,11 @@ def check(spec: FunctionalSpec) -> Iterator[Result]:
     """Measure all that can be wrong with the folder itself."""
     yield _outcome("record: schema, no contradictions", lambda: load_spec(spec.folder))
     yield _outcome("files: all there, SHA-256, nothing else", spec.verify)
-    for order in spec.derivatives:
+    for order, spin in spec.graphs:
+        closed = " for closed shells" if spin == variables.UNPOLARIZED else ""
         yield _outcome(
-            f"graph of {order}: operators, types, shapes, record = metadata",
-            lambda order=order: graphs.verify(spec, order),  # type: ignore[misc]
+            f"graph of {order}{closed}: operators, types, shapes, record = metadata",
+            lambda order=order, spin=spin: graphs.verify(spec, order, spin),  # type: ignore[misc]
         )
     try:
         worst = self_test(spec)
@@ -50,8 +51,8 @@ def check(spec: FunctionalSpec) -> Iterator[Result]:
 def inspect(spec: FunctionalSpec) -> None:
     """Read every file of a folder as far as that takes no runtime (ModelError)."""
     spec.verify()
-    for order in spec.derivatives:
-        graphs.verify(spec, order)
+    for order, spin in spec.graphs:
+        graphs.verify(spec, order, spin)
     _reference(spec)
 
 

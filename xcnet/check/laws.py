@@ -71,19 +71,20 @@ def _swapped_columns(label: str) -> list[int]:
 
 
 def closed_shell(subject: Subject) -> Iterator[Result]:
-    """A closed shell as unpolarized variables and as two equal spins."""
+    """A closed shell as unpolarized variables and as two equal spins, by every order's graphs."""
     one, two = sample.closed_shell(sample.moderate(subject.inputs, POINTS))
-    unpolarized = subject.compute(one, subject.highest_order, variables.UNPOLARIZED)
-    polarized = subject.compute(two, subject.highest_order)
-    scales = sample.Scales(two, polarized["zk"])
     worst = np.zeros(subject.highest_order + 1)
-    for label, values in polarized.items():
-        order = sum(power for _, power in variables.powers(label))
-        weights = np.array(variables.fold_weights(label))
-        columns = [scales.of(label, c, values[:, c]) for c in range(values.shape[1])]
-        scale = np.maximum(np.stack(columns, axis=1) @ np.abs(weights), np.finfo(float).tiny)
-        difference = np.abs(unpolarized[label] - density.fold(label, values))[:, 0] / scale
-        worst[order] = max(worst[order], difference.max())
+    for level in range(subject.highest_order + 1):
+        unpolarized = subject.compute(one, level, variables.UNPOLARIZED)
+        polarized = subject.compute(two, level)
+        scales = sample.Scales(two, polarized["zk"])
+        for label, values in polarized.items():
+            order = sum(power for _, power in variables.powers(label))
+            weights = np.array(variables.fold_weights(label))
+            columns = [scales.of(label, c, values[:, c]) for c in range(values.shape[1])]
+            scale = np.maximum(np.stack(columns, axis=1) @ np.abs(weights), np.finfo(float).tiny)
+            difference = np.abs(unpolarized[label] - density.fold(label, values))[:, 0] / scale
+            worst[order] = max(worst[order], difference.max())
     for order, value in enumerate(worst):
         name = f"closed shell as either spin, {variables.ORDERS[order]}"
         yield judged("laws", name, value, ROUNDING[order])

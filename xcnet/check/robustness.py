@@ -45,6 +45,7 @@ def check(
             (1, variables.POLARIZED, slice(None)),
             (subject.highest_order, variables.POLARIZED, slice(PART)),
             (1, variables.UNPOLARIZED, slice(PART)),
+            (subject.highest_order, variables.UNPOLARIZED, slice(PART)),
         ):
             part = {name: array[some] for name, array in inputs.items()}
             if spin == variables.UNPOLARIZED:

@@ -101,7 +101,7 @@ def preload(library: Path, others: str) -> str:
 def _verify_functionals() -> None:
     """Check the files that the library will read (ModelError), and name what is left out."""
     for spec in native.specs():
-        for order in spec.derivatives:
+        for order in spec.derivatives:  # the library runs no others
             graphs.verify(spec, order)
     for error in registry.broken():
         print(f"xcnet: left out: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from xcnet.errors import ModelError
 from xcnet.graphs import model as onnx_file
 from xcnet.graphs.model import DOUBLE, Model
 from xcnet.graphs.shapes import OPERATORS, POINTS, Value, results
-from xcnet.spec import FunctionalSpec, flatten
+from xcnet.spec import FunctionalSpec, metadata
 
 __all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "verify"]
 
@@ -28,11 +28,11 @@ MAX_LIVE = 32_768
 _KINDS = {onnx_file.DOUBLE: "d", onnx_file.INT64: "i"}
 
 
-#: Orders of each functional whose graph was found to be good.
-_good: WeakKeyDictionary[FunctionalSpec, set[str]] = WeakKeyDictionary()
+#: Orders and spins of each functional whose graph was found to be good.
+_good: WeakKeyDictionary[FunctionalSpec, set[tuple[str, int]]] = WeakKeyDictionary()
 
 
-def verify(spec: FunctionalSpec, order: str) -> bytes:
+def verify(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> bytes:
     """Content of the graph file of one derivative order, hashed and checked.
 
     Parameters
@@ -41,21 +41,23 @@ def verify(spec: FunctionalSpec, order: str) -> bytes:
         The functional.
     order : str
         ``exc``, ``vxc``, ``fxc`` or ``kxc``.
+    spin : int
+        2, or 1 for the graph of closed shells.
 
     Raises
     ------
     ModelError
         The file is not the record's, or holds anything that a graph of this record may not.
     """
-    filename = spec.derivatives[order]
+    filename = spec.graphs[order, spin]
     content = spec.read(filename)
-    if order in _good.get(spec, ()):
+    if (order, spin) in _good.get(spec, ()):
         return content  # the same bytes, as its hash has just shown
     try:
         graph = onnx_file.read(content)
         _check_versions(graph)
-        _check_metadata(graph.metadata, {**flatten(spec.record), "xcnet.order": order})
-        _check_signature(graph, spec, order)
+        _check_metadata(graph.metadata, metadata(spec.record, order, spin))
+        _check_signature(graph, spec, order, spin)
         walk(graph)
     except ValueError as error:  # UnicodeDecodeError too
         raise ModelError(
@@ -63,7 +65,7 @@ def verify(spec: FunctionalSpec, order: str) -> bytes:
             functional=spec.name,
             file=str(spec.folder / filename),
         ) from error
-    _good.setdefault(spec, set()).add(order)
+    _good.setdefault(spec, set()).add((order, spin))
     return content
 
 
@@ -88,7 +90,7 @@ def _check_metadata(given: Mapping[str, str], expected: Mapping[str, str]) -> No
     )
 
 
-def _check_signature(graph: Model, spec: FunctionalSpec, order: str) -> None:
+def _check_signature(graph: Model, spec: FunctionalSpec, order: str, spin: int) -> None:
     """Inputs and outputs must be what the record promises."""
     level = variables.ORDERS.index(order)
     labels = variables.requested_labels(spec.variables, [True] * (level + 1))
@@ -97,9 +99,7 @@ def _check_signature(graph: Model, spec: FunctionalSpec, order: str) -> None:
         ("outputs", graph.outputs, tuple(labels)),
     ):
         given = [(t.name, t.kind, t.shape) for t in tensors]
-        wanted = [
-            (name, DOUBLE, (None, variables.width(name, variables.POLARIZED))) for name in names
-        ]
+        wanted = [(name, DOUBLE, (None, variables.width(name, spin))) for name in names]
         if sorted(given, key=str) != sorted(wanted, key=str):
             raise ValueError(
                 f"its {what} are not those of the record, float64 arrays {', '.join(names)}: "

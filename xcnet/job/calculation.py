@@ -73,7 +73,8 @@ def check_functional(xc: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``neural``: name, id, recommended grid level and the record's SHA-256 of each neural term.
+        ``neural``: name, id, recommended grid level and the SHA-256 of the values and of the
+        record of each neural term.
 
     Raises
     ------
@@ -103,6 +104,7 @@ def check_functional(xc: str) -> dict[str, Any]:
             "name": spec.name,
             "id": spec.id,
             "grid_level": spec.grid_level,
+            "values_sha256": spec.values_sha256,
             "record_sha256": hashlib.sha256((spec.folder / RECORD).read_bytes()).hexdigest(),
         }
         for spec in specs

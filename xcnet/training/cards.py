@@ -9,33 +9,6 @@ from typing import Any
 from xcnet.training.forms import FORMS
 from xcnet.training.recipe import Recipe, RefinementSettings
 
-FACTORS = {
-    "nra": (
-        "The factors are 1 + (1 - v) f1 + b f2 with network outputs f1 and f2 and bounded measures "
-        "v of the gradient and b of the kinetic energy density, so the uniform gas is exact. That "
-        "of correlation also knows the near-region density R, the density gathered within a "
-        "fraction of a bohr, by its bounded contrast to the uniform gas's."
-    ),
-    "meta-gga": (
-        "The factors are 1 + (1 - v) f1 + b f2 with network outputs f1 and f2 and bounded measures "
-        "v of the gradient and b of the kinetic energy density, so the uniform gas is exact."
-    ),
-    "gga": (
-        "The factors are 1 + (1 - v) f with a network output f and a bounded measure v of the "
-        "gradient, so the uniform gas is exact."
-    ),
-    "nagai2020": (
-        "The factor is 1 + f with a network output f > -1 of the logarithms of the density, the "
-        "spin polarization, the reduced gradient and the reduced kinetic energy density, the form "
-        "of R. Nagai et al., npj Comput. Mater. 6, 43 (2020). It has cusps where the gradient "
-        "vanishes, and gives up the uniform gas."
-    ),
-    "lda": (
-        "The factor is 1 + f with a network output f of the spin densities alone, so the uniform "
-        "gas is given up."
-    ),
-}
-
 
 def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
     """Text of the functional's card; ``tested`` is what was measured with its weights."""
@@ -49,24 +22,9 @@ def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
 
 def _what_it_is(recipe: Recipe) -> str:
     form = FORMS[recipe.form]
-    if form.exchange is None:
-        widths = "-".join(map(str, recipe.correlation.hidden))
-        return (
-            "Exchange and correlation together: -n^(4/3) p times a factor, with p the mean of "
-            f"(1 + z)^(4/3) and (1 - z)^(4/3) of the spin polarization z. {FACTORS[recipe.form]} "
-            f"Hidden layers: {widths}; activation ELU. No constraint is built in."
-        )
-    hidden = "; ".join(
-        f"{name} {'-'.join(map(str, getattr(recipe, name).hidden))}" for name in form.networks
-    )
-    factor = " times a factor of each spin channel" if form.exchange.outputs else ""
-    return (
-        f"Exchange: Slater's energy{factor} (exact spin scaling). "
-        f"Correlation: PW92's energy times a factor. {FACTORS[recipe.form]} Hidden layers: "
-        f"{hidden}; activation z/sqrt(1 + z^2). Apart from the spin scaling"
-        f"{' and the uniform gas' if recipe.form != 'lda' else ''} no constraint is built "
-        "in: others hold as far as the fit does."
-    )
+    widths = {name: "-".join(map(str, getattr(recipe, name).hidden)) for name in form.networks}
+    hidden = "; ".join(f"{name} {text}" for name, text in widths.items())
+    return form.text.format(hidden=hidden if form.exchange else widths["correlation"])
 
 
 def _fit(recipe: Recipe, systems: str) -> str:
@@ -151,7 +109,8 @@ def _refined(
         " ".join(filter(None, [*errors, tested, recipe.record.note])),
         "## Limits",
         f"Elements it was trained on: {', '.join(facts['domain']['elements'])}. Other elements, "
-        "and very large gradients, rest on the fit alone. Dispersion is not in it.",
+        "and very large gradients, rest on the fit alone. Dispersion is not in it. It was trained "
+        "on energies at given geometries, not on forces: bond lengths may be off.",
     ]
 
 

@@ -71,6 +71,28 @@ class Semilocal(nn.Module):
             density = density + torch.where(present[i], exchange, 0.0)
         return density / (a + b)
 
+    def closed_shell(
+        self,
+        rho: Tensor,
+        sigma: Tensor | None = None,
+        tau: Tensor | None = None,
+        near_region: Tensor | None = None,
+    ) -> Tensor:
+        """The same of a closed shell's totals, all (N, 1), whose channels are present.
+
+        One channel stands for both.
+        """
+        half = 0.5 * rho[:, 0]
+        whole = [x[:, 0] for x in (sigma, tau, near_region) if x is not None]
+        density = self.energy("correlation", self.form.correlation.columns(half, half, *whole))
+        if self.form.exchange is not None:
+            channel = [half]
+            channel += [0.25 * sigma[:, 0]] if sigma is not None else []
+            channel += [0.5 * tau[:, 0]] if tau is not None else []
+            exchange = self.energy("exchange", self.form.exchange.columns(*channel))
+            density = density + 2.0 * exchange
+        return density / rho[:, 0]
+
     def network(self, part: str) -> Perceptron | None:
         """Network of a part, if it has one."""
         if part not in self.networks:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from xcnet import engine, variables
 from xcnet.errors import ExportError
-from xcnet.sample import Scales, sample
+from xcnet.sample import Scales, closed_shell, sample
 from xcnet.spec import FunctionalSpec
+from xcnet.training.closed_shell import ClosedShell
 
 Array = NDArray[np.float64]
 Component = tuple[str, int]
@@ -27,21 +28,26 @@ CHECK_POINTS, CHECK_SEED = 48, 4
 
 
 @np.errstate(invalid="ignore")  # what is not finite is found below
-def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
+def check_values(
+    module: Module, spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED
+) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points.
 
     The difference in each component may be `TOLERANCE` of its scale (`Scales`). To this comes ten
     times what changing the inputs by 1e-14 does to torch's own value and to the graph's: their
     rounding, which is large where they subtract nearly equal numbers (1 - zeta in a nearly empty
     channel) and networks are steep, up to 1e-6. A module that gives other values when called again
-    with the same points is refused.
+    with the same points is refused. Graphs of closed shells (``spin`` 1) are compared with the
+    module at two equal spins.
     """
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
-    given = engine.run(spec, order, points)
+    if spin == variables.UNPOLARIZED:
+        points, module = closed_shell(points)[0], ClosedShell(module, None)
+    given = engine.run(spec, order, points, spin)
     expected = torch_values(module, points, order)
     _check_repeatable(expected, torch_values(module, points, order))
     noise = _rounding(lambda moved: torch_values(module, moved, order), points, expected)
-    own = _rounding(lambda moved: engine.run(spec, order, moved), points, given)
+    own = _rounding(lambda moved: engine.run(spec, order, moved, spin), points, given)
     scales = Scales(points, expected["zk"])
     for label, reference in expected.items():
         tolerance = TOLERANCE[sum(power for _, power in variables.powers(label))]
@@ -54,7 +60,10 @@ def check_values(module: Module, spec: FunctionalSpec, order: int) -> None:
                 worst = int(np.argmax(np.nan_to_num(difference / allowed, nan=np.inf)))
                 place = {name: value[worst].tolist() for name, value in points.items()}
                 raise _mismatch(
-                    f"{spec.name}: {label}[{c}]", difference[worst] / scale[worst], tolerance, place
+                    f"{spec.name}: {label}[{c}], spin {spin},",
+                    difference[worst] / scale[worst],
+                    tolerance,
+                    place,
                 )
 
 
@@ -107,7 +116,11 @@ def _mismatch(
 
 
 def torch_values(module: Module, points: Mapping[str, Array], order: int) -> dict[str, Array]:
-    """Output labels up to an order by torch's automatic differentiation, ``(N, width)``."""
+    """Output labels up to an order by torch's automatic differentiation, ``(N, width)``.
+
+    In the spin of the points.
+    """
+    spin = points["rho"].shape[1]
     columns: dict[Component, torch.Tensor] = {
         (name, i): torch.from_numpy(value[:, i].copy()).requires_grad_()
         for name, value in points.items()
@@ -128,7 +141,7 @@ def torch_values(module: Module, points: Mapping[str, Array], order: int) -> dic
         for label in variables.labels(tuple(points), n):
             parts = [
                 found[tuple(sorted(factors, key=list(columns).index))].numpy(force=True)
-                for factors in variables.components(label, variables.POLARIZED)
+                for factors in variables.components(label, spin)
             ]
             values[label] = np.stack(parts, axis=1)
     return values

@@ -21,15 +21,16 @@ from xcnet.bench.store import Record, Store
 from xcnet.errors import BenchmarkError, InputError
 
 PARTS = ("startup", "compute", "scf", "memory", "scaling")
-PUBLISHED = "NN-metaGGA-Nagai2020,NN-NRA-Nagai2020"
+#: The functionals trained here, and the published ones.
+NEURAL = "NN-metaGGA,NN-NRA,NN-metaGGA-Nagai2020,NN-NRA-Nagai2020"
 OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("--xc", "NAME,...", f"M06-L,B3LYP,r2SCAN,NN-r2SCAN,{PUBLISHED}", "functionals"),
+    ("--xc", "NAME,...", f"M06-L,B3LYP,r2SCAN,{NEURAL}", "functionals"),
     ("--parts", "PART,...", ",".join(PARTS), "what to measure"),
     ("--points", "N,...", "1,256,10000,100000", "sizes of compute"),
     ("--rounds", "N", 7, "repetitions, of which the best counts"),
     ("--molecule", "NAME", "C6H6", "molecule of Fock builds and SCF"),
     ("--basis", "NAME", "def2-tzvp", "its basis set"),
-    ("--scaling-xc", "NAME,...", f"M06-L,{PUBLISHED}", "functionals of the scaling series"),
+    ("--scaling-xc", "NAME,...", f"M06-L,{NEURAL}", "functionals of the scaling series"),
     ("--carbons", "N,...", "2,5,10,20", "lengths of its alkanes"),
     ("--scaling-basis", "NAME", "def2-svp", "their basis set"),
     ("--output", "FILE", "speed.jsonl", "results file, added to"),

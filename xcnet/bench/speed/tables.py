@@ -14,6 +14,7 @@ from xcnet.bench.tables import markdown
 Table = tuple[Sequence[str], list[Sequence[str]]]  # header and rows
 
 METAGGA, NRA = "xcnet NN-metaGGA-Nagai2020", "xcnet NN-NRA-Nagai2020"
+TRAINED = "xcnet NN-metaGGA"
 MANY = 100_000
 
 
@@ -39,6 +40,8 @@ TARGETS = (
     Target("compute", "exc+vxc, polarized", METAGGA, "torch NN-metaGGA-Nagai2020", 0.5, MANY),
     Target("compute", "exc+vxc, polarized", METAGGA, "floor 4-100-100-100-1", 1.5, MANY),
     Target("compute", "exc+vxc, polarized", METAGGA, None, 150e-6, 1),
+    Target("compute", "exc+vxc, polarized", TRAINED, "xcnet M06-L", 1.0, MANY),
+    Target("compute", "exc+vxc, unpolarized", TRAINED, "xcnet M06-L", 1.0, MANY),
     Target("startup", "import and first compute", METAGGA, None, 0.6),
     Target("scf", "whole SCF", METAGGA, "xcnet M06-L", 1.3),
     Target("scf", "whole SCF", NRA, "xcnet M06-L", 1.8),

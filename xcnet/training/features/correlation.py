@@ -24,7 +24,8 @@ from xcnet.training.features.shares import (
 
 #: Scale of v: x = 2 weizsaecker / (rho_a^(2/3) + rho_b^(2/3))^2 is proportional to PBE's t^2.
 CORRELATION_SCALE = 2.0
-#: (rho_a^(2/3) + rho_b^(2/3)) / n^(2/3) goes from 1.26 (unpolarized) to 1 (polarized).
+#: (rho_a^(2/3) + rho_b^(2/3)) / n^(2/3) goes from 2^(1/3) (unpolarized) to 1 (polarized).
+UNPOLARIZED = 2.0 ** (1.0 / 3.0)
 PHI_CENTER, PHI_SCALE = 1.26, 7.0
 #: Kinetic energy density of the unpolarized uniform gas, tau = PARAMAGNETIC n^(5/3).
 PARAMAGNETIC = 0.3 * (3.0 * math.pi**2) ** (2.0 / 3.0)
@@ -99,14 +100,26 @@ class _Gas(NamedTuple):
 
     @classmethod
     def of(cls, rho_a: Tensor, rho_b: Tensor) -> _Gas:
+        """The gas of two spin densities; one tensor for both, a closed shell, costs less."""
+        if rho_a is rho_b:
+            return cls._unpolarized(2.0 * rho_a)
         n = rho_a + rho_b
         root_a, root_b, root = (x ** (1.0 / 3.0) for x in (rho_a, rho_b, n))
         squares = root_a * root_a + root_b * root_b
-        rs_root = (WIGNER_SEITZ / root).sqrt()
+        rs_root, r = _radius(root)
         energy = n * _pw92(rho_a * root_a + rho_b * root_b, n, root, rho_a - rho_b, rs_root)
-        r = 2.0 / (1.0 + rs_root) - 1.0
         phi = PHI_SCALE * (squares / (root * root) - PHI_CENTER)
         return cls(n, root, (root_a, root_b), squares, energy, r, phi)
+
+    @classmethod
+    def _unpolarized(cls, n: Tensor) -> _Gas:
+        root = n ** (1.0 / 3.0)
+        half_root = 2.0 ** (-1.0 / 3.0) * root
+        rs_root, r = _radius(root)
+        energy = n * _fit(rs_root, PW92_MODIFIED.para)
+        phi = torch.full_like(n, PHI_SCALE * (UNPOLARIZED - PHI_CENTER))
+        squares = UNPOLARIZED * (root * root)
+        return cls(n, root, (half_root, half_root), squares, energy, r, phi)
 
     def gradient_shares(self, weizsaecker: Tensor) -> tuple[Tensor, Tensor]:
         """Fourth roots v, by the spin densities, and s, by the total density."""
@@ -118,6 +131,12 @@ class _Gas(NamedTuple):
         """Kinetic energy density of the gas."""
         root_a, root_b = self.roots
         return UNIFORM * (rho_a * (root_a * root_a) + rho_b * (root_b * root_b))
+
+
+def _radius(root: Tensor) -> tuple[Tensor, Tensor]:
+    """Square root of the Wigner-Seitz radius, and the feature of it, from 1 to -1."""
+    rs_root = (WIGNER_SEITZ / root).sqrt()
+    return rs_root, 2.0 / (1.0 + rs_root) - 1.0
 
 
 def _pw92(four_thirds: Tensor, n: Tensor, root: Tensor, spin: Tensor, rs_root: Tensor) -> Tensor:
