@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from xcnet import registry
 # to integrals on the fly, which it cannot do with unpickled objects: no test shall depend on what
 # ran before it.
 os.environ.setdefault("PYSCF_MAX_MEMORY", "16000")
+
+# A shell's background jobs ignore Ctrl-C, and so would the programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -91,7 +91,7 @@ def test_simplification(node: Node, expected: Node) -> None:
 
 def test_even_power_is_not_undone_by_a_root() -> None:
     node = a.sqrt(a.power(a.sub(X, Y), 2.0))
-    np.testing.assert_allclose(value(node)[0], np.abs(VALUES[0] - VALUES[1]), rtol=1e-14)
+    np.testing.assert_allclose(value(node)[0], np.abs(VALUES[0] - VALUES[1]), rtol=1e-13)
 
 
 def test_whole_powers_of_negative_numbers_do_not_use_the_root() -> None:
@@ -100,7 +100,7 @@ def test_whole_powers_of_negative_numbers_do_not_use_the_root() -> None:
     node = a.where(positive, a.mul(a.power(inner, 0.5), a.power(inner, 1.5)), a.power(inner, 3.0))
     difference = VALUES[0] - VALUES[1]
     expected = np.where(difference > 0.0, difference**2, difference**3)
-    np.testing.assert_allclose(through_onnx(node)[0], expected, rtol=1e-14)
+    np.testing.assert_allclose(through_onnx(node)[0], expected, rtol=1e-13)
 
 
 Pair = tuple[Node, np.ndarray]
@@ -150,7 +150,7 @@ TREES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=200)
 @given(TREES)
 def test_simplification_keeps_values(tree: Pair) -> None:
     node, expected = tree
@@ -158,7 +158,7 @@ def test_simplification_keeps_values(tree: Pair) -> None:
     np.testing.assert_allclose(value(node)[0], expected, rtol=1e-9, atol=scale)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(TREES)
 def test_model_computes_the_expression(tree: Pair) -> None:
     node, _ = tree
@@ -167,7 +167,7 @@ def test_model_computes_the_expression(tree: Pair) -> None:
     np.testing.assert_allclose(through_onnx(node), expected, rtol=1e-12, atol=scale)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(TREES, st.lists(st.sampled_from(range(1, 40)), min_size=1, max_size=4))
 def test_powers_share_a_root(tree: Pair, twelfths: list[int]) -> None:
     base = a.add(a.power(tree[0], 2.0), const(0.5))
@@ -308,6 +308,7 @@ def _tensors() -> dict[str, torch.Tensor]:
     }
 
 
+torch.manual_seed(0)
 LINEAR = torch.nn.Linear(5, 4).double()
 NORM = torch.nn.LayerNorm(4).double()
 F = torch.nn.functional
@@ -343,4 +344,5 @@ def test_trace_keeps_values(module: Callable[..., torch.Tensor]) -> None:
     fresh = {name: torch.tensor(v) for name, v in POINTS.items()}
     with torch.no_grad():
         expected = module(**fresh).reshape(1, -1).numpy()
-    np.testing.assert_allclose(value(node), expected, rtol=1e-13)
+    # Layers may cancel terms of order one, whose rounding depends on the processor.
+    np.testing.assert_allclose(value(node), expected, rtol=1e-13, atol=1e-14)

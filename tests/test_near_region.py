@@ -15,6 +15,8 @@ import pytest
 
 pytest.importorskip("numba")
 
+from scipy.special import spherical_in, spherical_kn
+
 from tests.grids import Case, benchmark_molecule, molecular_grid
 from xcnet import engine
 from xcnet.errors import (
@@ -180,34 +182,29 @@ def test_works_after_fork() -> None:
 # -- continuum ---------------------------------------------------------------------------------
 
 
-def test_radial_kernel_is_the_closed_form_for_l_0_and_1() -> None:
-    """g_0 and g_1 from i_l(a r<) k_l(a r>) by a derivative with respect to a = 1/sigma."""
+def test_radial_kernel_is_the_derivative_of_products_of_bessel_functions() -> None:
+    """g_l from i_l(a r<) k_l(a r>) by a derivative with respect to a = 1/sigma."""
 
     def product(a: float, low: Array, high: Array, degree: int) -> Array:
-        x, y = a * low, a * high
-        if degree == 0:
-            return a * np.sinh(x) / x * np.exp(-y) / y
-        growing = np.cosh(x) / x - np.sinh(x) / x**2
-        return a * growing * np.exp(-y) * (1 / y + 1 / y**2)
+        # SciPy's k_l has a factor pi/2.
+        decaying = 2 / math.pi * spherical_kn(degree, a * high)
+        return np.asarray(a * spherical_in(degree, a * low) * decaying)
 
     mesh = np.array([1e-3, 0.05, 0.3, 0.69, 0.71, 1.2, 2.5])
-    values, slopes = kernel(0.7, mesh, SIGMA, 1)
+    values, slopes = kernel(0.7, mesh, SIGMA, 4)
     low, high = np.minimum(mesh, 0.7), np.maximum(mesh, 0.7)
-    a, h = 1 / SIGMA, 1e-4
-    for degree in (0, 1):
+    a, h = 1 / SIGMA, 1e-3
+    for degree in range(5):
         # exp(-a d)/d is a sum of products; exp(-a d) is its negative derivative.
         change = [
             product(a + s * h, low, high, degree) - product(a - s * h, low, high, degree)
             for s in (1, 2)
         ]
         expected = -4 * math.pi * (8 * change[0] - change[1]) / (12 * h)
-        np.testing.assert_allclose(values[degree], expected, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(values[degree], expected, rtol=1e-8, atol=1e-12)
     step = 1e-5
-    for degree in range(2):
-        numerical = (kernel(0.7 + step, mesh, SIGMA, 1)[0] - kernel(0.7 - step, mesh, SIGMA, 1)[0])[
-            degree
-        ] / (2 * step)
-        np.testing.assert_allclose(slopes[degree], numerical, atol=1e-7)
+    after, before = (kernel(0.7 + s * step, mesh, SIGMA, 4)[0] for s in (1, -1))
+    np.testing.assert_allclose(slopes, (after - before) / (2 * step), atol=1e-7)
 
 
 def test_charges_of_shells_decay_and_stay_finite() -> None:
