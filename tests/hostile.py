@@ -6,6 +6,7 @@ Each case takes a sound folder and spoils it; the text is what its refusal has t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -21,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.folders import copy_folder, read_record, seal
-from xcnet.spec import RECORD, write_record
+from xcnet.spec import MAX_FILE_BYTES, RECORD, write_record
 
 Graph = Any  # onnx.GraphProto, whose package has no types
 GRAPH, REFERENCE = "vxc.onnx", "reference.npz"
@@ -139,10 +140,29 @@ def endless_device(folder: Path) -> None:
     (folder / RECORD).symlink_to("/dev/zero")
 
 
-@case("is missing")
+@case("leads out of its folder")
+def endless_graph(folder: Path) -> None:
+    (folder / GRAPH).unlink()
+    (folder / GRAPH).symlink_to("/dev/zero")
+
+
+@case("leads out of its folder")
+def link_to_the_right_content_outside(folder: Path) -> None:
+    outside = folder.parent / f".{folder.name}.onnx"
+    (folder / GRAPH).rename(outside)
+    (folder / GRAPH).symlink_to(outside)
+
+
+@case("vxc.onnx is not a regular file")
 def pipe_that_blocks(folder: Path) -> None:
     (folder / GRAPH).unlink()
     os.mkfifo(folder / GRAPH)
+
+
+@case("vxc.onnx is not a regular file")
+def folder_for_a_file(folder: Path) -> None:
+    (folder / GRAPH).unlink()
+    (folder / GRAPH).mkdir()
 
 
 @case("larger than")
@@ -155,6 +175,18 @@ def sparse_gigabytes(folder: Path) -> None:
 def sparse_record(folder: Path) -> None:
     with (folder / RECORD).open("r+b") as stream:
         stream.truncate(10 << 30)
+
+
+@case("together larger than")
+def many_large_files(folder: Path) -> None:
+    """Each within its limit, with its right hash."""
+    record = read_record(folder)
+    sha256 = hashlib.sha256(bytes(MAX_FILE_BYTES)).hexdigest()
+    for i in range(20):
+        with (folder / f"large{i}.npz").open("wb") as stream:
+            stream.truncate(MAX_FILE_BYTES)
+        record["files"][f"large{i}.npz"] = sha256
+    write_record(record, folder)
 
 
 # -- records -----------------------------------------------------------------------------------
@@ -465,8 +497,6 @@ def _sign(folder: Path) -> None:
     try:
         seal(read_record(folder), folder)
     except (ValueError, json.JSONDecodeError):
-        import hashlib
-
         record = read_record(folder)
         for file in record["files"]:
             record["files"][file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from tests.folders import read_record, seal
-from xcnet import download, install, registry
+from xcnet import check, download, install, registry
 from xcnet.errors import InstallError, ModelError, UnknownFunctionalError
 from xcnet.training import nagai2020
 
@@ -321,6 +321,49 @@ def test_altered_folder_is_refused(functional_folder: Path, home: Path) -> None:
     assert _contents(home) == []
 
 
+def test_what_was_verified_is_installed(
+    functional_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that changes while it is checked: nothing of the change is installed."""
+    original = {path.name: path.read_bytes() for path in functional_folder.iterdir()}
+
+    def require(spec: object) -> None:
+        for path in functional_folder.iterdir():
+            path.write_bytes(b"changed")
+
+    monkeypatch.setattr(check, "require", require)
+    (spec,) = install.install(str(functional_folder))
+    assert {path.name: path.read_bytes() for path in spec.folder.iterdir()} == original
+
+
+@pytest.mark.parametrize(
+    ("stop", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), InstallError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_copy_that_stops_leaves_nothing(
+    functional_folder: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    raised: type[BaseException],
+) -> None:
+    write = Path.write_bytes
+
+    def stopping(self: Path, content: bytes) -> int:
+        if self.name == "reference.npz":
+            write(self, content[:100])
+            raise stop
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", stopping)
+    with pytest.raises(raised):
+        install.install(str(functional_folder))
+    assert _contents(home) == []
+
+
 def test_wrong_values_are_refused(functional_folder: Path, home: Path) -> None:
     """Consistent hashes, but a reference vector that the graph does not give."""
     reference = functional_folder / "reference.npz"
@@ -331,8 +374,10 @@ def test_wrong_values_are_refused(functional_folder: Path, home: Path) -> None:
     record = json.loads((functional_folder / "model.json").read_text())
     record["files"]["reference.npz"] = hashlib.sha256(reference.read_bytes()).hexdigest()
     (functional_folder / "model.json").write_text(json.dumps(record))
-    with pytest.raises(ModelError, match="vrho differs from its reference"):
+    with pytest.raises(ModelError, match="vrho differs from its reference") as caught:
         install.install(str(functional_folder))
+    assert str(functional_folder) in str(caught.value)
+    assert str(home) not in str(caught.value)  # a copy there is gone
     assert _contents(home) == []
 
 

@@ -105,18 +105,16 @@ class Expected:
 
     def _values(self, order: int) -> tuple[dict[str, Array], dict[str, Array]]:
         """Results of the graph of an order, and the sums of their terms' absolute values."""
-        functional = xcnet.LibXCFunctional(self._name, 2)
+        functional = xcnet.LibXCFunctional(self._name, self._spin)
         flags = {f"do_{o}": i <= order for i, o in enumerate(variables.ORDERS)}
         inputs = {v: self._given[v] for v in functional._inputs}
+        values = functional.compute(inputs, **flags)
         if self._spin == variables.POLARIZED:
-            values = functional.compute(inputs, **flags)
             return values, values
-        # As the library does it. Of the terms that give a closed shell's value much may cancel.
-        parts = functional.compute(density.spin_resolved(inputs), **flags)
-        return (
-            {label: density.fold(label, part) for label, part in parts.items()},
-            {label: density.fold(label, abs(part)) for label, part in parts.items()},
-        )
+        # Of the terms that give a closed shell's value much may cancel.
+        polarized = xcnet.LibXCFunctional(self._name, 2)
+        parts = polarized.compute(density.spin_resolved(inputs), **flags)
+        return values, {label: density.fold(label, abs(part)) for label, part in parts.items()}
 
     def check(self, found: dict[str, Array]) -> None:
         """Equal to 1e-12, for every label that both have."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import xcnet
-from tests.densities import random_densities
+from tests.densities import closed_shell, random_densities
 from tests.folders import MODELS, TEMPLATE, copy_folder, read_record, up_to
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
 from xcnet import native
@@ -50,12 +50,13 @@ def client(compiled: Client, folder: Path) -> Iterator[Client]:
     assert native.take_error() == ""
 
 
-def refused(client: Client, name: str) -> str:
+def refused(client: Client, name: str, spin: int = 2) -> str:
     """Message of a functional whose initialisation fails, but which harms nobody."""
-    with client.open(name, 2) as handle:
+    given = random_densities(5)
+    with client.open(name, spin) as handle:
         assert handle.refused
         message = native.take_error()
-        result = handle.compute(random_densities(5))
+        result = handle.compute(given if spin == 2 else closed_shell(given)[0])
     assert all((array == 0.0).all() for label, array in result.items() if label != "vlapl")
     full_name = xcnet.LibXCFunctional(name, 2)._xc_func_name
     assert native.take_error() == f"{full_name} could not be initialised: its results are zero"
@@ -104,16 +105,17 @@ def _pipe(path: Path) -> None:
         (_pipe, "is not a regular file"),
     ],
 )
-@pytest.mark.parametrize("order", ["exc", "vxc", "fxc"])
+@pytest.mark.parametrize("graph", ["exc", "vxc", "fxc", "exc_closed_shell", "fxc_closed_shell"])
 def test_damaged_model(
-    client: Client, folder: Path, damage: Callable[[Path], None], words: str, order: str
+    client: Client, folder: Path, damage: Callable[[Path], None], words: str, graph: str
 ) -> None:
-    path = folder / f"{order}.onnx"
+    path = folder / f"{graph}.onnx"
     damage(path)
-    message = refused(client, NAME)
-    assert message.startswith(NAME)
-    assert str(path) in message
-    assert words in message
+    for spin in (1,) if "closed_shell" in graph else (1, 2):
+        message = refused(client, NAME, spin)
+        assert message.startswith(NAME)
+        assert str(path) in message
+        assert words in message
 
 
 def test_file_that_is_no_graph(client: Client, tmp_path: Path) -> None:
@@ -123,7 +125,8 @@ def test_file_that_is_no_graph(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "text.onnx"
     path.write_bytes(b"no graph")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _load(tmp_path, lambda line: f"graph\texc\t{digest}\t{path}" if "\texc\t" in line else line)
+    graph = "graph\texc\t"
+    _load(tmp_path, lambda line: f"{graph}{digest}\t{path}" if line.startswith(graph) else line)
     message = refused(client, NAME)
     assert str(path) in message
     assert "cannot be loaded" in message
@@ -135,7 +138,11 @@ def test_graph_of_another_functional(client: Client, tmp_path: Path) -> None:
 
     lda = spec.load_spec(MODELS / "lda_x_slater_clone")
     wrong = {o: f"graph\t{o}\t{lda.files[f]}\t{lda.folder / f}" for o, f in lda.derivatives.items()}
-    _load(tmp_path, lambda line: wrong.get(line.split("\t")[1], line) if "graph" in line else line)
+
+    def change(line: str) -> str:
+        return wrong[line.split("\t")[1]] if line.startswith("graph\t") else line
+
+    _load(tmp_path, change)
     with client.open(NAME, 2) as handle:
         result = handle.compute(random_densities(10))
     message = native.take_error()
@@ -184,6 +191,8 @@ def _load(folder: Path, change: Callable[[str], str]) -> int:
         ("graph\texc", "graph\tvxc\t" + "0" * 64 + "\t/x", "in the order"),
         ("graph\texc", "graph\texc\tabc\t/x", "SHA-256"),
         ("graph\texc", "graph\texc\t" + "0" * 64 + "\tx", "absolute"),
+        ("closed_shell\texc", "", "in the order"),
+        ("closed_shell\tfxc", "", "not all graphs for closed shells"),
     ],
 )
 def test_bad_index(client: Client, tmp_path: Path, key: str, replacement: str, words: str) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from xcnet import check, registry
+from xcnet.check import integrity
 from xcnet.errors import InstallError, MissingPackageError, ModelError, UnknownFunctionalError
-from xcnet.spec import RECORD, FunctionalSpec, load_spec
+from xcnet.spec import RECORD, FunctionalSpec, load_spec, record_bytes, record_from
 
 #: Published collections that can be installed by name, and the module that converts them.
 COLLECTIONS = {"nagai2020": "xcnet.training.nagai2020"}
@@ -101,7 +102,9 @@ def _install_collection(
 
 
 def _install_folder(source: Path, force: bool, report: Callable[[str], None]) -> FunctionalSpec:
-    spec = load_spec(source)
+    source = source.absolute()
+    record = record_bytes(source)
+    spec = record_from(record, source)
     root = registry.user_folder()
     if (root / spec.name).exists() and not force:
         raise InstallError(
@@ -109,14 +112,17 @@ def _install_folder(source: Path, force: bool, report: Callable[[str], None]) ->
             functional=spec.name,
             folder=str(root),
         )
+    # Before anything is copied or evaluated: a hostile folder is refused at once.
+    integrity.inspect(spec)
     with _staging(root) as staging:
         copy = staging / spec.name
         copy.mkdir()
-        for filename in (RECORD, *spec.files):
-            shutil.copyfile(source / filename, copy / filename)
+        # Bytes that were verified, not files that may change: what is checked is what is installed.
+        (copy / RECORD).write_bytes(record)
+        for filename in spec.files:
+            (copy / filename).write_bytes(spec.read(filename))
         report(f"{spec.name}: checking what it promises")
-        # The copy is what will be used, so the copy is what is verified.
-        check.require(load_spec(copy))
+        check.require(spec)  # not the copy, so that a failure names the user's folder
         return _place([copy], root)[0]
 
 

@@ -216,13 +216,14 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
         name = (*spec.aliases, spec.name)[0]
         yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
     try:
-        for order in spec.derivatives:
-            graphs.verify(spec, order)
+        for order, spin in spec.graphs:
+            graphs.verify(spec, order, spin)
     except ModelError as error:
         yield "refused", str(error)
         return
-    for order, filename in spec.derivatives.items():
-        yield "graph", order, spec.files[filename], str(spec.folder.resolve() / filename)
+    for key, files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
+        for order, filename in files.items():
+            yield key, order, spec.files[filename], str(spec.folder.resolve() / filename)
 
 
 def _escape(value: str) -> str:

@@ -29,6 +29,8 @@ DECISIVE = (
 )
 MAX_RECORD_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 26
+#: Of all files but the record together.
+MAX_FOLDER_BYTES = 1 << 27
 KIND_IN_NAME: Mapping[str, str] = MappingProxyType(
     {"x": "exchange", "c": "correlation", "xc": "exchange-correlation", "k": "kinetic"}
 )
@@ -184,9 +186,17 @@ class FunctionalSpec:
         return data
 
     def verify(self) -> None:
-        """Check every file's hash and that the folder holds nothing else (ModelError)."""
+        """Check every file's hash, their size, and that there is nothing else (ModelError)."""
+        total = 0
         for filename in self.files:
-            self.read(filename)
+            total += len(self.read(filename))
+            if total > MAX_FOLDER_BYTES:
+                raise ModelError(
+                    f"{self.name}: the files of {self.folder} are together larger than "
+                    f"{MAX_FOLDER_BYTES} bytes: refused",
+                    functional=self.name,
+                    file=str(self.folder / filename),
+                )
         extra = sorted({p.name for p in self.folder.iterdir()} - {RECORD, *self.files})
         if extra:
             raise ModelError(
@@ -205,7 +215,12 @@ def load_spec(folder: str | Path) -> FunctionalSpec:
         Naming the folder and the field that is wrong.
     """
     folder = Path(folder).absolute()
-    return record_from(_read_limited(folder, RECORD, MAX_RECORD_BYTES), folder)
+    return record_from(record_bytes(folder), folder)
+
+
+def record_bytes(folder: Path) -> bytes:
+    """Content of a folder's ``model.json``, for `record_from` (ModelError)."""
+    return _read_limited(folder, RECORD, MAX_RECORD_BYTES)
 
 
 def record_from(content: bytes, folder: Path) -> FunctionalSpec:
@@ -308,8 +323,10 @@ def _read_limited(folder: Path, filename: str, limit: int) -> bytes:
     try:
         if path.resolve().parent != folder.resolve():
             raise ModelError(f"{path} leads out of its folder: refused", **context)
-        if not path.is_file():
+        if not path.exists():
             raise ModelError(f"{path} is missing: the functional folder is incomplete", **context)
+        if not path.is_file():  # a pipe would block, a device may have no end
+            raise ModelError(f"{path} is not a regular file: refused", **context)
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
     except (OSError, RuntimeError) as error:  # the latter for links in a circle

@@ -1,6 +1,7 @@
-/* Density variables of a chunk: living points, spin resolved, clamped as in xcnet/density.py. */
+/* Density variables of a chunk: living points, clamped as in xcnet/density.py. */
 
 #include <math.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -9,30 +10,41 @@ static const double SMALLEST_DENSITY = 1e-25;
 /* Of the mean: opposite gradients leave this much, so that rounding makes no |grad n|^2 negative. */
 static const double LEAST_REMAINDER = 0x1p-50;
 
-/* One point's variables; sigma in order (aa, ab, bb). */
+/* One point's variables: spin resolved (sigma in order aa, ab, bb) or the totals of a closed
+   shell. */
 struct point {
     double values[VARIABLES][3];
 };
 
-/* Spin-resolved variables of a point; false if a value is NaN or infinite. */
-static bool read_point(struct point *point, unsigned variables, int nspin,
-                       const double *const inputs[VARIABLES], size_t index)
+/* Variables of a point as the caller gives them; false if one is NaN or infinite. */
+static bool read_point(struct point *point, const struct call *call, size_t index)
 {
-    static const double share[VARIABLES] = {0.5, 0.25, 0.5, 0.5};
+    const struct handle *handle = call->handle;
     bool finite = true;
+    *point = (struct point){{{0.0}}};
     for (int v = 0; v < VARIABLES; v++) {
-        if (!(variables & 1u << v))
+        if (!(handle->record->inputs & 1u << v))
             continue;
-        int width = variable_width(v, nspin);
-        const double *given = inputs[v] + index * (size_t)width;
-        for (int i = 0; i < variable_width(v, POLARIZED); i++) {
-            double value = nspin == POLARIZED ? given[i] : given[0] * share[v];
-            finite = finite && isfinite(value);
-            point->values[v][i] = value;
+        int width = variable_width(v, handle->nspin);
+        for (int i = 0; i < width; i++) {
+            point->values[v][i] = call->inputs[v][index * (size_t)width + (size_t)i];
+            finite = finite && isfinite(point->values[v][i]);
         }
     }
     return finite;
 }
+
+static void resolve_spins(struct point *point)
+{
+    static const double share[VARIABLES] = {0.5, 0.25, 0.5, 0.5};
+    for (int v = 0; v < VARIABLES; v++) {
+        double value = share[v] * point->values[v][0];
+        for (int i = 0; i < variable_width(v, POLARIZED); i++)
+            point->values[v][i] = value;
+    }
+}
+
+/* -- spins ------------------------------------------------------------------------------------ */
 
 static void clamp_sigma(double sigma[3], const double rho[2], const double *tau, double floor)
 {
@@ -46,11 +58,12 @@ static void clamp_sigma(double sigma[3], const double rho[2], const double *tau,
 }
 
 /* Clamps a living point; returns the spin channels (bits 1, 2) that were lifted to the floor. */
-static unsigned clamp(struct point *point, double total, const struct handle *handle)
+static unsigned clamp(struct point *point, const struct handle *handle)
 {
     const struct thresholds *t = &handle->thresholds;
     unsigned inputs = handle->record->inputs, absent = 0;
     double *rho = point->values[RHO], *tau = point->values[TAU];
+    double total = rho[0] + rho[1];
     double floor = fmax(0.5 * t->zeta * total, fmax(t->density, SMALLEST_DENSITY));
     for (int s = 0; s < 2; s++) {
         if (rho[s] <= floor)
@@ -65,37 +78,97 @@ static unsigned clamp(struct point *point, double total, const struct handle *ha
     return absent;
 }
 
-static void append(struct chunk *chunk, const struct point *point, unsigned variables)
+/* -- closed shells ---------------------------------------------------------------------------- */
+
+/* The floor of 1 - |zeta| may lie above that of a closed shell. */
+static bool has_closed_shell_graphs(const struct handle *handle)
 {
-    for (int v = 0; v < VARIABLES; v++) {
-        if (!(variables & 1u << v))
-            continue;
-        int width = variable_width(v, POLARIZED);
-        double *out = chunk->inputs[v] + chunk->live * (size_t)width;
-        for (int i = 0; i < width; i++)
-            out[i] = point->values[v][i];
+    return handle->nspin == UNPOLARIZED && handle->record->closed_shell[0] &&
+           handle->thresholds.zeta < 1.0;
+}
+
+/* Whether spin densities or gradients lie at their floor: sigma_ab has none, so that no totals
+   stand for the clamped spins there. The graphs rely on the record's own floor, which the caller
+   may have lowered. */
+static bool is_floored(const struct point *point, const struct handle *handle)
+{
+    const struct thresholds *t = &handle->thresholds;
+    double own = handle->record->thresholds.density;
+    double floor = 2.0 * fmax(t->density, fmax(own, SMALLEST_DENSITY));
+    return point->values[RHO][0] <= floor ||
+           (handle->record->inputs & 1u << SIGMA &&
+            point->values[SIGMA][0] < 4.0 * t->sigma * t->sigma);
+}
+
+/* The same as `clamp` of both spins, for a point without a floored one. */
+static void clamp_totals(struct point *point, const struct handle *handle)
+{
+    unsigned inputs = handle->record->inputs;
+    double *sigma = point->values[SIGMA], *tau = point->values[TAU];
+    *tau = fmax(*tau, 2.0 * handle->thresholds.tau);
+    if (handle->enforce_fhc && inputs & 1u << SIGMA && inputs & 1u << TAU)
+        *sigma = fmin(*sigma, 8.0 * point->values[RHO][0] * *tau);
+}
+
+/* -- chunks ----------------------------------------------------------------------------------- */
+
+static void append(struct chunk *chunk, const struct handle *handle, struct point *point,
+                   size_t index)
+{
+    unsigned absent = 0;
+    if (chunk->nspin == UNPOLARIZED)
+        clamp_totals(point, handle);
+    else {
+        if (handle->nspin == UNPOLARIZED)
+            resolve_spins(point);
+        absent = clamp(point, handle);
     }
+    chunk->absent[chunk->live] = (unsigned char)absent;
+    chunk->points[chunk->live] = index;
+    for (int v = 0; v < VARIABLES; v++) {
+        size_t width = (size_t)variable_width(v, chunk->nspin);
+        if (handle->record->inputs & 1u << v)
+            memcpy(chunk->inputs[v] + chunk->live * width, point->values[v],
+                   width * sizeof(double));
+    }
+    chunk->live++;
+}
+
+static bool is_living(const struct point *point, const struct handle *handle)
+{
+    const double *rho = point->values[RHO];
+    double total = rho[0] + rho[1];
+    return total >= handle->thresholds.density && total > 0.0;
 }
 
 void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count)
 {
     const struct handle *handle = call->handle;
-    unsigned variables = handle->record->inputs;
-    chunk->live = 0;
+    chunk->nspin = has_closed_shell_graphs(handle) ? UNPOLARIZED : POLARIZED;
+    chunk->live = chunk->floored_count = 0;
     for (size_t i = first; i < first + count; i++) {
-        struct point point = {{{0.0}}};
-        if (!read_point(&point, variables, handle->nspin, call->inputs, i)) {
+        struct point point;
+        if (!read_point(&point, call, i)) {
             fail("%s: the density variables are NaN or infinite at point %zu: its results are zero",
                  handle->record->name, i);
             call->flawed = true;
+        } else if (!is_living(&point, handle)) {
             continue;
+        } else if (chunk->nspin == UNPOLARIZED && is_floored(&point, handle)) {
+            chunk->floored[chunk->floored_count++] = i;
+        } else {
+            append(chunk, handle, &point, i);
         }
-        double total = point.values[RHO][0] + point.values[RHO][1];
-        if (!(total >= handle->thresholds.density && total > 0.0))
-            continue;
-        chunk->absent[chunk->live] = (unsigned char)clamp(&point, total, handle);
-        chunk->points[chunk->live] = i;
-        append(chunk, &point, variables);
-        chunk->live++;
+    }
+}
+
+void chunk_fill_floored(struct chunk *chunk, const struct call *call)
+{
+    chunk->nspin = POLARIZED;
+    chunk->live = 0;
+    for (size_t i = 0; i < chunk->floored_count; i++) {
+        struct point point;
+        if (read_point(&point, call, chunk->floored[i]))
+            append(chunk, call->handle, &point, chunk->floored[i]);
     }
 }

@@ -31,7 +31,7 @@ static size_t round_up(size_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* An array of the graph: where its pointer is kept, and its components per point. */
+/* An array of the graph: where its pointer is kept, and its components per point at most. */
 struct array {
     double **place;
     size_t width;
@@ -59,7 +59,7 @@ static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t 
     n = round_up(n);
     for (int i = 0; i < count; i++)
         doubles += arrays[i].width * n;
-    size_t bytes = doubles * sizeof(double) + n * sizeof *chunk->points + n * LANES;
+    size_t bytes = doubles * sizeof(double) + 2 * n * sizeof *chunk->points + n * LANES;
     chunk->store = aligned_alloc(LANES * sizeof(double), bytes);
     double *next = chunk->store;
     if (!next)
@@ -69,7 +69,8 @@ static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t 
         next += arrays[i].width * n;
     }
     chunk->points = (size_t *)next;
-    chunk->absent = (unsigned char *)(chunk->points + n);
+    chunk->floored = chunk->points + n;
+    chunk->absent = (unsigned char *)(chunk->floored + n);
     return true;
 }
 
@@ -79,7 +80,7 @@ static void fill_up(struct chunk *chunk)
 {
     chunk->rounded = round_up(chunk->live);
     for (int v = 0; v < VARIABLES; v++) {
-        size_t width = (size_t)variable_width(v, POLARIZED);
+        size_t width = (size_t)variable_width(v, chunk->nspin);
         for (size_t i = chunk->live; chunk->inputs[v] && i < chunk->rounded; i++)
             memcpy(chunk->inputs[v] + i * width, chunk->inputs[v] + (chunk->live - 1) * width,
                    width * sizeof(double));
@@ -88,19 +89,25 @@ static void fill_up(struct chunk *chunk)
 
 static bool run(const struct call *call, const struct chunk *chunk)
 {
+    const struct record *record = call->handle->record;
+    struct model *const *models =
+        chunk->nspin == UNPOLARIZED ? record->closed_shell : record->models;
+    void *session = model_session(models[call->order], record->name);
+    if (!session)
+        return false;
     struct tensor inputs[VARIABLES], outputs[LABELS];
     int input_count = 0, output_count = 0;
     for (int v = 0; v < VARIABLES; v++)
         if (chunk->inputs[v])
             inputs[input_count++] = (struct tensor){variable_name(v), chunk->inputs[v],
-                                                    variable_width(v, POLARIZED)};
+                                                    variable_width(v, chunk->nspin)};
     for (int l = 0; l < LABELS; l++)
         if (chunk->outputs[l])
             outputs[output_count++] = (struct tensor){layout_of(l)->name, chunk->outputs[l],
-                                                      layout_of(l)->width};
+                                                      label_width(l, chunk->nspin)};
     atomic_fetch_add(&evaluations, (long)chunk->live);
-    return ort_run(call->session, chunk->rounded, inputs, input_count, outputs, output_count,
-                   call->handle->record->name);
+    return ort_run(session, chunk->rounded, inputs, input_count, outputs, output_count,
+                   record->name);
 }
 
 /* Exchange is a sum over spin channels and an absent one has none: the derivatives by its
@@ -111,8 +118,9 @@ static bool screen(const struct call *call, const struct chunk *chunk, size_t i)
     for (int w = 0; w < call->wanted_count; w++) {
         int l = call->wanted[w];
         const struct label_layout *layout = layout_of(l);
-        double *values = chunk->outputs[l] + i * (size_t)layout->width;
-        for (int c = 0; c < layout->width; c++) {
+        int width = label_width(l, chunk->nspin);
+        double *values = chunk->outputs[l] + i * (size_t)width;
+        for (int c = 0; c < width; c++) {
             if (exchange && layout->columns[c].channels & chunk->absent[i])
                 values[c] = 0.0;
             finite = finite && isfinite(values[c]);
@@ -126,9 +134,9 @@ static void store_point(const struct call *call, const struct chunk *chunk, size
     for (int w = 0; w < call->wanted_count; w++) {
         int l = call->wanted[w];
         const struct label_layout *layout = layout_of(l);
-        size_t width = (size_t)layout->width;
+        size_t width = (size_t)label_width(l, chunk->nspin);
         const double *values = chunk->outputs[l] + i * width;
-        if (call->handle->nspin == POLARIZED) {
+        if (call->handle->nspin == chunk->nspin) {
             memcpy(call->outputs[l] + chunk->points[i] * width, values, width * sizeof *values);
             continue;
         }
@@ -139,9 +147,8 @@ static void store_point(const struct call *call, const struct chunk *chunk, size
     }
 }
 
-static bool evaluate_chunk(struct call *call, struct chunk *chunk, size_t first, size_t count)
+static bool evaluate_chunk(struct call *call, struct chunk *chunk)
 {
-    chunk_fill(chunk, call, first, count);
     if (chunk->live == 0)
         return true;
     fill_up(chunk);
@@ -171,8 +178,14 @@ static bool evaluate_points(struct call *call, size_t np)
         return false;
     }
     bool good = true;
-    for (size_t first = 0; good && first < np; first += size)
-        good = evaluate_chunk(call, &chunk, first, np - first < size ? np - first : size);
+    for (size_t first = 0; good && first < np; first += size) {
+        chunk_fill(&chunk, call, first, np - first < size ? np - first : size);
+        good = evaluate_chunk(call, &chunk);
+        if (!good || chunk.floored_count == 0)
+            continue;
+        chunk_fill_floored(&chunk, call);
+        good = evaluate_chunk(call, &chunk);
+    }
     free(chunk.store);
     return good;
 }
@@ -250,7 +263,6 @@ void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIA
              names[record->orders - 1]);
         return;
     }
-    call.session = model_session(record->models[call.order], record->name);
-    if (call.session && has_inputs(record, inputs))
+    if (has_inputs(record, inputs))
         evaluate_with_cache(handle, &call, np);
 }

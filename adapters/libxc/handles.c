@@ -127,12 +127,16 @@ static bool is_usable(const struct record *record)
 }
 
 /* What every host evaluates is opened at once, so that a bad model stops it here; the larger
-   graphs of higher derivatives, which few ask for, are opened when they are. */
-static bool models_are_good(const struct record *record)
+   graphs of higher derivatives, which few ask for, and those of a closed shell's points at a
+   floor are opened when they are asked for. */
+static bool models_are_good(const struct record *record, int nspin)
 {
+    bool closed = nspin == UNPOLARIZED && record->closed_shell[0];
     for (int order = 0; order < record->orders; order++) {
-        struct model *model = record->models[order];
+        struct model *model = closed ? record->closed_shell[order] : record->models[order];
         if (order < 2 ? !model_session(model, record->name) : !model_check(model, record->name))
+            return false;
+        if (closed && !model_check(record->models[order], record->name))
             return false;
     }
     return true;
@@ -180,7 +184,7 @@ int handle_open(struct host *host, xc_func_type *p, const struct record *record,
         fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
     else if (host_is_usable(host))
         slot = open_slot(host, p, record, nspin);
-    bool serves = slot && is_usable(record) && models_are_good(record);
+    bool serves = slot && is_usable(record) && models_are_good(record, nspin);
     if (slot) {
         slot->refused = !serves;
         atomic_fetch_add(&alive, serves);

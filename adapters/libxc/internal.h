@@ -144,6 +144,7 @@ struct record {
     const char *refused;        /* why its files may not be opened; NULL where they may */
     struct model *models[MAX_ORDER + 1];
     int orders; /* how many derivative orders have a graph */
+    struct model *closed_shell[MAX_ORDER + 1]; /* of the same orders, or none at all */
 };
 
 struct catalogue {
@@ -217,11 +218,14 @@ enum {
     LANES = 8     /* a run has a multiple of these points, see evaluate.c */
 };
 
-/* A chunk of points as the graphs take them: the living ones only, spin resolved and clamped. */
+/* A chunk of points as the graphs take them: the living ones only, clamped. */
 struct chunk {
+    int nspin;             /* of the graphs: UNPOLARIZED for those of closed shells */
     size_t live;
     size_t rounded;        /* with copies of the last living point behind */
     size_t *points;        /* index of each among the caller's points */
+    size_t *floored;       /* of those whose closed shells need spin-resolved graphs */
+    size_t floored_count;
     unsigned char *absent; /* spin channels (bits 1, 2) lifted to the floor */
     double *inputs[VARIABLES];
     double *outputs[LABELS];
@@ -235,16 +239,18 @@ struct call {
     double *const *outputs; /* NULL where not wanted */
     int wanted[LABELS], wanted_count; /* labels of the graph that are wanted */
     int order;                        /* highest of them: the graph to run */
-    void *session;
-    bool flawed; /* some points have no result */
+    bool flawed;                      /* some points have no result */
 };
 
 void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
               double *const outputs[LABELS]);
 /* Whether the functional writes this label: as libxc, not the Laplacian's if it needs none. */
 bool is_own_label(const struct record *record, int label);
-/* Fills the chunk from points first .. first + count - 1. */
+/* Fills the chunk from points first .. first + count - 1, for the graphs of closed shells where
+   there are any: points at a floor are put aside. */
 void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count);
+/* Fills the chunk from the points that were put aside, for the spin-resolved graphs. */
+void chunk_fill_floored(struct chunk *chunk, const struct call *call);
 
 bool cache_take(struct cache *cache, size_t np);
 void cache_release(struct cache *cache);

@@ -138,19 +138,36 @@ static bool is_sha256(const char *field)
     return strlen(field) == 64 && strspn(field, "0123456789abcdef") == 64;
 }
 
-static bool read_graph(struct parser *p)
+static int count_models(struct model *const models[MAX_ORDER + 1])
+{
+    int count = 0;
+    while (count <= MAX_ORDER && models[count])
+        count++;
+    return count;
+}
+
+static bool read_model(struct parser *p, struct model *models[MAX_ORDER + 1])
 {
     static const char *const orders[] = {"exc", "vxc", "fxc", "kxc", "lxc"};
-    int order = p->record->orders;
+    int order = count_models(models);
     if (order > MAX_ORDER || strcmp(p->fields[1], orders[order]) != 0)
         return refuse(p, "graphs must come in the order exc, vxc, fxc, without a gap");
     if (!is_sha256(p->fields[2]))
         return refuse(p, "not a SHA-256");
     if (p->fields[3][0] != '/')
         return refuse(p, "a graph's path must be absolute");
-    p->record->models[order] = model_find(p->fields[3], p->fields[2]);
-    p->record->orders++;
-    return p->record->models[order] || refuse(p, "out of memory");
+    models[order] = model_find(p->fields[3], p->fields[2]);
+    return models[order] || refuse(p, "out of memory");
+}
+
+static bool read_graph(struct parser *p)
+{
+    return read_model(p, p->record->models);
+}
+
+static bool read_closed_shell(struct parser *p)
+{
+    return read_model(p, p->record->closed_shell);
 }
 
 static const struct {
@@ -173,6 +190,7 @@ static const struct {
     {"nonlocal", 1, 1, false, false, read_nonlocal},
     {"refused", 1, 1, false, false, read_refused},
     {"graph", 3, 3, false, true, read_graph},
+    {"closed_shell", 3, 3, false, true, read_closed_shell},
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
 
@@ -218,8 +236,12 @@ bool finish_functional(struct parser *parser)
         }
     if (!inputs_fit(record))
         return refuse(parser, "the inputs of the functional before do not fit its family");
+    record->orders = count_models(record->models);
     if (!record->nonlocal_hosts && !record->refused && record->orders == 0)
         return refuse(parser, "the functional before has no graph");
+    int closed = count_models(record->closed_shell);
+    if (closed != 0 && closed != record->orders)
+        return refuse(parser, "the functional before has not all graphs for closed shells");
     complete(&record->thresholds);
     return true;
 }
