@@ -20,7 +20,7 @@ from xcnet.training import accurate, accurate_making, coupled_cluster, datasets
 from xcnet.training.accurate import Reference
 from xcnet.training.coupled_cluster import SCHEME, Scheme
 from xcnet.training.inversion import LARGEST_GRADIENT, Inverter
-from xcnet.training.reference import write_arrays
+from xcnet.training.kept import write_arrays
 from xcnet.training.relaxed_density import density_matrix
 
 NAME = "three-molecules"

@@ -127,7 +127,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     text = text.replace("id = 190901", "id = 190903").replace("seed = 3", 'seed = 3\nform = "nra"')
     text = text.replace("atoms_h_ne", "boron_hydride") + REFINEMENT
     (folder / "tiny.toml").write_text(text)
-    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--device", "cpu"]
     with added(folder / "sets", SET, "boron_hydride"), pytest.MonkeyPatch.context() as patch:
         assert cli.main([*words, "--output", str(folder / "models")]) == 0
         patch.setenv("XCNET_MODEL_PATH", str(folder / "models"))

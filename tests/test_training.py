@@ -96,7 +96,7 @@ def prepared(folder: Path, tiny: recipe.Recipe) -> tuple[list[GridDensity], str]
 
 
 def train(folder: Path, *more: str) -> int:
-    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    words = ["train", str(folder / "tiny.toml"), "--data", str(folder), "--device", "cpu"]
     return cli.main([*words, *more])
 
 
@@ -133,7 +133,7 @@ def test_the_published_form_can_be_trained(
     text = text.replace("mgga_c_r2scan", "mgga_x_r2scan + mgga_c_r2scan").replace("[4]", "[6, 5]")
     (tmp_path / "tiny.toml").write_text(text)
     chosen = recipe.load(tmp_path / "tiny.toml")
-    words = ["train", str(tmp_path / "tiny.toml"), "--data", str(folder), "--threads", "1"]
+    words = ["train", str(tmp_path / "tiny.toml"), "--data", str(folder), "--device", "cpu"]
     assert cli.main([*words, "--output", str(tmp_path / "models")]) == 0
     *_, weights, made = (Path(line) for line in capsys.readouterr().out.splitlines())
     spec, module = load_spec(made), publication.load_weights(weights, chosen.form)
@@ -228,6 +228,24 @@ def test_nan_in_the_loss_is_an_error(
         ("hidden = [4, 4]", 'hidden = ["4"]', r"exchange.hidden = \['4'\] must be list"),
         ("seed = 3", "seed = ", "cannot read the recipe"),
         ('sets = ["atoms_h_ne"]', 'sets = ["atoms_h_ne"]\nother = 1', "unknown key other"),
+        ('["atoms_h_ne"]', "[]", r"sets = \[\] must be a list of 1 or more"),
+        ('["atoms_h_ne"]', '["H", "H"]', r"sets = \['H', 'H'\] must be .* without repetition"),
+        ("seed = 3", "seed = -3", "wrong.toml: seed = -3 must be at least 0"),
+        ("seed = 3", 'form = "mega"\nseed = 3', "form = 'mega' must be one of nra, meta-gga, gga"),
+        ("points = 40", "points = 0", "sampling.points = 0 must be at least 1"),
+        ("jitter = 0.3", "jitter = nan", "sampling.jitter = nan must be a finite number"),
+        ("wide = 1e-3", "wide = -inf", "loss.wide = -inf must be a finite number"),
+        ("starts = 2", "starts = 0", "exchange.starts = 0 must be at least 1"),
+        ("iterations = 5", "iterations = -5", "exchange.iterations = -5 must be at least 1"),
+        ("[4, 4]", "[4, 0]", r"exchange.hidden = \[4, 0\] must be a list whose entries are at"),
+        ("grid_level = 0", "grid_level = 77", "densities.grid_level = 77 must be .* at most 9"),
+        ("1e-9", "1e9", "densities.min_density = 1000000000.0 must be .* at most 0.001"),
+        ("mgga_xc_nn_tiny", "../../evil", "record.name = '../../evil' must be text that matches"),
+        ("mgga_xc_nn_tiny", "gga_xc_nn_tiny", "must begin with mgga_xc_, the family of the form"),
+        ("NN-tiny", "?", r"record.alias = '\?' must be text that matches"),
+        ("grid_level = 1", "grid_level = 99", "record.grid_level = 99 must be .* at most 9"),
+        ("id = 190901", "id = 7", "record.id = 7 must be at least 100100"),
+        ('"a test"', '""', "record.description = '' must be 1 or more characters long"),
     ],
 )
 def test_wrong_recipes(old: str, new: str, message: str, tmp_path: Path) -> None:

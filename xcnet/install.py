@@ -129,7 +129,7 @@ def _install_folder(source: Path, force: bool, report: Callable[[str], None]) ->
 def _place(staged: Sequence[Path], root: Path) -> list[FunctionalSpec]:
     """Move staged folders into the user's folder, all or none."""
     for folder in staged:
-        _refuse_taken_names(load_spec(folder), root)
+        refuse_taken_names(load_spec(folder), root)
     replaced = staged[0].parent / ".replaced"
     replaced.mkdir()
     moves: list[tuple[Path, Path]] = []
@@ -148,7 +148,7 @@ def _place(staged: Sequence[Path], root: Path) -> list[FunctionalSpec]:
     return [load_spec(root / folder.name) for folder in staged]
 
 
-def _refuse_taken_names(spec: FunctionalSpec, root: Path) -> None:
+def refuse_taken_names(spec: FunctionalSpec, root: Path) -> None:
     """Raise InstallError if another functional has this name, an alias or the id.
 
     Two claims to one name would make every later look-up fail.

@@ -22,7 +22,7 @@ from xcnet.training import datasets
 from xcnet.training.accurate import FOLDER, SPINS, load, pack
 from xcnet.training.coupled_cluster import SCHEME, Scheme, Solution, build, solve
 from xcnet.training.inversion import STRENGTHS, Inverter
-from xcnet.training.reference import write_arrays
+from xcnet.training.kept import write_arrays
 
 Array = npt.NDArray[np.float64]
 METHOD = (

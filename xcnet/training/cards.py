@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
 from xcnet.training.forms import FORMS
 from xcnet.training.recipe import Recipe, RefinementSettings
+from xcnet.training.records import fit_elements
 
 
 def card(recipe: Recipe, facts: Mapping[str, Any], tested: str = "") -> str:
@@ -108,10 +109,19 @@ def _refined(
         "## How good it is",
         " ".join(filter(None, [*errors, tested, recipe.record.note])),
         "## Limits",
-        f"Elements it was trained on: {', '.join(facts['domain']['elements'])}. Other elements, "
-        "and very large gradients, rest on the fit alone. Dispersion is not in it. It was trained "
+        f"{_elements(recipe, facts['domain']['elements'])} Dispersion is not in it. It was trained "
         "on energies at given geometries, not on forces: bond lengths may be off.",
     ]
+
+
+def _elements(recipe: Recipe, trained: Sequence[str]) -> str:
+    """Which elements rest on what."""
+    fitted = [element for element in fit_elements(recipe) if element not in trained]
+    return (
+        f"Elements in the energies that it was trained on: {', '.join(trained)}. "
+        f"In the fit alone: {', '.join(fitted) or 'none'}. Other elements, and very large "
+        "gradients, were in neither."
+    )
 
 
 def _rounds(settings: RefinementSettings) -> str:

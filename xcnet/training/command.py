@@ -15,8 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xcnet train``."""
     parser.epilog = "See also `xcnet train data --help` and `xcnet train reference --help`."
     parser.add_argument("recipe", help="recipe file (TOML), or name of a shipped one: nn_r2scan")
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted training")
-    parser.add_argument("--device", default="cpu", help="torch device (cpu, cuda ...)")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an interrupted training, if there is one"
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="torch device of the fit: cpu, cuda ... (default: auto, cuda where torch sees such a "
+        "GPU, else cpu); densities and refinement are computed on the CPU",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -30,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of densities, checkpoint and report (default: the user's cache)",
     )
     parser.add_argument(
-        "--threads", type=int, default=None, help="threads of the linear algebra (default: all)"
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of PySCF and torch (default: 1, with which a training on the CPU gives the "
+        "same bits every time)",
     )
 
 
@@ -44,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     try:
         written = workflow.train(
-            args.recipe, args.output, args.data, args.device, args.resume, args.threads
+            *(args.recipe, args.output, args.data, args.device, args.resume, args.threads),
+            say=lambda line: print(line, file=sys.stderr),
         )
     except KeyboardInterrupt:
         print("\ninterrupted; --resume continues where it was", file=sys.stderr)

@@ -94,7 +94,7 @@ def export(
     if folder.exists():
         raise ExportError(f"{folder} exists; remove it or choose another", folder=str(folder))
     full = _complete(record, orders)
-    names = _variables(full, folder)
+    names = planned(record, folder, orders).variables
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
@@ -108,6 +108,15 @@ def export(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return load_spec(folder)
+
+
+def planned(
+    record: Mapping[str, Any], folder: Path, orders: Sequence[str] = variables.ORDERS[:4]
+) -> FunctionalSpec:
+    """The functional that `export` would make of a record; ModelError if the record is wrong."""
+    full = _complete(record, orders)
+    files = (*_graph_files(full), REFERENCE, CARD)
+    return spec_from_record({**full, "files": dict.fromkeys(files, "0" * 64)}, folder)
 
 
 def _require(folder: Path) -> None:
@@ -168,12 +177,6 @@ def _complete(record: Mapping[str, Any], orders: Sequence[str]) -> dict[str, Any
         if key == "descriptors":
             full |= graphs
     return full | graphs
-
-
-def _variables(record: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    """Inputs of the graphs; ModelError if the record is wrong."""
-    files = (*_graph_files(record), REFERENCE, CARD)
-    return spec_from_record({**record, "files": dict.fromkeys(files, "0" * 64)}, folder).variables
 
 
 def _graph_files(record: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,8 @@ from xcnet.training.features.form import PartForm
 class Form:
     """Family and inputs of the record, the form of each part, and the descriptor if it has one.
 
-    ``text`` is what the card says of it, with a place for the hidden widths.
+    ``text`` is what the card says of it, with a place for the hidden widths; ``constraints`` are
+    those that hold for any weights and can be measured, for the record.
     Without ``exchange`` one network makes exchange and correlation together: ``correlation``.
     """
 
@@ -22,6 +23,7 @@ class Form:
     exchange: PartForm | None
     correlation: PartForm
     text: str
+    constraints: tuple[str, ...] = ()
     near_region: NearRegion | None = None
 
     @property
@@ -68,12 +70,19 @@ NAGAI2020 = (
 )
 
 MGGA = ("rho", "sigma", "tau")
+BOTH = ("uniform_gas", "spin_scaling")
 FORMS = {
     "nra": Form(
-        "mgga", MGGA, exchange.META_GGA, correlation.NRA, NRA + REST, correlation.NEAR_REGION
+        "mgga",
+        MGGA,
+        exchange.META_GGA,
+        correlation.NRA,
+        NRA + REST,
+        ("uniform_gas",),
+        correlation.NEAR_REGION,
     ),
-    "meta-gga": Form("mgga", MGGA, exchange.META_GGA, correlation.META_GGA, META_GGA + REST),
-    "gga": Form("gga", ("rho", "sigma"), exchange.GGA, correlation.GGA, GGA + REST),
+    "meta-gga": Form("mgga", MGGA, exchange.META_GGA, correlation.META_GGA, META_GGA + REST, BOTH),
+    "gga": Form("gga", ("rho", "sigma"), exchange.GGA, correlation.GGA, GGA + REST, BOTH),
     "nagai2020": Form("mgga", MGGA, None, nagai2020.META_GGA, NAGAI2020),
-    "lda": Form("lda", ("rho",), exchange.SLATER_ONLY, correlation.LDA, LDA),
+    "lda": Form("lda", ("rho",), exchange.SLATER_ONLY, correlation.LDA, LDA, BOTH[1:]),
 }

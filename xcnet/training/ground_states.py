@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from xcnet.errors import InputError, XCNetError
+from xcnet.errors import XCNetError
 from xcnet.job.geometry import Molecule
 from xcnet.spec import NearRegion
-from xcnet.training.reference import GridDensity, array_names, on_grid, write_arrays
+from xcnet.training import kept
+from xcnet.training.limits import GRID_LEVEL, LEAST_DENSITY, NAME, POSITIVE
+from xcnet.training.reference import GridDensity, array_names, on_grid
 
 Array = npt.NDArray[np.float64]
 
@@ -43,11 +44,11 @@ class GroundStateSettings:
         Grid points below this total density are dropped, bohr^-3.
     """
 
-    basis: str
-    grid_level: int
+    basis: Annotated[str, NAME]
+    grid_level: Annotated[int, GRID_LEVEL]
     density_fit: str
-    tolerance: float
-    min_density: float
+    tolerance: Annotated[float, POSITIVE]
+    min_density: Annotated[float, LEAST_DENSITY]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def solve(
             bar.set_postfix_str(system.name)
             path = folder / f"{system.name}-{_key(system, xc, settings, identity, near_region)}.npz"
             if not path.exists():
-                _write(path, _solve(system, xc, settings, near_region))
+                kept.write(path, _arrays(_solve(system, xc, settings, near_region)))
             found[system.name] = _read(path, system.name, near_region is not None)
     return found
 
@@ -107,7 +108,7 @@ def digest(states: Iterable[GroundState]) -> str:
     """SHA-256 of ground states."""
     whole = hashlib.sha256()
     for state in states:
-        whole.update(_digest(_arrays(state)).encode())
+        whole.update(kept.digest(_arrays(state)).encode())
     return whole.hexdigest()
 
 
@@ -148,34 +149,11 @@ def _key(
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _arrays(state: GroundState) -> dict[str, npt.NDArray[Any]]:
+def _arrays(state: GroundState) -> kept.Arrays:
     return state.density.arrays() | {"energies": np.array([state.total, state.rest])}
 
 
-def _digest(arrays: dict[str, npt.NDArray[Any]]) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(arrays):
-        whole.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return whole.hexdigest()
-
-
-def _write(path: Path, state: GroundState) -> None:
-    arrays = _arrays(state)
-    write_arrays(path, arrays | {"sha256": np.array(_digest(arrays))})
-
-
 def _read(path: Path, name: str, near_region: bool) -> GroundState:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in (*array_names(near_region), "energies")}
-            expected = str(stored["sha256"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(_altered(path, str(error)), file=str(path)) from error
-    if (given := _digest(arrays)) != expected:
-        raise InputError(_altered(path, "hash"), file=str(path), expected=expected, given=given)
+    arrays = kept.read(path, (*array_names(near_region), "energies"), "ground state")
     total, rest = arrays.pop("energies").tolist()
     return GroundState(GridDensity(name, **arrays), total, rest)
-
-
-def _altered(path: Path, reason: str) -> str:
-    return f"the ground state {path} was altered ({reason}): delete it, and it is made again"

@@ -15,9 +15,9 @@ from xcnet.spec import FunctionalSpec
 from xcnet.training import export
 from xcnet.training.cards import card
 from xcnet.training.forms import FORMS
+from xcnet.training.kept import write_arrays
 from xcnet.training.recipe import Recipe
 from xcnet.training.records import record
-from xcnet.training.reference import write_arrays
 from xcnet.training.semilocal import Semilocal
 
 #: Summaries that a table of results needs.

@@ -7,13 +7,26 @@ import hashlib
 import json
 import tomllib
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from xcnet.errors import InputError
 from xcnet.training.forms import FORMS
 from xcnet.training.ground_states import GroundStateSettings
+from xcnet.training.limits import (
+    COUNT,
+    GRID_LEVEL,
+    NAME,
+    NAMES,
+    NOT_NEGATIVE,
+    POSITIVE,
+    WIDTHS,
+    Rules,
+    complaint,
+    of_record,
+)
 from xcnet.training.reference import DensitySettings
 
 T = TypeVar("T")
@@ -35,11 +48,11 @@ class SamplingSettings:
         Width of the logarithms of these factors.
     """
 
-    points: int
-    energy_points: int
-    jittered: int
-    wide: int
-    jitter: float
+    points: Annotated[int, COUNT]
+    energy_points: Annotated[int, COUNT]
+    jittered: Annotated[int, COUNT]
+    wide: Annotated[int, COUNT]
+    jitter: Annotated[float, NOT_NEGATIVE]
 
 
 @dataclass(frozen=True)
@@ -58,11 +71,11 @@ class LossSettings:
         Points of density rho count less by 1 + core rho^(1/3): cores cancel in differences.
     """
 
-    potential: float
-    energy: float
-    jittered: float
-    wide: float
-    core: float
+    potential: Annotated[float, NOT_NEGATIVE]
+    energy: Annotated[float, NOT_NEGATIVE]
+    jittered: Annotated[float, NOT_NEGATIVE]
+    wide: Annotated[float, NOT_NEGATIVE]
+    core: Annotated[float, NOT_NEGATIVE]
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,11 @@ class PartSettings:
     ``iterations`` in all.
     """
 
-    target: str
-    hidden: list[int]
-    starts: int
-    start_iterations: int
-    iterations: int
+    target: Annotated[str, NAME]
+    hidden: Annotated[list[int], WIDTHS]
+    starts: Annotated[int, COUNT]
+    start_iterations: Annotated[int, COUNT]
+    iterations: Annotated[int, COUNT]
 
 
 @dataclass(frozen=True)
@@ -97,9 +110,9 @@ class OrbitalSettings:
         Empty orbitals above this energy are left out, Hartree.
     """
 
-    set: str
-    weight: float
-    grid_level: int
+    set: Annotated[str, NAME]
+    weight: Annotated[float, NOT_NEGATIVE]
+    grid_level: Annotated[int, GRID_LEVEL]
     highest: float
 
 
@@ -127,17 +140,17 @@ class RefinementSettings:
         Weight of the squares of the networks' parameters against squared errors in (kcal/mol)^2.
     """
 
-    sets: list[str]
-    part: str
+    sets: Annotated[list[str], NAMES]
+    part: Annotated[str, NAME]
     check: str
-    start: str
-    rounds: int
-    iterations: int
-    prior: float
-    width: float
+    start: Annotated[str, NAME]
+    rounds: Annotated[int, COUNT]
+    iterations: Annotated[int, COUNT]
+    prior: Annotated[float, NOT_NEGATIVE]
+    width: Annotated[float, POSITIVE]
     ground_states: GroundStateSettings
     orbitals: OrbitalSettings | None = None
-    decay: float | None = None
+    decay: Annotated[float | None, NOT_NEGATIVE] = None
 
 
 @dataclass(frozen=True)
@@ -147,11 +160,11 @@ class RecordSettings:
     ``note`` ends the card's section on how good the functional is.
     """
 
-    name: str
-    alias: str
-    id: int
-    description: str
-    grid_level: int
+    name: Annotated[str, of_record("name")]
+    alias: Annotated[str, of_record("aliases")]
+    id: Annotated[int, of_record("id")]
+    description: Annotated[str, of_record("description")]
+    grid_level: Annotated[int, of_record("grid_level")]
     note: str = ""
 
 
@@ -169,15 +182,15 @@ class Recipe:
         Form of the functional: lda, gga, meta-gga or nra, see `xcnet.training.forms`.
     """
 
-    seed: int
-    sets: list[str]
+    seed: Annotated[int, NOT_NEGATIVE]
+    sets: Annotated[list[str], NAMES]
     record: RecordSettings
     densities: DensitySettings
     sampling: SamplingSettings
     loss: LossSettings
     exchange: PartSettings
     correlation: PartSettings
-    form: str = "meta-gga"
+    form: Annotated[str, {"enum": tuple(FORMS)}] = "meta-gga"
     refinement: RefinementSettings | None = None
 
     @property
@@ -214,21 +227,25 @@ def find(name: str) -> Path:
 
 
 def load(path: Path) -> Recipe:
-    """Read a recipe; InputError says which key is unknown, missing or of a wrong type."""
+    """Read a recipe; InputError says which key is unknown or missing, or has a wrong value."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the recipe {path}: {error}", file=str(path)) from error
     recipe = _build(Recipe, data, path, "")
-    if recipe.form not in FORMS:
+    name, start = recipe.record.name, f"{FORMS[recipe.form].family}_xc_"
+    if not name.startswith(start):
         raise InputError(
-            f"{path}: form = {recipe.form!r} must be one of {', '.join(FORMS)}", file=str(path)
+            f"{path}: record.name = {name!r} must begin with {start}, the family of the form "
+            f"{recipe.form}",
+            file=str(path),
+            given=name,
         )
     return recipe
 
 
 def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     required = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}  # type: ignore[arg-type]
     for problem, keys in (("unknown", data.keys() - hints), ("missing", required - data.keys())):
         if keys:
@@ -242,18 +259,31 @@ def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
 
 
 def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
+    rules: Rules = {}
+    if get_origin(hint) is Annotated:
+        hint, rules = get_args(hint)
     if isinstance(hint, UnionType):
         hint = get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"{path}: {where} must be a table", file=str(path))
         return _build(hint, value, path, f"{where}.")  # type: ignore[arg-type]
+    found = _typed(hint, value, path, where)
+    if wanted := complaint(found, rules):
+        raise InputError(
+            f"{path}: {where} = {value!r} must be {wanted}", file=str(path), given=value
+        )
+    return found
+
+
+def _typed(hint: Any, value: Any, path: Path, where: str) -> Any:
+    """Value of the type that a setting has."""
     item = {list[int]: int, list[str]: str}.get(hint)
     if item is not None and isinstance(value, list) and all(type(x) is item for x in value):
         return value
-    if hint is float and type(value) in (int, float):
+    if hint is float and type(value) in (int, float) and isfinite(value):
         return float(value)
-    if item is None and type(value) is hint:
+    if item is None and hint is not float and type(value) is hint:
         return value
-    expected = str(hint) if item else hint.__name__
+    expected = str(hint) if item else {float: "a finite number"}.get(hint, hint.__name__)
     raise InputError(f"{path}: {where} = {value!r} must be {expected}", file=str(path))

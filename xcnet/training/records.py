@@ -54,9 +54,10 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
     """Record of the functional, without what the exporter adds."""
     facts, form = recipe.record, FORMS[recipe.form]
     fitted = datasets.gather(datasets.load(name) for name in recipe.sets)
-    refined = metrics.get("reactions", {"systems": [], "elements": []})
+    refined = metrics.get("reactions", {"systems": []})
     systems = dict.fromkeys([*(system.name for system in fitted), *refined["systems"]])
-    elements = {e for system in fitted for e in system.symbols}.union(refined["elements"])
+    # Where energies were trained on, elements of the fit alone are not what it is good for.
+    elements = refined.get("elements", fit_elements(recipe))
     return {
         "format_version": 1,
         "name": facts.name,
@@ -77,6 +78,7 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
         "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
         "dispersion": None,
         "grid_level": facts.grid_level,
+        "constraints": list(form.constraints),
         "training": {
             "protocol": protocol(recipe),
             "data": list(systems),
@@ -94,6 +96,12 @@ def record(recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str)
         "citations": [*_citations(recipe), PROJECT],
         "license": "MIT",
     }
+
+
+def fit_elements(recipe: Recipe) -> list[str]:
+    """Elements of the systems that the networks were fitted on."""
+    fitted = datasets.gather(datasets.load(name) for name in recipe.sets)
+    return sorted({e for system in fitted for e in system.symbols})
 
 
 def _descriptors(form: Form) -> dict[str, dict[str, Any]]:
@@ -123,10 +131,12 @@ def protocol(recipe: Recipe) -> str:
     )
     if (refinement := recipe.refinement) is None:
         return text
-    plural = "s" if refinement.rounds > 1 else ""
+    rounds = f"at the densities of {refinement.start}"
+    if refinement.rounds > 1:
+        rounds = f"in {refinement.rounds} self-consistent rounds, the first {rounds}"
     return (
         f"{text}; then trained on the energies of {', '.join(refinement.sets)} "
-        f"({refinement.part}) in {refinement.rounds} self-consistent round{plural}"
+        f"({refinement.part}) {rounds}"
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,9 @@ from tqdm import tqdm
 from xcnet.errors import InputError, MissingPackageError, XCNetError
 from xcnet.job.geometry import Molecule
 from xcnet.spec import NearRegion
+from xcnet.training import kept
 from xcnet.training.coupled_cluster import build
+from xcnet.training.limits import GRID_LEVEL, LEAST_DENSITY, NAME
 
 Array = npt.NDArray[np.float64]
 
@@ -36,10 +38,10 @@ class DensitySettings:
         Grid points below this total density are dropped, bohr^-3.
     """
 
-    xc: str
-    basis: str
-    grid_level: int
-    min_density: float
+    xc: Annotated[str, NAME]
+    basis: Annotated[str, NAME]
+    grid_level: Annotated[int, GRID_LEVEL]
+    min_density: Annotated[float, LEAST_DENSITY]
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,16 @@ def densities(
     """Densities of all systems and the SHA-256 of the file they are kept in.
 
     The file is made on the first call and only read afterwards. An altered file is an InputError.
-    With ``near_region`` the densities have this descriptor.
+    Until all are made each system has a file of its own, so an interrupted call goes on with the
+    systems that are left. With ``near_region`` the densities have this descriptor.
     """
     systems = list(systems)
     path = (folder or default_folder()) / f"densities-{_key(systems, settings, near_region)}.npz"
     if not path.exists():
+        singles = path.with_suffix("")
         bar = tqdm(systems, desc="densities")
-        _write(path, [solve(system, settings, near_region) for system in bar])
+        _write(path, [_single(system, settings, near_region, singles) for system in bar])
+        shutil.rmtree(singles, ignore_errors=True)
     return _read(path, [system.name for system in systems], array_names(near_region is not None))
 
 
@@ -136,14 +141,26 @@ def on_grid(
     rho = np.stack([rows[0] for rows in spins], axis=1)
     sigma = np.stack([(x * y).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))], axis=1)
     tau = np.stack([rows[4] for rows in spins], axis=1)
-    kept = rho.sum(axis=1) > min_density
+    dense = rho.sum(axis=1) > min_density
     near = None
     if near_region is not None:
         from xcnet.adapters.pyscf.blocks import whole_grid  # as in self-consistent calculations
 
-        near = whole_grid(grids).near_region(near_region, rho.sum(axis=1))[kept, 0]
+        near = whole_grid(grids).near_region(near_region, rho.sum(axis=1))[dense, 0]
     return GridDensity(
-        name, rho[kept].clip(min=0.0), sigma[kept], tau[kept], grids.weights[kept], near
+        name, rho[dense].clip(min=0.0), sigma[dense], tau[dense], grids.weights[dense], near
+    )
+
+
+def _single(
+    system: Molecule, settings: DensitySettings, near_region: NearRegion | None, folder: Path
+) -> GridDensity:
+    """Density of one system, made now or by a call that was interrupted later."""
+    path = folder / f"{system.name}.npz"
+    if not path.exists():
+        kept.write(path, solve(system, settings, near_region).arrays())
+    return GridDensity(
+        system.name, **kept.read(path, array_names(near_region is not None), "density")
     )
 
 
@@ -159,7 +176,7 @@ def _write(path: Path, solved: list[GridDensity]) -> None:
     arrays = {
         f"{one.name}.{field}": array for one in solved for field, array in one.arrays().items()
     }
-    write_arrays(path, arrays)
+    kept.write_arrays(path, arrays)
     checksum = path.with_suffix(".sha256")
     checksum.write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
 
@@ -170,18 +187,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}", file=str(path)) from error
-
-
-def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write an ``.npz`` file that is either complete or not there (rename of a finished file)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _read(path: Path, names: list[str], arrays: Iterable[str]) -> tuple[list[GridDensity], str]:

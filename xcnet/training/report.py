@@ -1,4 +1,4 @@
-"""What came out of a training: numbers for the record, curves and parity plots for people."""
+"""What came out of a training: numbers for the record and the report."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from xcnet.training import parts, sampling
+from xcnet.training import drawing, parts, sampling
 from xcnet.training.parts import Part
 from xcnet.training.recipe import Recipe
 from xcnet.training.reference import GridDensity
@@ -46,14 +45,8 @@ def _errors(
     """Error of the energy density, quadrature weight and density at each point (N,)."""
     variables, weights = part.variables(density)
     wanted = part.target(parts.settings(part, recipe).target, variables)[:, 0]
-    return _energies(part, module, variables) - wanted, weights, sampling.electrons(variables)
-
-
-def _energies(part: Part, module: Semilocal, variables: Array) -> Array:
-    with torch.no_grad():
-        columns = part.columns(*torch.from_numpy(variables).unbind(1))
-        found: Array = module.energy(part.name, columns).numpy()
-    return found
+    found = drawing.energies(part, module, variables)
+    return found - wanted, weights, sampling.electrons(variables)
 
 
 def write(
@@ -64,40 +57,12 @@ def write(
     densities: Sequence[GridDensity],
     numbers: Mapping[str, Any],
 ) -> list[Path]:
-    """Write ``report.json`` and ``report.png`` (loss curves, parity) and return their paths."""
+    """Write ``report.json`` and ``report.png`` (what `drawing.draw` draws); return their paths."""
     table, picture = folder / "report.json", folder / "report.png"
-    losses = {name: part.history for name, part in progress.parts.items()}
+    losses: dict[str, Any] = {name: part.history for name, part in progress.parts.items()}
+    if progress.rounds:
+        losses["rounds"] = [found.history for found in progress.rounds]
     document = {"recipe": progress.recipe, "data": progress.data, **numbers, "losses": losses}
     table.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    _draw(picture, recipe, module, progress, densities)
+    drawing.draw(picture, recipe, module, progress, densities, numbers.get("reactions"))
     return [table, picture]
-
-
-def _draw(
-    path: Path,
-    recipe: Recipe,
-    module: Semilocal,
-    progress: Progress,
-    densities: Sequence[GridDensity],
-) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    shown = parts.trained(recipe.form)
-    panels = figure.subplots(len(shown), 2, squeeze=False)
-    for part, (curve, parity) in zip(shown, panels, strict=True):
-        for history in progress.parts[part.name].history:
-            curve.semilogy(history)
-        curve.set(title=f"{part.name}: loss", xlabel="step", ylabel="sum of squares")
-        for density in densities:
-            variables, _ = part.variables(density)
-            variables = variables[:: max(1, len(variables) // 300)]
-            wanted = part.target(parts.settings(part, recipe).target, variables)[:, 0]
-            n = sampling.electrons(variables)
-            parity.plot(wanted / n, _energies(part, module, variables) / n, ".", markersize=2)
-        parity.set(
-            title=f"{part.name}: energy per electron, Hartree", xlabel="target", ylabel="network"
-        )
-    figure.savefig(path, dpi=110)

@@ -28,6 +28,7 @@ from xcnet.training.semilocal import Semilocal
 from xcnet.training.trainer import Progress, RoundProgress
 
 ID = 2_147_000_000  # of the functionals between rounds, which only this process knows
+LONGEST = 34  # part of the name in theirs, which have the alias's limit of 48 characters
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Rounds:
         weights = self.work / f"round-{number}.npz"
         publication.save_weights(module, weights)
         identity = file_sha256(weights)
-        name = f"{self.recipe.record.name}_{number}_{identity[:8]}"
+        name = f"{self.recipe.record.name[:LONGEST]}_{number}_{identity[:8]}"
         record = replace(self.recipe.record, name=name, alias=name.upper(), id=ID + number)
         # A folder of its own: those of other trainings of this recipe have the same number.
         target = self.work / "functionals" / identity[:8] / name

@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from xcnet.errors import InputError
 from xcnet.training import levenberg, parts
+from xcnet.training.kept import write_arrays
 from xcnet.training.levenberg import State
 from xcnet.training.networks.perceptron import Perceptron
 from xcnet.training.parts import Part
 from xcnet.training.problem import LeastSquares, Terms
 from xcnet.training.recipe import PartSettings, Recipe
-from xcnet.training.reference import GridDensity, write_arrays
+from xcnet.training.reference import GridDensity
 from xcnet.training.semilocal import Semilocal
 
 
@@ -167,35 +168,64 @@ def _get(arrays: Mapping[str, Any], key: str, device: str) -> tuple[State, list[
     return State(parameters, damping, loss), arrays[f"{key}.history"].tolist()
 
 
+def refuse_loss(path: Path, recipe: Recipe) -> None:
+    """Raise InputError if a new training would write over the progress of the same recipe."""
+    try:
+        progress = read(path, recipe)
+    except InputError:
+        return  # nothing that this recipe could continue
+    if progress.parts or progress.rounds:
+        raise InputError(
+            f"the checkpoint {path} holds the progress of a training by this recipe: go on with "
+            "--resume, or remove the file to start anew",
+            file=str(path),
+        )
+
+
 def resume(path: Path, recipe: Recipe, data: str, device: str = "cpu") -> Progress:
     """Read a checkpoint of the same recipe and data; InputError for any other."""
+    progress = read(path, recipe, device)
+    if progress.data != data:
+        raise _changed("training densities", path)
+    return progress
+
+
+def read(path: Path, recipe: Recipe, device: str = "cpu") -> Progress:
+    """Read a checkpoint of the same recipe; InputError for any other."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-        progress = Progress(str(arrays["recipe"]), str(arrays["data"]))
-        if (progress.recipe, progress.data) == (recipe.sha256, data):
-            progress.parts = {
-                part.name: _read_part(arrays, part.name, parts.settings(part, recipe), device)
-                for part in parts.trained(recipe.form)
-                if f"{part.name}.steps" in arrays
-            }
-            rounds = sum(key.startswith("round.") and key.endswith(".history") for key in arrays)
-            progress.rounds = [
-                RoundProgress(*_get(arrays, f"round.{i}", "cpu")) for i in range(rounds)
-            ]
+        progress = _stored(path, recipe, device)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
             f"cannot read the checkpoint {path}: {error}; train without --resume to start anew",
             file=str(path),
         ) from error
-    if (progress.recipe, progress.data) != (recipe.sha256, data):
-        changed = "recipe" if progress.recipe != recipe.sha256 else "training densities"
-        raise InputError(
-            f"the {changed} changed since the checkpoint {path} was written; train without "
-            "--resume to start anew",
-            file=str(path),
-        )
+    if progress.recipe != recipe.sha256:
+        raise _changed("recipe", path)
     return progress
+
+
+def _stored(path: Path, recipe: Recipe, device: str) -> Progress:
+    """What a checkpoint holds; of another recipe only what it was made from."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    progress = Progress(str(arrays["recipe"]), str(arrays["data"]))
+    if progress.recipe == recipe.sha256:
+        progress.parts = {
+            part.name: _read_part(arrays, part.name, parts.settings(part, recipe), device)
+            for part in parts.trained(recipe.form)
+            if f"{part.name}.steps" in arrays
+        }
+        rounds = sum(key.startswith("round.") and key.endswith(".history") for key in arrays)
+        progress.rounds = [RoundProgress(*_get(arrays, f"round.{i}", "cpu")) for i in range(rounds)]
+    return progress
+
+
+def _changed(what: str, path: Path) -> InputError:
+    return InputError(
+        f"the {what} changed since the checkpoint {path} was written; train without --resume to "
+        "start anew",
+        file=str(path),
+    )
 
 
 def _read_part(

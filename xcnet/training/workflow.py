@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from xcnet.errors import InputError
-from xcnet.training import datasets, publication, recipe, reference, report, rounds, trainer
+from xcnet.training import publication, recipe, reference, report, rounds, trainer
 from xcnet.training.forms import FORMS
+from xcnet.training.preparation import Plan
+from xcnet.training.threads import limited
 
 CHECKPOINT, WEIGHTS = "checkpoint.npz", "weights.npz"
+AUTO = "auto"
 
 
 def train(
     name: str,
     output: Path,
     data: Path | None = None,
-    device: str = "cpu",
+    device: str = AUTO,
     resume: bool = False,
-    threads: int | None = None,
+    threads: int = 1,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Train a recipe and return the paths of what was written, the functional's folder last.
 
@@ -32,58 +37,68 @@ def train(
     data : path, optional
         Folder of densities, checkpoint and report; the user's cache by default.
     device : str
-        Torch device.
+        Torch device of the fit; ``auto`` is a GPU where torch sees one, else the CPU.
     resume : bool
-        Continue from the checkpoint of an interrupted training.
-    threads : int, optional
-        Threads of the linear algebra.
+        Continue from the checkpoint of an interrupted training, if there is one.
+    threads : int
+        Threads of PySCF and torch; with one the results have the same bits every time.
+    say : function
+        Called with a line of text about what is done where.
 
     Raises
     ------
     InputError
-        Wrong recipe or device, altered densities, a checkpoint of another recipe, a folder that
-        exists.
+        Wrong recipe or device, altered densities, a checkpoint of another recipe, or of this one
+        without ``resume``, a name that is taken, a folder that exists.
     XCNetError
         A density or the loss went wrong.
     """
-    settings = recipe.load(recipe.find(name))
-    target = output / settings.record.name
-    if target.exists():
-        raise InputError(
-            f"{target} exists already; remove it or choose another --output", file=str(target)
-        )
-    _prepare_torch(device, threads)
+    path = recipe.find(name)
+    settings = recipe.load(path)
+    plan = Plan(settings, path, output / settings.record.name)
     data = data or reference.default_folder()
-    work = data / settings.record.name
+    checkpoint = data / settings.record.name / CHECKPOINT
+    resume = resume and checkpoint.exists()
+    with limited(threads):
+        device = _device(device)
+        plan.check()
+        (trainer.read if resume else trainer.refuse_loss)(checkpoint, settings)
+        say(f"fit: {device}; densities, refinement and export: cpu; threads: {threads}")
+        return _train(plan, data, checkpoint, device, resume)
+
+
+def _train(plan: Plan, data: Path, checkpoint: Path, device: str, resume: bool) -> list[Path]:
+    settings, work = plan.recipe, checkpoint.parent
     work.mkdir(parents=True, exist_ok=True)
-    systems = datasets.gather(datasets.load(name) for name in settings.sets)
     densities, digest = reference.densities(
-        systems, settings.densities, data, FORMS[settings.form].near_region
+        plan.systems(), settings.densities, data, FORMS[settings.form].near_region
     )
     progress = trainer.Progress(settings.sha256, digest)
     if resume:
-        progress = trainer.resume(work / CHECKPOINT, settings, digest, device)
-    trainer.train(settings, densities, progress, work / CHECKPOINT, device)
+        progress = trainer.resume(checkpoint, settings, digest, device)
+    trainer.train(settings, densities, progress, checkpoint, device)
     module = trainer.trained(settings, progress)
     numbers = report.metrics(settings, module, densities)
     if settings.refinement:
         refinement = rounds.Rounds(settings, densities, numbers, work)
-        reactions = refinement.run(module, progress, work / CHECKPOINT)
+        reactions = refinement.run(module, progress, checkpoint)
         numbers = report.metrics(settings, module, densities) | {"reactions": reactions}
     publication.save_weights(module, work / WEIGHTS)
     written = report.write(work, settings, module, progress, densities, numbers)
-    publication.publish(settings, work / WEIGHTS, numbers, digest, target)
-    return [*written, work / WEIGHTS, target]
+    publication.publish(settings, work / WEIGHTS, numbers, digest, plan.target)
+    return [*written, work / WEIGHTS, plan.target]
 
 
-def _prepare_torch(device: str, threads: int | None) -> None:
+def _device(name: str) -> str:
+    """Device that the name means, after making sure that torch can compute there."""
+    chosen = name
+    if name == AUTO:
+        chosen = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, dtype=torch.float64, device=device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        torch.zeros(1, dtype=torch.float64, device=chosen)
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"torch cannot compute in float64 on device {device!r} (threads: {threads}): {reason}",
-            given=device,
+            f"torch cannot compute in float64 on device {name!r}: {reason}", given=name
         ) from error
+    return chosen
