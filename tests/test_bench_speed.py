@@ -47,7 +47,7 @@ def test_all_parts(
 
 def test_nonlocal_functionals_have_no_values_at_points(published: Path) -> None:
     names = ["M06-L", "NN-NRA-Nagai2020"]
-    assert list(cases.cases(names, "unpolarized", "exc", None)) == ["xcnet M06-L"]
+    assert list(cases.cases(names, "unpolarized", "exc", None)) == ["xcnet M06-L", "libxc M06-L"]
 
 
 def test_wrong_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,8 @@ NEVER_RUN = [
 def test_other_commands_exist(command: str) -> None:
     program, *words = shlex.split(command)
     if program == "xcnet" and words[0] != "exec":
-        cli._parser(words[0]).parse_args(words)
+        words, chosen = cli._join_pair(words, words[0])
+        cli._parser(chosen).parse_args(words)
     elif program == "pip":
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         extras = {e for word in words for e in re.findall(r"\w+(?=[\w,]*\])", word)}

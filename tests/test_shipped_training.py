@@ -45,10 +45,11 @@ def test_closed_shells_take_fewer_operations(spec: FunctionalSpec) -> None:
 
 
 def test_committed_energies_are_of_the_shipped_functional(spec: FunctionalSpec) -> None:
-    """The card says that AE147 was computed once, with these weights."""
+    """With these weights, at the grid level that its record asks for."""
     lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-    models = {line["model"] for line in lines if line["xc"] == spec.aliases[0]}
-    assert models == {spec.values_sha256}
+    found = [line for line in lines if line["xc"] == spec.aliases[0]]
+    assert {line["model"] for line in found} == {spec.values_sha256}
+    assert {line["grid_level"] for line in found} == {spec.grid_level}
 
 
 def test_exported_again_from_its_weights(spec: FunctionalSpec, tmp_path: Path) -> None:

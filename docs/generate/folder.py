@@ -86,6 +86,7 @@ def limits() -> str:
     rows = {
         "`model.json`": f"{spec.MAX_RECORD_BYTES >> 20} MiB",
         "every other file": f"{spec.MAX_FILE_BYTES >> 20} MiB",
+        "all files but `model.json` together": f"{spec.MAX_FOLDER_BYTES >> 20} MiB",
         "`reference.npz`, unpacked": f"{integrity.MAX_REFERENCE_BYTES >> 20} MiB",
         "nodes of a graph": f"{model.MAX_NODES:,}",
         "constants of a graph": f"{model.MAX_CONSTANTS:,}",

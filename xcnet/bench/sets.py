@@ -63,6 +63,7 @@ class BenchmarkSet:
     dispersion: bool = False
     cation_spin: Mapping[str, int] | None = None
     literature: Mapping[str, float] | None = None
+    aims: Mapping[str, float] | None = None
     remark: str = ""
 
 

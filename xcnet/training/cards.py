@@ -119,8 +119,8 @@ def _elements(recipe: Recipe, trained: Sequence[str]) -> str:
     fitted = [element for element in fit_elements(recipe) if element not in trained]
     return (
         f"Elements in the energies that it was trained on: {', '.join(trained)}. "
-        f"In the fit alone: {', '.join(fitted) or 'none'}. Other elements, and very large "
-        "gradients, were in neither."
+        f"In the fit alone: {', '.join(fitted) or 'none'}. Other elements were in neither; very "
+        "large gradients rest on the fit."
     )
 
 

@@ -63,6 +63,7 @@ def _table(section: Section) -> str:
         "ME",
         "largest",
         *(["published MAE"] if section.set.literature else []),
+        *(["aim"] if section.set.aims else []),
     ]
     digits = tables.digits(section)
     body = []
@@ -81,6 +82,7 @@ def _table(section: Section) -> str:
                     f"{stats.me:+.{digits}f}",
                     f"{stats.largest:+.{digits}f} ({stats.worst})",
                     *_published(section, column.label),
+                    *_aim(section, column.label, stats.mae),
                 ],
             )
         )
@@ -92,6 +94,13 @@ def _published(section: Section, label: str) -> list[str]:
         return []
     value = section.set.literature.get(label)
     return [f"{value:.1f}" if value else ""]
+
+
+def _aim(section: Section, label: str, mae: float) -> list[str]:
+    if not section.set.aims:
+        return []
+    limit = section.set.aims.get(label)
+    return [f"{limit:.1f}: {'reached' if mae <= limit else 'missed'}" if limit else ""]
 
 
 def _note(section: Section) -> str:

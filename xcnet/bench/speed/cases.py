@@ -54,10 +54,11 @@ def has_order(name: str, order: str) -> bool:
     return bool(getattr(xcnet.functional(name), f"_have_{key}"))
 
 
-def libxc_case(name: str, order: str) -> Case:
-    """A functional by libxc itself, both spins, without anything of ours but the call."""
+def libxc_case(name: str, spin: str, order: str) -> Case:
+    """A functional by libxc itself, without anything of ours but the call."""
+    nspin = variables.UNPOLARIZED if spin == "unpolarized" else variables.POLARIZED
     entries = [term.entry for term in expression.parse(name).terms]
-    parts = [libxc.LibxcFunctional(entry.id, variables.POLARIZED) for entry in entries]
+    parts = [libxc.LibxcFunctional(entry.id, nspin) for entry in entries]
     highest = ORDERS.index(order)
 
     def evaluate(inputs: Mapping[str, Array]) -> None:
@@ -65,10 +66,7 @@ def libxc_case(name: str, order: str) -> Case:
         for part in parts:
             own = part.family_variables
             labels = [label for i in range(highest + 1) for label in variables.labels(own, i)]
-            outputs = {
-                label: np.empty((points, variables.width(label, variables.POLARIZED)))
-                for label in labels
-            }
+            outputs = {label: np.empty((points, variables.width(label, nspin))) for label in labels}
             part.evaluate({key: inputs[key] for key in own}, outputs)
 
     return evaluate
@@ -124,15 +122,13 @@ def floor_case(order: str) -> Case:
 
 
 def cases(functionals: list[str], spin: str, order: str, weights: Path | None) -> dict[str, Case]:
-    """All cases by name; libxc, torch and the floor with separate spins only."""
+    """All cases by name; torch and the floor with separate spins only."""
     present = [name for name in functionals if has_order(name, order)]
     found = {f"xcnet {name}": compute_case(name, spin, order) for name in present}
-    if spin == "unpolarized":
-        return found
     for name in present:
         if all(term.entry.spec is None for term in expression.parse(name).terms):
-            found[f"libxc {name}"] = libxc_case(name, order)
-    if order in ("exc", "exc+vxc"):
+            found[f"libxc {name}"] = libxc_case(name, spin, order)
+    if spin == "polarized" and order in ("exc", "exc+vxc"):
         if weights is not None:
             found[f"torch {PUBLISHED}"] = torch_case(weights, order)
         found["floor 4-100-100-100-1"] = floor_case(order)
