@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,12 @@ def added(folder: Path, source: str, name: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])
         datasets._modules.cache_clear()
-        yield
-    datasets._modules.cache_clear()
+        try:
+            yield
+        finally:
+            datasets._modules.cache_clear()
+            # Another test may have another set of this name.
+            sys.modules.pop(f"{datasets.__name__}.{name}", None)
 
 
 def w4_17_file() -> Path:
