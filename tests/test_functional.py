@@ -468,7 +468,7 @@ def test_fermi_hole_curvature(clones: None) -> None:
     bounded[:, 1] = np.clip(bounded[:, 1], *(s * bounded[:, ::2].mean(1) for s in (-1, 1)))
     expected = functional.compute({**inputs, "sigma": bounded})
     functional.set_fhc_enforcement(True)
-    assert np.allclose(functional.compute(inputs)["zk"], expected["zk"], rtol=1e-10, atol=0)
+    assert np.allclose(functional.compute(inputs)["zk"], expected["zk"], rtol=1e-13, atol=0)
 
 
 # -- bad input ------------------------------------------------------------------------------------

@@ -25,10 +25,10 @@ Array = npt.NDArray[np.float64]
 ALPHAS = (0.0, 1.0, 5.0)
 
 
-def energies(part: Part, module: Semilocal, variables: Array) -> Array:
+def energies(part: Part, module: Semilocal, given: Array) -> Array:
     """Energy density of a part at its variables (N, k), Hartree bohr^-3."""
     with torch.no_grad():
-        columns = part.columns(*torch.from_numpy(variables).unbind(1))
+        columns = part.columns(*torch.from_numpy(given).unbind(1))
         found: Array = module.energy(part.name, columns).numpy()
     return found
 
@@ -50,7 +50,7 @@ def draw(
     figure = Figure(figsize=(10, 4 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, 2)
-    for part, (curve, parity) in zip(shown, panels, strict=False):
+    for part, (curve, parity) in zip(shown, panels[: len(shown)], strict=True):
         _losses(curve, part.name, progress.parts[part.name].history)
         _parity(parity, part, recipe, module, densities)
     for axes, zeta in zip(panels[len(shown)], (0.0, 1.0), strict=True):
@@ -84,20 +84,22 @@ def _enhancement(axes: Any, recipe: Recipe, module: Semilocal, zeta: float) -> N
     form = FORMS[recipe.form]
     target = xcnet.functional(" + ".join(_targets(recipe)), variables.POLARIZED)
     descriptors = ["near_region"] if form.near_region else []
-    x = np.linspace(0.0, 4.0, 201) if "sigma" in form.inputs else np.linspace(0.1, 10.0, 201)
+    name, label, most = ("s", "s at rs = 1", 4.0)
+    if "sigma" not in form.inputs:
+        name, label, most = ("rs", "rs, bohr", 10.0)
+    x = np.linspace(0.01, most, 201)
     for alpha in ALPHAS if "tau" in form.inputs else ALPHAS[1:2]:
-        place = {"s": x} if "sigma" in form.inputs else {"rs": x}
-        given = enhancement.points([*form.inputs, *descriptors], alpha=alpha, zeta=zeta, **place)
+        place: dict[str, npt.ArrayLike] = {"alpha": alpha, "zeta": zeta, name: x}
+        given = enhancement.points([*form.inputs, *descriptors], **place)
         unit = enhancement.uniform_exchange(given["rho"].sum(axis=1))
         with torch.no_grad():
             found = module(**{name: torch.from_numpy(value) for name, value in given.items()})
-        label = f"alpha = {alpha:g}" if "tau" in form.inputs else None
-        (line,) = axes.plot(x, found.numpy() / unit, label=label)
+        (line,) = axes.plot(x, found.numpy() / unit, label=f"alpha = {alpha:g}")
         wanted = target.compute({name: given[name] for name in form.inputs})["zk"][:, 0]
         axes.plot(x, wanted / unit, "--", color=line.get_color(), linewidth=1)
     axes.set(
         title=f"enhancement factor, zeta = {zeta:g} (dashed: target)",
-        xlabel=next(iter(place)) + (" at rs = 1" if "s" in place else ", bohr"),
+        xlabel=label,
         ylabel="e_xc / e_x of the uniform gas",
     )
     if "tau" in form.inputs:

@@ -70,7 +70,7 @@ NAGAI2020 = (
 )
 
 MGGA = ("rho", "sigma", "tau")
-BOTH = ("uniform_gas", "spin_scaling")
+BUILT_IN = ("uniform_gas", "spin_scaling")
 FORMS = {
     "nra": Form(
         "mgga",
@@ -81,8 +81,10 @@ FORMS = {
         ("uniform_gas",),
         correlation.NEAR_REGION,
     ),
-    "meta-gga": Form("mgga", MGGA, exchange.META_GGA, correlation.META_GGA, META_GGA + REST, BOTH),
-    "gga": Form("gga", ("rho", "sigma"), exchange.GGA, correlation.GGA, GGA + REST, BOTH),
+    "meta-gga": Form(
+        "mgga", MGGA, exchange.META_GGA, correlation.META_GGA, META_GGA + REST, BUILT_IN
+    ),
+    "gga": Form("gga", ("rho", "sigma"), exchange.GGA, correlation.GGA, GGA + REST, BUILT_IN),
     "nagai2020": Form("mgga", MGGA, None, nagai2020.META_GGA, NAGAI2020),
-    "lda": Form("lda", ("rho",), exchange.SLATER_ONLY, correlation.LDA, LDA, BOTH[1:]),
+    "lda": Form("lda", ("rho",), exchange.SLATER_ONLY, correlation.LDA, LDA, ("spin_scaling",)),
 }
