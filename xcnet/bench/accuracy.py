@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from xcnet import extras
 from xcnet.bench import executors, plan, runner, sets, statistics, tables
 from xcnet.bench.sets import BenchmarkSet, Limits, Protocol
 from xcnet.bench.store import Record, Store
@@ -90,7 +91,7 @@ def _bar(todo: Sequence[Task], quiet: bool) -> Any:
         from tqdm import tqdm
     except ImportError as error:
         raise MissingPackageError(
-            "the progress display needs tqdm: pip install 'xcnet[bench]'", package="tqdm"
+            f"the progress display needs tqdm: {extras.hint('bench')}", package="tqdm"
         ) from error
     return tqdm(
         total=sum(task.cost for task in todo),

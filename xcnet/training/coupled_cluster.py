@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xcnet import extras
 from xcnet.errors import ConvergenceError, MissingPackageError
 from xcnet.job.geometry import Molecule
 from xcnet.training import relaxed_density
@@ -73,9 +74,7 @@ def build(system: Molecule, basis: Basis | str) -> Any:
     try:
         from pyscf import gto
     except ImportError as error:
-        raise MissingPackageError(
-            "reference data need PySCF: pip install 'xcnet[train]'"
-        ) from error
+        raise MissingPackageError(f"reference data need PySCF: {extras.hint('train')}") from error
     atoms = list(zip(system.symbols, system.positions, strict=True))
     chosen = basis if isinstance(basis, str) else dict(basis)
     return gto.M(

@@ -75,7 +75,7 @@ def default_folder() -> Path:
     try:
         import platformdirs
     except ImportError as error:  # pragma: no cover - an extra is missing
-        raise MissingPackageError("platformdirs is missing: pip install 'xcnet[train]'") from error
+        raise MissingPackageError("platformdirs is missing: pip install platformdirs") from error
     return Path(platformdirs.user_cache_dir("xcnet")) / "training"
 
 
