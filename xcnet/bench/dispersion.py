@@ -8,7 +8,7 @@ import numpy as np
 
 from xcnet import extras
 from xcnet.errors import MissingPackageError
-from xcnet.job.geometry import SYMBOLS, Molecule
+from xcnet.systems.molecules import SYMBOLS, Molecule
 
 BOHR = 0.529177210903  # angstrom, CODATA 2018
 
