@@ -182,7 +182,7 @@ def take_error() -> str:
 
 
 def check() -> None:
-    """Raise EngineError if an evaluation has failed: a C function cannot, and gave zeros."""
+    """Raise EngineError if an evaluation has failed: a C function cannot, and gave NaN."""
     message = take_error()
     if message:
         raise EngineError(message)
@@ -250,6 +250,8 @@ def _library() -> ctypes.CDLL:
         library.xcnet_last_error.restype = c_char_p
         library.xcnet_clear_error.restype = None
         library.xcnet_evaluations.restype = c_long
+        # Python looks at the error instead, and NaN until it does.
+        library.xcnet_stop_on_failure(0)
     except (OSError, AttributeError) as error:
         raise NativeError(f"{path} is not a usable library: {error}", file=str(path)) from error
     return library
