@@ -48,7 +48,7 @@ HOMES = {
     },
     "dftd3": {"bench"},
     "distributed": {"bench"},
-    "fastjsonschema": {"spec"},
+    "fastjsonschema": {"spec", "training/recipe"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},
