@@ -124,6 +124,16 @@ static bool models_are_good(const struct record *record, int nspin)
     return true;
 }
 
+/* Small numbers are given by hand, and libxc grows. */
+static bool number_is_free(const struct host *host, const struct record *record)
+{
+    if (REAL(host, xc_family_from_id)(record->number, NULL, NULL) == FAMILY_UNKNOWN)
+        return true;
+    fail("%s: its number %d is that of a functional of libxc %s", record->name, record->number,
+         REAL(host, xc_version_string)());
+    return false;
+}
+
 /* Under the lock. */
 static struct handle *open_slot(const struct host *host, xc_func_type *p,
                                 const struct record *record, int nspin)
@@ -166,8 +176,8 @@ int handle_open(struct host *host, xc_func_type *p, struct record *record, int n
         fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
     else if (host_is_usable(host))
         slot = open_slot(host, p, record, nspin);
-    bool serves = slot && record_is_local(record) && record_prepare(record) &&
-                  models_are_good(record, nspin);
+    bool serves = slot && number_is_free(host, record) && record_is_local(record) &&
+                  record_prepare(record) && models_are_good(record, nspin);
     if (slot) {
         slot->refused = !serves;
         catalogue_use(serves);
