@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from xcnet.errors import InputError, XCNetError
-from xcnet.job.geometry import Molecule, atom
-from xcnet.training import ground_states, merging, parts, publication, recipe, trainer
-from xcnet.training.datasets import Reaction
-from xcnet.training.features.correlation import NEAR_REGION
-from xcnet.training.forms import FORMS
-from xcnet.training.ground_states import GroundState, GroundStateSettings
-from xcnet.training.problem import LeastSquares
-from xcnet.training.refinement import Refinement, errors
-from xcnet.training.semilocal import Semilocal
+from xcnet.scf import ground_states
+from xcnet.scf.ground_states import GroundState, GroundStateSettings
+from xcnet.systems.molecules import Molecule, atom
+from xcnet.systems.training_sets import Reaction
+from xcnet.training import recipe, trainer
+from xcnet.training.form.features.correlation import NEAR_REGION
+from xcnet.training.form.forms import FORMS
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import merging, parts
+from xcnet.training.loss.problem import LeastSquares
+from xcnet.training.loss.refinement import Refinement, errors
+from xcnet.training.publish import publication
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -106,8 +109,9 @@ def test_heavy_points_are_not_merged_far() -> None:
 def test_merged_points_serve_trained_networks(
     part: parts.Part, states: dict[str, GroundState]
 ) -> None:
-    shipped = publication.shipped_weights(recipe.load(recipe.find("nn_r2scan")))
-    network = publication.load_weights(shipped).network(part.name)
+    shipped = recipe.load(recipe.find("nn_r2scan"))
+    module = publication.load_weights(publication.shipped_weights(shipped), shipped)
+    network = module.network(part.name)
     for state in states.values():
         energy, relative, features = map(
             torch.from_numpy, merging._shares(part.columns, *part.variables(state.density))
