@@ -91,7 +91,7 @@ fuzz: $(VENV)/.dev
 	$(PIP) 'atheris>=2.3'
 	mkdir -p tests/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz_loader -max_total_time=$$((60 * $(MINUTES))) \
-	  -max_len=20000 -timeout=60 -rss_limit_mb=1000 -artifact_prefix=tests/fuzz/ -print_final_stats=1
+	  -max_len=20000 -timeout=10 -rss_limit_mb=1000 -artifact_prefix=tests/fuzz/ -print_final_stats=1
 
 # Known vulnerabilities in the locked versions; also fails for a package that cannot be looked up.
 audit: $(VENV)/.python
