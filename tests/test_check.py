@@ -37,6 +37,12 @@ def test_every_shipped_functional_passes(folder: Path) -> None:
     assert {r.section for r in report.results} == {*results.SECTIONS} - {"domain"}
 
 
+@pytest.mark.parametrize("folder", sorted(MODELS.iterdir()), ids=lambda p: p.name)
+def test_every_clone_passes(folder: Path) -> None:
+    report = check.run(load_spec(folder), LEAST)
+    assert not report.failures, results.text(report.failures)
+
+
 def test_published_functionals_pass(published: Path) -> None:
     for folder in sorted(published.iterdir()):
         report = check.run(load_spec(folder), LEAST)
