@@ -300,6 +300,7 @@ def test_domain_by_density_and_by_element() -> None:
     assert not domain.outside(spec, n[1:2], weights[1:2], coords[1:2], ("H",), atoms[:1]).is_large
 
 
+@pytest.mark.slow
 def test_domain_of_molecules() -> None:
     pytest.importorskip("pyscf")
     from xcnet.check import molecules
@@ -312,6 +313,7 @@ def test_domain_of_molecules() -> None:
     assert "(Cl)" in chlorine.note
 
 
+@pytest.mark.slow
 def test_run_warns_outside_the_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("pyscf")
     report = tmp_path / "run.json"
@@ -328,6 +330,7 @@ def test_run_warns_outside_the_domain(capsys: pytest.CaptureFixture[str], tmp_pa
 # -- command, page, installation -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page, rows = tmp_path / "report.html", tmp_path / "report.json"
     words = ["check", str(SHIPPED[0]), "--points", str(LEAST), "--html", str(page)]

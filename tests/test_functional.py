@@ -46,7 +46,9 @@ PUBLISHED = [
 ]
 
 
-@pytest.fixture(params=LOCAL + PUBLISHED)
+@pytest.fixture(
+    params=[*LOCAL, *(pytest.param(name, marks=pytest.mark.slow) for name in PUBLISHED)]
+)
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     folders = [str(MODELS)]
     if request.param in PUBLISHED:
