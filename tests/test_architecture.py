@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors variables elf",
+        "errors variables elf extras files",
         "_libxc_signatures arguments download page paths sample",
         "_libxc_library spec systems",
         "libxc density graphs",
@@ -28,7 +28,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "expression near_region terms",
         "facts grid native",
         "functional",
-        "adapters adapters/pyscf adapters/psi4",
+        "adapters adapters/_patch",
+        "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
         "adapters/ase job plot references",
         "check",
@@ -50,7 +51,7 @@ HOMES = {
     },
     "dftd3": {"bench"},
     "distributed": {"bench"},
-    "fastjsonschema": {"spec"},
+    "fastjsonschema": {"spec", "training/recipe"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},
