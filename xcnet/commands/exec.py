@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     program = find_program(words[0])
     library = shared_library.path()
     kept = index(arguments.id)
-    for warning in kept.warnings:
-        print(f"xcnet: left out: {warning}", file=sys.stderr)
+    for left_out in kept.warnings:
+        print(f"xcnet: left out: {left_out}", file=sys.stderr)
     environment = {
         **os.environ,
         PRELOAD: preload(library, os.environ.get(PRELOAD, "")),
