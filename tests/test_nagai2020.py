@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import xcnet
 from xcnet import check, engine, variables
 from xcnet.errors import XCNetError
+from xcnet.operators.near_region import NearRegion
 from xcnet.spec import load_spec
 from xcnet.training import nagai2020
 from xcnet.training.nagai2020 import PUBLISHED, Published
@@ -117,8 +118,7 @@ def test_record(published_one: Published, nagai2020_models: Path) -> None:
     assert check.self_test(spec) < check.TOLERANCE
     assert spec.is_nonlocal == (published_one.alias == "NN-NRA-Nagai2020")
     if spec.is_nonlocal:
-        near = spec.descriptors["near_region"]
-        assert (near.definition, near.sigma_bohr, near.cutoff) == ("grid-sum", 0.2, 0.001)
+        assert spec.descriptors == {"near_region": NearRegion("grid-sum", 0.2, 0.001)}
 
 
 @pytest.mark.parametrize("published_one", PUBLISHED[:3], ids=ids[:3])

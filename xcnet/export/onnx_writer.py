@@ -241,7 +241,6 @@ def _algebraic_root(node: Node) -> Node:
 def to_onnx(
     outputs: Mapping[str, Sequence[Node]],
     inputs: Mapping[str, int],
-    metadata: Mapping[str, str],
 ) -> bytes:
     """Serialize an expression graph.
 
@@ -251,8 +250,6 @@ def to_onnx(
         Label -> its components, nodes of width 1; the model's outputs are ``(N, components)``.
     inputs : mapping
         Variable -> number of components; the model's inputs are ``(N, components)``.
-    metadata : mapping
-        Stored in the model's ``metadata_props``.
 
     Returns
     -------
@@ -274,7 +271,7 @@ def to_onnx(
 
     graph = helper.make_graph(
         writer.nodes,
-        metadata.get("xcnet.name", "functional"),
+        "functional",
         [described(name, width) for name, width in inputs.items()],
         [described(label, len(columns)) for label, columns in outputs.items()],
         writer.constants,
@@ -282,7 +279,6 @@ def to_onnx(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     model.producer_name = PRODUCER
-    helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
