@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from xcnet import extras
 from xcnet.errors import ConvergenceError, MissingPackageError, UnsupportedError
 
 try:
@@ -30,12 +31,13 @@ try:
     from ase.units import Bohr, Hartree
 except ImportError as error:
     raise MissingPackageError(
-        "the ASE calculator needs ASE: pip install 'xcnet[pyscf]'", package="ase"
+        f"the ASE calculator needs ASE: {extras.hint('pyscf')}", package="ase"
     ) from error
 
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
-from xcnet.job import calculation
-from xcnet.job.geometry import Molecule
+from xcnet.scf import calculation
+from xcnet.scf.molecule import build
+from xcnet.systems.molecules import Molecule
 
 # isort: split
 from pyscf import dft
@@ -144,7 +146,7 @@ class XCNet(Calculator):
         molecule = Molecule(
             str(symbols), tuple(symbols), tuple(positions), self.parameters.charge, spin
         )
-        return calculation.build(molecule, self.parameters.basis)
+        return build(molecule, self.parameters.basis)
 
     def _object(self) -> Any:
         mol, parameters = self._molecule(), self.parameters

@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from xcnet.training import algebra
-from xcnet.training.differentiate import derivatives
-from xcnet.training.graph import Node, column_input
-from xcnet.training.onnx_writer import to_onnx
+from xcnet.export import algebra
+from xcnet.export.differentiate import derivatives
+from xcnet.export.graph import Node, column_input
+from xcnet.export.onnx_writer import to_onnx
 
 Array = NDArray[np.float64]
+SQRT2 = 2.0**0.5
 X = column_input("rho", 0)
 #: Both signs, from denormals to the largest powers, and densely where the functions bend.
 TAILS = np.concatenate([10.0 ** np.linspace(-300.0, 300.0, 601), [0.0, 5e-324]])
@@ -33,7 +34,11 @@ def values(node: Node, x: Array = POINTS) -> list[Array]:
 @pytest.mark.parametrize(
     ("op", "value", "slope"),
     [
-        ("erf", special.erf, lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-(np.minimum(np.abs(x), 40.0) ** 2))),
+        (
+            "erf",
+            special.erf,
+            lambda x: 2.0 / np.sqrt(np.pi) * np.exp(-(np.minimum(np.abs(x), 40.0) ** 2)),
+        ),
         ("normal_cdf", special.ndtr, stats.norm.pdf),
         ("softplus", lambda x: np.logaddexp(0.0, x), special.expit),
     ],
