@@ -1,46 +1,49 @@
-"""The published functionals for tests: where the authors' files are, and their conversion.
+"""The published functionals for tests.
 
-``python -m tests.published FOLDER`` converts them for an environment that has no torch, whose
-tests find them through ``XCNET_TEST_MODELS``.
+``python -m tests.published FOLDER`` converts those of 2020 for an environment that has no torch,
+whose tests find them through ``XCNET_TEST_MODELS``.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks.published import VARIABLE, convert, have_weights, weights_folder
+
 #: Folder of converted functionals, for environments that cannot convert.
 CONVERTED_VARIABLE = "XCNET_TEST_MODELS"
-ROOT = Path(__file__).resolve().parent.parent
 
 
-def weights_folder() -> Path:
-    """Folder of the authors' four files: XCNET_NAGAI2020, or shared/ beside the checkout."""
-    given = os.environ.get("XCNET_NAGAI2020")
-    return Path(given) if given else ROOT.parent / "shared" / "nagai2020"
+def required_weights(collection: str) -> Path:
+    """Folder of the authors' files; skips the test where they are absent."""
+    folder = weights_folder(collection)
+    if have_weights(collection):
+        return folder
+    reason = f"the weights of {collection} are not in {folder}; {VARIABLE} names another place"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
-def have_weights() -> bool:
-    """Whether the authors' files are there."""
-    return (weights_folder() / "NNmGGA").is_file()
+def converted(collection: str, shared: Path) -> Path:
+    """Folder of a collection's functionals, converted once for all processes."""
+    import fcntl
 
-
-def convert(folder: Path) -> None:
-    """Convert the four networks into a folder that other processes see only when complete."""
-    from xcnet.training import nagai2020
-
-    making = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    nagai2020.convert(weights_folder(), making)
-    shutil.rmtree(folder, ignore_errors=True)
-    making.rename(folder)
+    required_weights(collection)
+    folder = shared / collection
+    with (shared / f"{collection}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            convert([collection], folder)
+    return folder
 
 
 if __name__ == "__main__":
-    if have_weights():
-        convert(Path(sys.argv[1]))
+    if have_weights("nagai2020"):
+        convert(["nagai2020"], Path(sys.argv[1]))
     else:
-        print(f"no published weights in {weights_folder()}", file=sys.stderr)
+        print(f"no published weights in {weights_folder('nagai2020')}", file=sys.stderr)

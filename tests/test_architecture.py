@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "errors variables",
         "arguments elf extras paths download _libxc_signatures",
-        "spec _libxc_library",
+        "spec _libxc_library catalogue",
         "density graphs sample",
         "libxc domain enhancement",
         "registry",
@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "facts",
         "functional",
         "adapters check cli bench commands compat install job page plot "
-        "systems scf export references training",
+        "systems scf export references training published",
     )
 )
 #: A heavy package, and the only modules (or packages) that may import it.
@@ -66,7 +66,7 @@ HOMES = {
         "scf",
         "training",
     },
-    "torch": {"bench/speed", "export", "training"},
+    "torch": {"bench/speed", "export", "published", "training"},
     "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}

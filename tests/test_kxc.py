@@ -19,7 +19,9 @@ from tests.densities import closed_shell, random_densities, ridders
 from tests.folders import MODELS
 from xcnet import registry, variables
 from xcnet.adapters import pyscf as adapter
-from xcnet.training.nagai2020 import NAMES
+from xcnet.catalogue import collections
+
+NAMES = collections()["nagai2020"].names
 
 Array = npt.NDArray[np.float64]
 
