@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables",
-        "arguments elf extras paths download _libxc_signatures",
+        "arguments elf extras files paths download _libxc_signatures",
         "spec _libxc_library catalogue",
         "density graphs sample",
         "libxc domain enhancement",
@@ -48,7 +48,7 @@ HOMES = {
     },
     "dftd3": {"bench"},
     "distributed": {"bench"},
-    "fastjsonschema": {"spec"},
+    "fastjsonschema": {"spec", "training/recipe"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},

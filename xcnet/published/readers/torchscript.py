@@ -20,7 +20,10 @@ from xcnet.errors import InstallError
 from xcnet.published.readers.arrays import Array, finite, unzipped
 
 #: Storage class of torch -> type of its numbers.
-TYPES: Mapping[str, np.dtype[Any]] = {"torch DoubleStorage": np.dtype("<f8"), "torch FloatStorage": np.dtype("<f4")}
+TYPES: Mapping[str, np.dtype[Any]] = {
+    "torch DoubleStorage": np.dtype("<f8"),
+    "torch FloatStorage": np.dtype("<f4"),
+}
 TENSOR, ORDERED = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
 MODULE = "__torch__."
 MAX_OPERATIONS = 100_000
