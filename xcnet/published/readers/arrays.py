@@ -6,6 +6,7 @@ import io
 import zipfile
 import zlib
 from math import prod
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def npy(data: bytes, source: str) -> Array:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("an unknown version of the format")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    except ValueError as error:
+    except (ValueError, TokenError) as error:
         raise InstallError(f"{source} is no array of numpy: {error}", source=source) from error
     rest = data[stream.tell() :]
     if dtype not in (np.dtype("<f4"), np.dtype("<f8")):

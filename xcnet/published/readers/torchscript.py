@@ -9,6 +9,7 @@ Source of the layout: torch/csrc/jit/serialization and torch/_utils.py of PyTorc
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -25,7 +26,7 @@ TYPES: Mapping[str, np.dtype[Any]] = {
     "torch FloatStorage": np.dtype("<f4"),
 }
 TENSOR, ORDERED = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
-MODULE = "__torch__."
+MODULE = "__torch__"
 MAX_OPERATIONS = 100_000
 
 
@@ -52,7 +53,9 @@ def arrays(data: bytes, source: str) -> dict[str, Array]:
     folder = programs[0].removesuffix("data.pkl")
     try:
         machine = Machine({k.removeprefix(folder): v for k, v in files.items()})
-        root = machine.run(files[programs[0]])
+        with warnings.catch_warnings():  # of escapes in names
+            warnings.simplefilter("ignore", DeprecationWarning)
+            root = machine.run(files[programs[0]])
     except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
         raise InstallError(
             f"{programs[0]} of {source} is refused: {error}", source=source
