@@ -130,9 +130,7 @@ def load(data: bytes, source: str) -> tuple[Before, After, dict[str, Array]]:
     mixing = {
         way: np.concatenate(
             [
-                _array(
-                    found, f"non_local_model.tp_{way}.weight_{form.format(degree)}", shape, source
-                )
+                _array(found, f"non_local_model.tp_{way}.{form.format(degree)}", shape, source)
                 for degree in range(DEGREES)
             ],
             axis=1,
