@@ -1,4 +1,4 @@
-"""What several test files share: an isolated user, and the published networks."""
+"""What several test files share: an isolated user, the published networks, failures at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.published import CONVERTED_VARIABLE, converted, required_weights
+from tests.published import CONVERTED_VARIABLE, prepared, required_weights
 from xcnet import registry
 
 # PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
@@ -20,6 +20,36 @@ os.environ.setdefault("PYSCF_MAX_MEMORY", "16000")
 # A shell's background jobs ignore Ctrl-C, and so would the programs that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: Fixtures that take a minute or need the authors' files.
+CONVERTING = ("converted_folder", "nagai2020_weights")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(name in CONVERTING for name in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
+class FailuresAtOnce:
+    """Prints a failure when it happens, also one of a worker, and not only after the last test."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.section(f"{report.nodeid} ({report.when})", "_", red=True)
+            report.toterminal(self._terminal._tw)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(terminal))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,7 +86,7 @@ def nagai2020_models(converted_folder: Path) -> Path:
     ready = Path(os.environ.get(CONVERTED_VARIABLE, ""))
     if ready.name and ready.is_dir():
         return ready.absolute()
-    return converted("nagai2020", converted_folder)
+    return prepared("nagai2020", converted_folder)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import xcnet
-from tests.published import converted, required_weights
+from tests.published import prepared, required_weights
 from tests.pyscf_methods import installed
 from xcnet import check, cli, engine
 from xcnet.catalogue import collections
@@ -46,7 +46,7 @@ def files(collection: str) -> dict[str, bytes]:
 def models(converted_folder: Path) -> dict[str, FunctionalSpec]:
     """pcNN and XCDIFF, converted."""
     return {
-        name: load_spec(converted(name, converted_folder) / f"mgga_xc_{name}")
+        name: load_spec(prepared(name, converted_folder) / f"mgga_xc_{name}")
         for name in ("pcnn", "xcdiff")
     }
 

@@ -158,7 +158,7 @@ def test_refusals(read: Callable[[], object], reason: str) -> None:
 def test_damaged_files_give_an_error_or_numbers(reader: str) -> None:
     """Every truncation, and bytes changed at random: never another exception."""
     data = NUMBERS.astype("<f4").tobytes()
-    whole, read = {
+    cases: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
         "npy": (npy(NUMBERS), lambda content: arrays.npy(content, "f")),
         "npz": (archive(**{"a.npy": npy(NUMBERS)}), lambda content: arrays.npz(content, "f")),
         "torchscript": (
@@ -168,7 +168,8 @@ def test_damaged_files_give_an_error_or_numbers(reader: str) -> None:
             ),
         ),
         "tensorflow": (table(ENTRY), lambda content: tensorflow.arrays(content, data, "f")),
-    }[reader]
+    }
+    whole, read = cases[reader]
     rng = np.random.default_rng(0)
     damaged = [whole[:end] for end in range(len(whole))]
     for _ in range(2000):
