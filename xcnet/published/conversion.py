@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xcnet.catalogue import HOST, Collection
+from xcnet.errors import InstallError
 from xcnet.export.exporter import export
 from xcnet.published import sources
 from xcnet.published.functional import Published
@@ -60,5 +61,11 @@ def convert(
 def functionals(collection: Collection, files: dict[str, bytes]) -> list[Published]:
     """Functionals of a collection as torch modules with their records."""
     family = importlib.import_module(f"xcnet.published.{collection.module}")
+    if not hasattr(family, "functionals"):
+        raise InstallError(
+            f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads its "
+            "weights, and cannot evaluate it yet",
+            collection=collection.name,
+        )
     found: list[Published] = family.functionals(collection, files)
     return found
