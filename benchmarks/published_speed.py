@@ -91,7 +91,11 @@ def bare(layers: Layers) -> Work:
                 if weight.shape[1]:
                     weight.T @ z
 
-    return lambda: [block() for _ in range(POINTS // BLOCK)]
+    def work() -> None:
+        for _ in range(POINTS // BLOCK):
+            block()
+
+    return work
 
 
 def original(module: Any, inputs: Mapping[str, Array]) -> Work:

@@ -63,8 +63,8 @@ def functionals(collection: Collection, files: dict[str, bytes]) -> list[Publish
     family = importlib.import_module(f"xcnet.published.{collection.module}")
     if not hasattr(family, "functionals"):
         raise InstallError(
-            f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads its "
-            "weights, and cannot evaluate it yet",
+            f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads "
+            "its weights, and cannot evaluate it yet",
             collection=collection.name,
         )
     found: list[Published] = family.functionals(collection, files)
