@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "threads",
         "operators",
         "rows variables",
-        "_libxc_signatures arguments download page paths sample shared_library",
+        "_libxc_signatures arguments catalogue download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
         "domain engine enhancement registry seal",
@@ -40,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "check",
         "export install",
         "training",
+        "published",
         "bench",
         "commands compat cli",
     )
@@ -75,7 +76,7 @@ HOMES = {
         "scf",
         "training",
     },
-    "torch": {"bench/speed", "export", "training"},
+    "torch": {"bench/speed", "export", "published", "training"},
     "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}

@@ -130,6 +130,7 @@ class FunctionalSpec:
     constraints: tuple[str, ...] = ()
     closed_shell: Mapping[str, str] = field(default_factory=dict)
     channels: Channels | None = None
+    spin_symmetric: bool = True
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -311,6 +312,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         constraints=tuple(record.get("constraints", ())),
         closed_shell=MappingProxyType(dict(record.get("closed_shell", {}))),
         channels=_channels(record),
+        spin_symmetric=record.get("spin_symmetric", True),
     )
     problem = _inconsistency(spec)
     if problem:

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from tokenize import TokenError
 
 import numpy as np
 
@@ -27,7 +28,7 @@ MAX_REFERENCE_BYTES = 1 << 22
 PREFIX = "channels."
 #: What a file that is no reference vector raises, in zipfile and in here.
 UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError,
-              zlib.error, RuntimeError, OverflowError)  # fmt: skip
+              zlib.error, RuntimeError, OverflowError, TokenError)  # fmt: skip
 
 
 def check(spec: FunctionalSpec) -> Iterator[Result]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from xcnet import install, paths, registry, seal
+from xcnet.catalogue import collections
 from xcnet.check import integrity
 
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("install", help="install a published collection or a folder")
     action.add_argument(
-        "source", help=f"a collection ({', '.join(install.COLLECTIONS)}) or a functional folder"
+        "source", help=f"a collection ({', '.join(collections())}) or a functional folder"
     )
     action.add_argument(
         "--from",
@@ -35,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("seal", help="write the hashes of a folder of your own anew")
     action.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     action.set_defaults(act=_seal)
+    action = actions.add_parser("available", help="list the published collections")
+    action.set_defaults(act=_available)
 
     action = actions.add_parser("path", help="show the folders that hold neural functionals")
     action.set_defaults(act=_path)
@@ -68,6 +71,24 @@ def _seal(arguments: argparse.Namespace) -> int:
         spec = seal.seal(folder.absolute())
         worst = integrity.self_test(spec)
         print(f"sealed {spec.name}: reference vector reproduced to {worst:.1e}")
+    return 0
+
+
+def _available(arguments: argparse.Namespace) -> int:
+    installed = {alias for entry in registry.entries() for alias in entry.aliases}
+    for name, collection in collections().items():
+        there = installed.issuperset(collection.functionals)
+        print(f"{name}{'  (installed)' if there else ''}")
+        print(f"  {collection.title}")
+        for key, value in (
+            ("functionals", ", ".join(collection.functionals)),
+            ("depends on", collection.depends_on),
+            ("cost", collection.cost),
+            ("licence", collection.license),
+            ("download", f"{collection.size / 1e6:.2f} MB from {collection.source['repository']}"),
+            ("paper", f"https://doi.org/{collection.doi}"),
+        ):
+            print(f"  {key.ljust(11)}  {value}")
     return 0
 
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from xcnet.sample import NO_DESCRIPTORS, closed_shell, sample
 from xcnet.spec import (
     ADJOINT,
     CARD,
+    RECORD,
     REFERENCE,
     FunctionalSpec,
     load_spec,
@@ -48,6 +50,7 @@ def export(
     card: str | None = None,
     lawful: bool = True,
     channels: torch.nn.Module | None = None,
+    notices: Mapping[str, bytes] = MappingProxyType({}),
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
 
@@ -74,6 +77,8 @@ def export(
     channels : torch.nn.Module, optional
         First stage of a functional whose descriptor maps channels: called with the record's inputs
         as ``module`` is, returns (N, c). The descriptor of the record says how many.
+    notices : mapping
+        Further files of the folder by name: licences and notices of those whose work it holds.
 
     Returns
     -------
@@ -105,6 +110,8 @@ def export(
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
+        for name, content in notices.items():
+            (making / name).write_bytes(content)
         _write(module, channels, full, plan, making, card)
         if lawful:
             _require(making)
@@ -237,6 +244,7 @@ def _graph_files(record: Mapping[str, Any]) -> list[str]:
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
     """Write the record with the hashes of all files."""
     files = [*_graph_files(record), REFERENCE, CARD]
+    files += sorted({path.name for path in folder.iterdir()} - {RECORD, *files})
     hashes = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
     write_record({**record, "files": hashes}, folder)
     return load_spec(folder)
