@@ -101,23 +101,6 @@ def test_near_region_of_hydrogen() -> None:
     assert found[1] == pytest.approx(8 * np.pi * sigma**3 * n / (1 - 4 * sigma**2) ** 2, rel=0.05)
 
 
-def test_the_uniform_gas_has_the_width_of_the_record(tmp_path: Path) -> None:
-    """The form of NN-NRA is exact for its own width, and for no other."""
-    verdicts = []
-    for width in (0.2, 0.3):
-        folder = tmp_path / f"mgga_xc_nn_nra_{round(10 * width)}"
-        shutil.copytree(paths.models_folder() / "mgga_xc_nn_nra", folder)
-        descriptor = {"near_region": {"definition": "continuum", "sigma_bohr": width}}
-        seal({**read_record(folder), "name": folder.name, "descriptors": descriptor}, folder)
-        subject = check.Subject(load_spec(folder))
-        points = subject.at(rs=[1.0, 5.0])
-        gas = 8.0 * np.pi * width**3 * points["rho"].sum(axis=1)
-        np.testing.assert_allclose(points["near_region"][:, 0], gas, rtol=1e-14)
-        found = {result.name: result.verdict for result in physics.check(subject)}
-        verdicts.append(found[physics.NAMES["uniform_gas"]])
-    assert verdicts == ["pass", "fail"]
-
-
 def test_a_declared_constraint_is_required(tmp_path: Path) -> None:
     folder = copy_folder(tmp_path, "gga_x_strict", constraints=["one_electron", "spin_scaling"])
     failures = check.run(load_spec(folder), LEAST).failures

@@ -21,6 +21,7 @@ from torch import Tensor
 from tests import toys
 from xcnet import check, operators, registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.check import physics
 from xcnet.export.exporter import export
 from xcnet.functional import LibXCFunctional
 from xcnet.grid import Grid, evaluate
@@ -153,6 +154,28 @@ def test_no_other_file_names_a_descriptor() -> None:
         ]
         users = ("xcnet/training/", "xcnet/published/")
         assert [name for name in found if not name.startswith(users)] == [], label
+
+
+class Gathered(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+    """Slater's exchange times R over that of a uniform gas, for a width of 0.3 bohr."""
+
+    def forward(self, rho: Tensor, near_region: Tensor) -> Tensor:
+        n = rho.sum(1)
+        slater = -0.75 * (6.0 / torch.pi) ** (1 / 3) * (rho ** (4 / 3)).sum(1) / n
+        return slater * near_region[:, 0] / (8.0 * torch.pi * 0.3**3 * n)
+
+
+def test_the_uniform_gas_of_a_check_has_the_width_of_the_record(tmp_path: Path) -> None:
+    verdicts = []
+    for width in (0.3, 0.2):
+        descriptor = {"near_region": {"definition": "continuum", "sigma_bohr": width}}
+        name = f"lda_x_toy_{round(10 * width)}"
+        facts = record(name, 199103, descriptor)
+        facts |= {"family": "lda", "kind": "exchange", "inputs": ["rho"], "aliases": []}
+        spec = export(Gathered(), facts, tmp_path / name, ("exc", "vxc"), lawful=False)
+        found = {result.name: result for result in physics.check(check.Subject(spec))}
+        verdicts.append(found[physics.NAMES["uniform_gas"]].verdict)
+    assert verdicts == ["pass", "not required"]
 
 
 # -- a grid operator with a stage before it ------------------------------------------------------
