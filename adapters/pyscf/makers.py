@@ -247,16 +247,16 @@ def hessian_of_roks(original: Function) -> Function:
 
 
 def reliable_hessian(original: Function) -> Function:
-    """Take finite differences of gradients where the functional's record asks for them."""
+    """Take finite differences of gradients where PySCF's analytic Hessian is not good enough."""
 
     @wraps(original)
     def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
         mf, plan = self.base, plan_of_object(self.base)
+        if plan is not None and mf.mo_coeff is None:
+            mf.run()
         why = hessian.reason(mf, plan) if plan is not None else ""
         if not why:
             return original(self, *args, **kwargs)
-        if mf.mo_coeff is None:
-            mf.run()
         atoms = kwargs.get("atmlst", args[3] if len(args) > 3 else None)
         self.atmlst = self.atmlst if atoms is None else atoms
         self.de = hessian.finite_differences(mf, self.atmlst, why)
