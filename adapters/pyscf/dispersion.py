@@ -20,13 +20,13 @@ NEEDED = frozenset({"s8", "a1", "a2"})
 KNOWN = NEEDED | {"s6", "s9", "alp"}
 LISTED = "pbe"  # in the libraries' lists; its parameters are replaced at once
 
-_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$")
+_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$", re.IGNORECASE)
 
 
 def split(text: str) -> tuple[str, str]:
     """Expression (from `expressions.as_text`) without the suffix, and its version or nothing."""
     match = _SUFFIX.search(text)
-    return (text[: match.start()], match[1]) if match else (text, "")
+    return (text[: match.start()], match[1].upper()) if match else (text, "")
 
 
 def check(text: str) -> None:

@@ -21,7 +21,7 @@ from xcnet.adapters.pyscf.expressions import PLAIN_GRID, Plan
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.errors import ConvergenceError
 
-#: Hartree/bohr^2: moves a stretching vibration of hydrogen by 3/cm, one of CO by 1/cm.
+#: Hartree/bohr^2, worth 6/cm in the vibration of H2 and 1/cm in that of CO.
 LIMIT = 1e-3
 STEP = 1e-2  # bohr; the error of the central difference is about 2e-5 Hartree/bohr^2
 TOLERANCE = 1e-11  # Hartree, of the self-consistent energies
