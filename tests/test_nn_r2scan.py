@@ -128,21 +128,6 @@ def test_record_says_what_it_was_made_from(spec: FunctionalSpec) -> None:
     assert max(abs(error) for error in errors.values()) < 2e-4
 
 
-@pytest.mark.parametrize("rho", [(1e-9, 0.0), (1e-4, 0.0), (0.3, 0.0), (0.1, 0.1), (400.0, 400.0)])
-@pytest.mark.parametrize("s", [0.0, 0.5, 30.0])
-@pytest.mark.parametrize("alpha", [-0.5, 0.0, 1.0, 50.0])
-def test_finite_everywhere(rho: tuple[float, float], s: float, alpha: float) -> None:
-    """Empty channels, no or huge gradients, tau below its bound: numbers, never NaN."""
-    n = np.array([rho])
-    gradient = 2.0 * (6.0 * np.pi**2) ** (1 / 3) * n ** (4 / 3) * s
-    sigma = np.stack([gradient[:, 0] ** 2, gradient.prod(axis=1), gradient[:, 1] ** 2], axis=1)
-    uniform = 0.3 * (6.0 * np.pi**2) ** (2 / 3) * n ** (5 / 3)
-    tau = np.maximum(sigma[:, ::2] / (8.0 * n.clip(min=1e-12)) + alpha * uniform, 0.0)
-    functional = xcnet.functional("NN-r2SCAN", "polarized")
-    for label, values in functional.compute(n, sigma, tau, do_fxc=True).items():
-        assert np.isfinite(values).all(), label
-
-
 def energy(name: str, xc: str) -> float:
     atoms, spin = geometry(name)
     molecule = gto.M(atom=atoms, spin=spin, basis="def2-svp", verbose=0)

@@ -176,6 +176,22 @@ def find(name: str | int) -> Entry:
     raise _unknown(name, table)
 
 
+def record(source: str) -> FunctionalSpec | None:
+    """Record of a folder's path or of a registered name; None for libxc's and for mixtures.
+
+    Raises
+    ------
+    ModelError
+        The folder cannot be read.
+    """
+    if os.sep in source or (Path(source) / RECORD).is_file():
+        return load_spec(source)
+    try:
+        return find(source).spec
+    except UnknownFunctionalError:
+        return None  # an expression, or an error of its own
+
+
 def entries(origin: str | None = None, family: str | None = None) -> list[Entry]:
     """Registered functionals, neural ones first, each once; optionally of one origin or family."""
     unique = dict.fromkeys(_table().entries.values())
