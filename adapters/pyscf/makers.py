@@ -14,7 +14,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from pyscf.hessian.rhf import HessianBase
 
 from xcnet.adapters._patch import Maker
-from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
+from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient, plain
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.grid_response import with_right_radii
@@ -45,18 +45,20 @@ def plan_of_object(mf: Any) -> Plan | None:
 
 
 def answered(original: Function) -> Function:
-    """Answer a question that PySCF asks its module ``libxc`` by name, past all objects."""
+    """Answer what is asked of PySCF's module ``libxc`` by name, past all objects."""
     own = Libxc(pyscf_libxc)
 
     @wraps(original)
-    def answer(xc_code: object, *args: Any) -> Any:
+    def answer(xc_code: object, *args: Any, **kwargs: Any) -> Any:
+        if plain.is_plain():
+            return original(xc_code, *args, **kwargs)
         try:
             neural = own.plan(xc_code) is not None
         except UnknownFunctionalError:
             if isinstance(xc_code, str):
                 raise
             neural = False  # PySCF reads the parts of a tuple one by one here, unlike elsewhere
-        return (getattr(own, original.__name__) if neural else original)(xc_code, *args)
+        return (getattr(own, original.__name__) if neural else original)(xc_code, *args, **kwargs)
 
     return answer
 
