@@ -1,4 +1,4 @@
-"""Whether PySCF's module ``libxc`` knows neural functionals: not while the adapter itself asks it."""
+"""Whether PySCF's module ``libxc`` knows neural functionals: not while this adapter asks it."""
 
 from __future__ import annotations
 
