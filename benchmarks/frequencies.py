@@ -111,7 +111,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 
 def _cell(line: dict[str, Any]) -> str:
-    text = f"{line['breach']:.1g}"
+    text = f"{line['breach']:.2g}"
     if "analytic" not in line:
         return text
     return f"{text} ({distance(line['analytic'], line['differences']):.0f})"

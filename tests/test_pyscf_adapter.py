@@ -477,6 +477,7 @@ def _no_cycle(state: dict[str, Any]) -> None:
         ("NN-metaGGA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.25*HF + 0.75*NN-NRA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.5*0.5*PBE_clone", ExpressionError, "0.5"),
+        ("PBE_clone/def2-svp", ExpressionError, "'PBE_clone/DEF2' not found.*gto.M"),
         ("PBE_clone + MGGA_X_SCANL", UnsupportedError, "Laplacian"),
         ("PBE_clone-D3BJ", UnsupportedError, "dispersion"),
     ],

@@ -71,6 +71,13 @@ def asked_early(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def dump_flags(mf: Any, verbose: Any = None) -> Any:
+        if mf.disp and not isinstance(mf.disp, str) and expressions.holds_neural(str(mf.xc)):
+            raise UnsupportedError(
+                f"mf.disp = {mf.disp!r} names no dispersion correction: write 'd3bj' or 'd4', for "
+                "which the functional's record needs parameters, or 'd3bj:pbe' to choose others",
+                functional=str(mf.xc),
+                given=mf.disp,
+            )
         asked = str(mf.disp or "")
         text = expressions.as_text(mf.xc) if asked and ":" not in asked else ""
         if text and expressions.holds_neural(text):

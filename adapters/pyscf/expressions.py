@@ -152,9 +152,18 @@ def _parsed(text: str, meant: str, previous: Any) -> Parsed:
     except (KeyError, ValueError, IndexError, AssertionError) as error:
         if isinstance(error, XCNetError):
             raise
+        hint = ""
+        if "/" in text:
+            hint = ". A basis set belongs to the molecule: gto.M(..., basis=...)"
+        problem = re.sub(r"XCNET\d{10}", lambda token: _name_of(codes[token[0]]), str(error))
         raise ExpressionError(
-            f"PySCF's parser cannot read {text!r}: {error}", functional=text
+            f"PySCF's parser cannot read {text!r}: {problem}{hint}", functional=text
         ) from error
+
+
+def _name_of(code: int | str) -> str:
+    """Name of the functional that stands for a code of the parser."""
+    return registry.find(code).called if isinstance(code, int) else code
 
 
 def kind_of(entry: registry.Entry) -> str:

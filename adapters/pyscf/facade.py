@@ -86,6 +86,8 @@ class Libxc:
 
     def _new_plan(self, xc_code: object, text: str) -> Plan | None:
         if not expressions.holds_neural(text):
+            if text.isdecimal() and int(text) >= registry.FIRST_NEURAL_ID:
+                registry.find(int(text))  # says that there is none
             try:
                 self.previous.xc_type(text if isinstance(xc_code, (list, tuple)) else xc_code)
             except KeyError:  # libxc's name in another spelling, or nobody's

@@ -19,7 +19,7 @@ from pyscf.pbc.dft import rks as pbc_rks
 from pyscf.pbc.grad import krks as pbc_grad_krks
 from pyscf.pbc.grad import kuks as pbc_grad_kuks
 from pyscf.pbc.scf import hf as pbc_hf
-from pyscf.scf import dhf
+from pyscf.scf import dhf, ghf, hf, uhf
 from pyscf.solvent.hessian import pcm as hessian_pcm
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
@@ -145,6 +145,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
     (rks.KohnShamDFT, "dump_flags", _advised),
+    *((owner, "_finalize", announcement.with_domain) for owner in (hf.SCF, uhf.UHF, ghf.GHF)),
     (pbc_rks.KohnShamDFT, "dump_flags", _advised_crystal),
     # refused
     (numint.LibXCMixin, "eval_xc_eff", right_type),
