@@ -154,6 +154,6 @@ def test_elements_of_crystals_are_named() -> None:
 
 @pytest.mark.parametrize("xc", [100211, ("NN-GGA", "NN-GGA")])
 def test_a_text_is_asked_for(xc: Any) -> None:
-    with pytest.raises(ArgumentTypeError, match="PySCF needs a text, mf.xc = '"):
+    with pytest.raises(ArgumentTypeError, match=r"PySCF needs a text, mf\.xc = '"):
         dft.RKS(helium(), xc=xc).kernel()
     assert dft.RKS(helium(), xc="100211").kernel() == dft.RKS(helium(), xc="NN-GGA").kernel()
