@@ -41,7 +41,11 @@ GROUND_STATE_SPIN = {symbol: n for n, text in UNPAIRED.items() for symbol in tex
 
 @dataclass(frozen=True)
 class Molecule:
-    """A geometry in angstrom with its charge and its number of unpaired electrons."""
+    """A geometry in angstrom with its charge and its number of unpaired electrons.
+
+    ``field``: homogeneous electric field in atomic units, in which a dipole moment mu has the
+    energy -field . mu.
+    """
 
     name: str
     symbols: tuple[str, ...]
@@ -49,6 +53,7 @@ class Molecule:
     charge: int = 0
     spin: int = 0
     experiment: float | None = None
+    field: tuple[float, float, float] | None = None
 
     @property
     def electrons(self) -> int:
