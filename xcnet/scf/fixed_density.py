@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.errors import ConvergenceError
-from xcnet.job.geometry import Molecule
-from xcnet.training import kept
+from xcnet.systems.molecules import Molecule
+from xcnet.scf import kept, molecule
 
 Array = npt.NDArray[np.float64]
 #: Energies of a file, in this order.
@@ -76,9 +76,7 @@ class FixedDensity:
 
     def molecule(self) -> Any:
         """PySCF's molecule."""
-        from xcnet.job import calculation
-
-        return calculation.build(self.system, self.scheme.basis)
+        return molecule.build(self.system, self.scheme.basis)
 
     def spins(self) -> tuple[Array, Array]:
         """Occupied orbitals of alpha and beta."""
@@ -111,7 +109,7 @@ def solve(system: Molecule, scheme: Scheme) -> FixedDensity:
     ConvergenceError
         It does not converge by any solver.
     """
-    from xcnet.job import calculation
+    from xcnet.scf import calculation
 
     facts = _facts(system)
     settings = calculation.Settings(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from xcnet.libxc import LibxcFunctional
 from xcnet.scf.fixed_density import FixedDensity
-from xcnet.training import kept
+from xcnet.scf import kept
 from xcnet.training.linear import expansion
 
 Array = npt.NDArray[np.float64]
