@@ -11,14 +11,13 @@ import ctypes
 import hashlib
 import importlib.util
 import os
-import tempfile
 from collections.abc import Iterator
 from ctypes import byref, c_char_p, c_int, c_long
 from functools import cache
 from pathlib import Path
 
 import xcnet
-from xcnet import graphs, registry, variables
+from xcnet import files, graphs, registry, variables
 from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
@@ -120,10 +119,7 @@ def write_index() -> Path:
         if path.is_file() and path.read_bytes() == content:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder)
-        with open(descriptor, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(path)
+        files.write(path, content)
     except OSError as error:
         raise NativeError(
             f"{path} cannot be written: {error.strerror}. XDG_CACHE_HOME names another folder.",
@@ -221,8 +217,8 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     except ModelError as error:
         yield "refused", str(error)
         return
-    for key, files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
-        for order, filename in files.items():
+    for key, graph_files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
+        for order, filename in graph_files.items():
             yield key, order, spec.files[filename], str(spec.folder.resolve() / filename)
 
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 enum { MAX_MODEL_BYTES = 1 << 26 };
 
 static struct model *models; /* guarded by the lock, except for the sessions */
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
 static char *read_stream(FILE *stream, size_t limit, size_t *size, const char *path,
                          const char *what)
@@ -97,9 +99,23 @@ bool model_check(struct model *model, const char *functional)
     return checked;
 }
 
+/* Sessions copied by a fork may hold locks of threads that are gone: the child opens its own. */
+static void in_child(void)
+{
+    for (struct model *model = models; model; model = model->next)
+        atomic_store_explicit(&model->session, NULL, memory_order_relaxed);
+    ort_forget();
+}
+
+static void prepare(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
 static void *open_session(struct model *model, const char *functional)
 {
     size_t size;
+    pthread_once(&prepared, prepare);
     char *message, *bytes = read_checked(model, functional, &size);
     if (!bytes)
         return NULL;
@@ -126,10 +142,4 @@ void *model_session(struct model *model, const char *functional)
     }
     unlock();
     return session;
-}
-
-void models_forget(void)
-{
-    for (struct model *model = models; model; model = model->next)
-        atomic_store_explicit(&model->session, NULL, memory_order_relaxed);
 }
