@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.errors import ConvergenceError
-from xcnet.systems.molecules import Molecule
 from xcnet.scf import kept, molecule
+from xcnet.systems.molecules import Molecule
 
 Array = npt.NDArray[np.float64]
 #: Energies of a file, in this order.

@@ -128,16 +128,16 @@ def fingerprint(system: Molecule) -> str:
     Nauchno-Technicheskaya Informatsiya 2, 12 (1968)).
     """
     labels = list(system.symbols)
-    neighbours = _neighbours(system)
+    near_atoms = neighbours(system)
     for _ in labels:
         labels = [
             _hash(own, *sorted(labels[j] for j in near))
-            for own, near in zip(labels, neighbours, strict=True)
+            for own, near in zip(labels, near_atoms, strict=True)
         ]
     return f"{formula(system)} {_hash(*sorted(labels))}"
 
 
-def _neighbours(system: Molecule) -> list[list[int]]:
+def neighbours(system: Molecule) -> list[list[int]]:
     from ase.data import atomic_numbers, covalent_radii
 
     radii = [covalent_radii[atomic_numbers[symbol]] for symbol in system.symbols]

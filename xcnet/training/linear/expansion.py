@@ -47,6 +47,26 @@ class Orders:
             "opposite": math.prod(self.opposite) * self.radius,
         }
 
+    def parts(self) -> dict[str, slice]:
+        """Places of each part's columns."""
+        found, first = {}, 0
+        for name, size in self.sizes().items():
+            found[name] = slice(first, first + size)
+            first += size
+        return found
+
+    def within(self, larger: Orders) -> npt.NDArray[np.int64]:
+        """Places of these orders' columns among those of larger ones."""
+        chosen = []
+        for name, part in larger.parts().items():
+            radius = 1 if name == "exchange" else larger.radius
+            shape = (radius, *getattr(larger, name))
+            places = np.arange(part.start, part.stop).reshape(shape)
+            in_u, in_beta = getattr(self, name)
+            kept = 1 if name == "exchange" else self.radius
+            chosen.append(places[:kept, :in_u, :in_beta].ravel())
+        return np.concatenate(chosen)
+
 
 #: What is kept of every system; fits use as much of it as the data bear.
 KEPT = Orders((8, 8), (6, 6), (6, 6), 2)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.libxc import LibxcFunctional
-from xcnet.scf.fixed_density import FixedDensity
 from xcnet.scf import kept
+from xcnet.scf.fixed_density import FixedDensity
 from xcnet.training.linear import expansion
 
 Array = npt.NDArray[np.float64]
@@ -97,9 +97,7 @@ def _density(numint: Any, molecule: Any, ao: Any, mask: Any, orbitals: Array) ->
     return np.asarray(found)
 
 
-def _energy(
-    names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weights: Array
-) -> float:
+def _energy(names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weights: Array) -> float:
     total = np.zeros((len(rho), 1))
     given = {"rho": rho, "sigma": sigma, "tau": tau}
     for name in names:
