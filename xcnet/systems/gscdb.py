@@ -1,5 +1,6 @@
-"""Reactions in the format of the repository JiashuLiang/GSCDB (J. Liang, M. Head-Gordon,
-arXiv:2508.13468, CC BY 4.0).
+"""Reactions in the format of the repository JiashuLiang/GSCDB (CC BY 4.0).
+
+J. Liang, M. Head-Gordon, arXiv:2508.13468 (2025).
 
 The first sheet of its table has a row for each reaction: name, set, energy in Hartree, and
 coefficients with names of systems. Each system has an xyz file, whose second line holds its charge,

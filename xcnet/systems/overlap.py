@@ -138,6 +138,7 @@ def fingerprint(system: Molecule) -> str:
 
 
 def neighbours(system: Molecule) -> list[list[int]]:
+    """Numbers of the atoms that each atom is bonded to."""
     from ase.data import atomic_numbers, covalent_radii
 
     radii = [covalent_radii[atomic_numbers[symbol]] for symbol in system.symbols]

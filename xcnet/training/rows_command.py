@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xcnet train rows``."""
     add = parser.add_argument
-    add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what is missing, "
-        "smallest systems first, going on where an earlier run ended; plan: what is missing and "
-        "what it costs; table: write all integrals to --table; fit: the linear baseline")  # fmt: skip
+    add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what "
+        "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
+        "missing and what it costs; table: write all integrals to --table; fit: the linear "
+        "baseline")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
         "fit beside those of this machine")  # fmt: skip

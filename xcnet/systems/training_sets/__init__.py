@@ -205,7 +205,8 @@ def _modules() -> dict[str, Any]:
     found = pkgutil.iter_modules(__path__)
     modules = [importlib.import_module(f"{__name__}.{entry.name}") for entry in found]
     public = [_Public(public_sets.load(name)) for name in public_sets.names()]
-    return {module.NAME: module for module in (*modules, *public)}
+    sources: list[Any] = [*modules, *public]
+    return {source.NAME: source for source in sources}
 
 
 class _Public:

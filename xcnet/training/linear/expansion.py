@@ -124,10 +124,11 @@ def _beta(tau: Array, weizsaecker: Array, uniform: Array) -> Array:
 
 def polynomials(u: Array, beta: Array, orders: tuple[int, int]) -> tuple[Array, Array]:
     """Legendre polynomials of both features (N, order)."""
-    return (
-        legendre.legvander(2.0 * u - 1.0, orders[0] - 1),
-        legendre.legvander(2.0 * beta - 1.0, orders[1] - 1),
+    in_u, in_beta = (
+        np.asarray(legendre.legvander(2.0 * x - 1.0, order - 1), dtype=np.float64)
+        for x, order in zip((u, beta), orders, strict=True)
     )
+    return in_u, in_beta
 
 
 def _sums(u: Array, beta: Array, energy: Array, orders: tuple[int, int]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from xcnet.training.loss.equations import Equations, solve, together
 from xcnet.training.loss.rows import Linear, Row
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.signedinteger[Any]]
 FOLDS, REPEATS, SEED = 5, 8, 2024
 SPARSE = 4.0  # rows of more than so many sigmas count as if they were that far: few spoil none
 
@@ -29,7 +31,7 @@ class Problem:
     validation: Linear
     prior: Array
 
-    def fit(self, kept: Sequence[int] | Array | None = None, constrained: bool = True) -> Array:
+    def fit(self, kept: Places | None = None, constrained: bool = True) -> Array:
         """Coefficients fitted to some rows (all of them if none are named).
 
         Rows far off count less (Huber's loss by repeated weights), so that a multireference
@@ -80,7 +82,7 @@ def _solve(recipe: Recipe, equations: Equations, constrained: bool) -> Array:
 
 
 def all_rows(recipe: Recipe, table: Table) -> tuple[list[Row], list[Row]]:
-    """Rows to fit and to look at, ready or not; bonds only where their force constants are known."""
+    """Rows to fit and to look at, ready or not; bonds where their force constants are known."""
     fitted = [row for one in recipe.energies for row in energies.rows(one, "energies")]
     fitted += [*grids.rows(recipe), *bonds.rows(recipe, table)]
     return fitted, [row for one in recipe.validation for row in energies.rows(one, "validation")]

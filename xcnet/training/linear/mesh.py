@@ -73,7 +73,7 @@ def rows(part: str, orders: Orders, points: Array, derivative: tuple[int, int] =
 
 def _polynomials(x: Array, order: int, derivative: int) -> Array:
     """Derivatives of the Legendre polynomials of 2 x - 1 by x (N, order)."""
-    basis = np.eye(order)
+    basis: Array = np.eye(order)
     if derivative:
-        basis = legendre.legder(basis, derivative, scl=2.0, axis=0)
+        basis = np.asarray(legendre.legder(basis, derivative, scl=2.0, axis=0), dtype=np.float64)
     return np.asarray(legendre.legval(2.0 * x - 1.0, basis).T)

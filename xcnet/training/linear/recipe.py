@@ -134,7 +134,7 @@ def load(source: str) -> Recipe:
 
 
 def _recipe(record: dict[str, Any]) -> Recipe:
-    sets = {
+    sets: dict[str, Any] = {
         group: tuple(
             Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
             for name, entry in record.pop(group).items()
@@ -145,7 +145,7 @@ def _recipe(record: dict[str, Any]) -> Recipe:
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
     parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": Mesh,
              "constraints": Constraints}  # fmt: skip
-    made = {
+    made: dict[str, Any] = {
         name: kind(**{key: _frozen(value) for key, value in record.pop(name).items()})
         for name, kind in parts.items()
     }

@@ -24,8 +24,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Entry:
-    """One density: its system's name, D4's energy, energies without and with r2SCAN's exchange and
-    correlation, integrals by grid level (Hartree).
+    """One density, energies in Hartree.
+
+    ``rest`` is without exchange and correlation, ``total`` with r2SCAN's; ``dispersion`` is D4's;
+    ``columns`` and ``functionals`` are the integrals by grid level.
     """
 
     name: str
@@ -118,11 +120,11 @@ def read(path: Path) -> Table:
     for (key, name), levels, numbers in rows:
         last = first + len(levels)
         found[key] = Entry(
-            name,
-            *(float(number) for number in numbers),
-            tuple(levels),
-            arrays["columns"][first:last],
-            arrays["functionals"][first:last],
+            name=name,
+            levels=tuple(levels),
+            columns=arrays["columns"][first:last],
+            functionals=arrays["functionals"][first:last],
+            **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
         )
         first = last
     return Table(found)

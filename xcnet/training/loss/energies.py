@@ -36,5 +36,6 @@ def _per_hartree(chosen: Chosen, reaction: Reaction) -> float:
         return PER_HARTREE[chosen.unit]
     fields = [one.field for _, one in reaction.terms]
     first, second = fields
-    assert first is not None and second is not None  # a set of dipole moments has pairs in fields
+    assert first is not None  # a set of dipole moments has pairs of systems in fields
+    assert second is not None
     return -1.0 / (sum(first) - sum(second))

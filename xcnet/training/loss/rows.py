@@ -6,8 +6,9 @@ rather than numbers, so that a linear expansion and a network are fitted to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,10 +69,9 @@ class Linear:
         """Errors that count 1."""
         return np.array([row.sigma for row in self.rows])
 
-    def subset(self, kept: Sequence[int] | Array) -> Linear:
+    def subset(self, kept: npt.NDArray[np.signedinteger[Any]]) -> Linear:
         """Some of the rows."""
-        index = np.asarray(kept, dtype=int)
-        return Linear(tuple(self.rows[i] for i in index), self.matrix[index], self.target[index])
+        return Linear(tuple(self.rows[i] for i in kept), self.matrix[kept], self.target[kept])
 
 
 def linear(rows: Iterable[Row], table: Table) -> Linear:
