@@ -51,7 +51,7 @@ HOMES = {
     },
     "dftd3": {"scf"},
     "dftd4": {"scf"},
-    "distributed": {"bench"},
+    "distributed": {"scf"},
     "fastjsonschema": {"spec", "training/recipe"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},

@@ -76,7 +76,7 @@ def _make(chosen: Recipe, args: argparse.Namespace) -> int:
 
 @contextmanager
 def _executor(args: argparse.Namespace) -> Iterator[Executor]:
-    from xcnet.bench import executors
+    from xcnet.scf import executors
     from xcnet.training.linear import preparation
 
     if args.dask:

@@ -98,7 +98,7 @@ class PublicSet:
         try:
             molecules = [_picked(record) for record in data["molecules"]]
             reactions = [_picked_reaction(record) for record in data["reactions"]]
-        except (KeyError, TypeError, ValueError, SyntaxError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, SyntaxError) as error:
             raise InputError(f"{source} has no reactions of this form: {error!r}") from error
         return {"molecules": molecules, "reactions": reactions}
 

@@ -1,7 +1,7 @@
 """What the exact functional obeys: the uniform gas, bounds of exchange, the sign of correlation.
 
-The gas is an equation of great weight. Bounds become equations where a fit breaks them, until none
-is broken. Correlation has the sign of its uniform gas everywhere if no factor is negative.
+The gas is an equation of great weight. Bounds become equations where a fit breaks them. Correlation
+has the sign of its uniform gas everywhere if no factor is negative.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from xcnet.training.loss.equations import Equations, solve, together
 Array = npt.NDArray[np.float64]
 EXACT = 1e-4  # sigma of equations that shall hold
 SIZE = 41  # points of the bounds' mesh in each feature
-TOLERANCE = 1e-3
+PENALTY = 1e-3  # distance outside a bound that counts 1
+TOLERANCE = 5e-3  # of bounds that hold
 ROUNDS = 60
 
 
@@ -37,21 +38,20 @@ def uniform_gas(orders: Orders) -> Equations:
 def bounded(recipe: Recipe, equations: Equations) -> Array:
     """Coefficients of the least sum of squares whose factors keep the bounds on the mesh.
 
-    A broken bound becomes an equation and stays one: the solution is feasible, and near the best.
+    What is outside counts as an equation of great weight, what comes back inside counts no more:
+    Newton's method for the sum of squares with a penalty, which ends when nothing changes sides.
     """
     matrix, low, high = _bounds(recipe)
-    active = np.zeros(len(matrix))
+    outside = np.zeros(len(matrix), dtype=int)
     for _ in range(ROUNDS):
-        held = np.flatnonzero(active)
-        bound = np.where(active[held] < 0, low[held], high[held])
-        extra = Equations(matrix[held] / TOLERANCE, bound / TOLERANCE)
+        held = np.flatnonzero(outside)
+        bound = np.where(outside[held] < 0, low[held], high[held])
+        extra = Equations(matrix[held] / PENALTY, bound / PENALTY)
         coefficients = solve(together([equations, extra]))
         values = matrix @ coefficients
-        above, below = values > high + 2.0 * TOLERANCE, values < low - 2.0 * TOLERANCE
-        broken = (above | below) & (active == 0.0)
-        if not broken.any():
+        before, outside = outside, (values > high).astype(int) - (values < low)
+        if (before == outside).all():
             break
-        active[broken & above], active[broken & below] = 1.0, -1.0
     return coefficients
 
 
@@ -62,8 +62,8 @@ def broken(recipe: Recipe, coefficients: Array) -> dict[str, float]:
         points = mesh.of_part(part, orders, SIZE).points
         low, high = _limits(recipe, part, points)
         values = mesh.rows(part, orders, points) @ coefficients
-        slack = 3.0 * TOLERANCE
-        found[part] = float(np.mean((values > high + slack) | (values < low - slack)))
+        outside = (values > high + TOLERANCE) | (values < low - TOLERANCE)
+        found[part] = float(np.mean(outside))
     return found
 
 
