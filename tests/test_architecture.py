@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import xcnet
@@ -21,13 +22,13 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables elf extras files",
-        "_libxc_signatures arguments download page paths sample",
+        "_libxc_signatures arguments download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
         "registry domain engine enhancement",
         "expression near_region terms",
         "facts grid native",
-        "functional",
+        "functional preparation",
         "adapters adapters/_patch",
         "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
@@ -47,6 +48,7 @@ HOMES = {
         "_libxc_signatures",
         "_libxc_library",
         "native",
+        "shared_library",
         "adapters/pyscf/dispersion",
     },
     "dftd3": {"scf"},
@@ -59,7 +61,7 @@ HOMES = {
     "numba": {"near_region"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"native", "paths", "registry"},
+    "platformdirs": {"paths", "registry"},
     "psi4": {"adapters/psi4"},
     "pyscf": {
         "adapters/ase",
@@ -113,6 +115,13 @@ def _part(words: list[str]) -> str:
     return "/".join(words[:2] if words[0] == "adapters" else words[:1])
 
 
+def _module(imported: str) -> str:
+    """Module that a dotted name of ours belongs to; empty for all others."""
+    words = imported.split(".")[1:] if imported.startswith("xcnet.") else []
+    parts = ("/".join(words[:n]) for n in range(len(words), 0, -1))
+    return next((part for part in parts if part in MODULES), "")
+
+
 def _layer(part: str) -> int | None:
     return next((i for i, row in enumerate(LAYERS) if part in row), None)
 
@@ -132,6 +141,8 @@ def test_imports_point_downwards() -> None:
             if target != part and layer is not None and layer >= own:
                 wrong.append(f"{name} imports {imported}")
     assert not wrong
+    graph = {name: {_module(i) for i in IMPORTS[name]} - {name, ""} for name in MODULES}
+    TopologicalSorter(graph).prepare()  # refuses circles
 
 
 def test_heavy_packages_stay_at_home() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from xcnet.errors import InputError
-from xcnet.systems.molecules import SYMBOLS
+from xcnet.systems.elements import SYMBOLS
 
 REPOSITORY = "JiashuLiang/GSCDB"
 TABLE = "Info/DatasetEval.xlsx"

@@ -20,7 +20,8 @@ from typing import Any
 from xcnet.errors import XCNetError
 from xcnet.scf import fixed_density
 from xcnet.scf.fixed_density import FixedDensity, Scheme
-from xcnet.systems.molecules import SYMBOLS, Molecule
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule
 from xcnet.training.linear import integrals
 from xcnet.training.linear.integrals import Integrals
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from xcnet.errors import InputError
 from xcnet.systems import training_sets
-from xcnet.systems.molecules import SYMBOLS
+from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.reactions import Reaction
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.preparation import ATOMS, COARSE, FIELD, FINE, Job
