@@ -11,7 +11,16 @@ import pytest
 from tests.training_sets import added, w4_17_file
 from xcnet import cli
 from xcnet.errors import InputError
-from xcnet.systems import molecules, overlap, public_data, reactions, sets, training_sets, units
+from xcnet.systems import (
+    molecules,
+    overlap,
+    public_data,
+    public_sets,
+    reactions,
+    sets,
+    training_sets,
+    units,
+)
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.training_sets import w4_17
 
@@ -48,14 +57,14 @@ def w4(cache: Path) -> training_sets.DataSet:
 
 
 def test_sets_are_found() -> None:
-    assert training_sets.names() == sorted([*SHIPPED, "w4-17"])
+    assert training_sets.names() == sorted([*SHIPPED, "w4-17", *public_sets.names()])
 
 
 @pytest.mark.parametrize("name", training_sets.names())
 def test_each_says_what_it_is(name: str) -> None:
     module = training_sets.module(name)
     assert len(module.SHA256) == 64
-    assert {"train"} <= set(module.SPLITS)
+    assert set(module.SPLITS) & {"train", "validation", "test"}
     assert module.UNITS["positions"] == "angstrom"
     assert isinstance(module.DOI, str)
 

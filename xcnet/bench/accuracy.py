@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from xcnet import extras
-from xcnet.bench import executors, plan, runner, statistics, tables
+from xcnet.bench import plan, runner, statistics, tables
 from xcnet.bench.store import Record, Store
 from xcnet.bench.tasks import Task
 from xcnet.errors import InputError, MissingPackageError
+from xcnet.scf import executors
 from xcnet.systems import sets
 from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from xcnet.bench import dispersion
 from xcnet.bench.tasks import Task, ordered
+from xcnet.scf import dispersion
 from xcnet.scf.molecule import build
 from xcnet.systems.reactions import reactions, systems
 from xcnet.systems.sets import BenchmarkSet, Limits, Protocol

@@ -88,7 +88,7 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         "versions": calculation.versions(),
     }
     if task.dispersion:
-        from xcnet.bench import dispersion
+        from xcnet.scf import dispersion
 
         record["dispersion"] = dispersion.d3bj(task.molecule, task.xc)
     return record

@@ -23,11 +23,15 @@ from xcnet.systems.units import EV_PER_HARTREE, KCAL_PER_HARTREE
 
 @dataclass(frozen=True)
 class Reaction:
-    """Sum of coefficient times energy of its systems, with its reference in the set's unit."""
+    """Sum of coefficient times energy of its systems, with its reference in the set's unit.
+
+    ``weight``: its share in a weighted mean of absolute errors, such as WTMAD-2.
+    """
 
     name: str
     terms: tuple[tuple[int, Molecule], ...]
     reference: float
+    weight: float = 1.0
 
     def value(self, energies: Mapping[str, float]) -> float:
         """Energy of the reaction, Hartree, from the total energies by the systems' names."""
