@@ -62,12 +62,18 @@ RECORDS = [
 ]
 NAMES = [str(record["name"]) for record in RECORDS]
 SET = f"""
-    from xcnet.systems.refdata import Source
-
-    NAME, DOI, UNITS, SPLITS = "mini", "", {{}}, {{"train": 1}}
-    SHA256 = "{training_sets.digest(RECORDS)}"
-    SOURCE = Source("abc", "{SOURCE.din}", "{SOURCE.systems}")
-    MOLECULES = {NAMES}
+title = "a test"
+doi = ""
+format = "refdata"
+sha256 = "{training_sets.digest(RECORDS)}"
+commit = "abc"
+din = "{SOURCE.din}"
+xyz = "{SOURCE.systems}"
+[splits]
+train = 1
+[molecules]
+hf = ""
+n2-triplet = ""
 """
 
 
@@ -190,7 +196,7 @@ def test_sets_without_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "data", "atoms_h_ne"]) == cli.EXIT_ERROR
     assert "comes with xcnet" in capsys.readouterr().err
     assert cli.main(["train", "data", "w5"]) == cli.EXIT_ERROR
-    assert "known sets: atoms_h_ne" in capsys.readouterr().err
+    assert ", atoms_h_ne, " in capsys.readouterr().err
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
