@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_field_gives_the_dipole_moment() -> None:
     """E(+F) - E(-F) = -2 F mu; the dipole moment of PySCF points from F to H, here to -z."""
     strength = 1e-3
     settings = calculation.Settings("def2-svp", 3, "def2-universal-jkfit", 1e-11)
-    found = []
+    found: list[Any] = []
 
     def energy(field: tuple[float, float, float] | None) -> float:
         one = replace(HF, field=field)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
-from xcnet.systems import public_sets
+from xcnet.systems import kept_data, public_sets
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 
@@ -219,6 +219,4 @@ class _Public:
 
     def data(self) -> Any:
         """Records from the user's cache."""
-        from xcnet.systems import public_data
-
-        return public_data.read(self.NAME)
+        return kept_data.read(self.NAME)
