@@ -15,6 +15,8 @@ A file has
     Hash of its data. Altered data are never used.
 ``without``
     Reactions that are left out, because a test set has them.
+``large``
+    Reactions of systems with more than 17 heavy atoms, which benchmarks also leave out.
 
 The data are not shipped: ``xcnet train data NAME`` gets them, or takes them ``--from`` a folder.
 """
@@ -58,6 +60,7 @@ class PublicSet:
     sha256: str
     heaviest: int = 0
     without: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
 
     def contents(self, data: Mapping[str, Any]) -> tuple[list[Molecule], list[Reaction]]:
         """Systems of its data, and reactions with references in Hartree."""
@@ -115,7 +118,8 @@ def load(name: str) -> PublicSet:
     if name not in names():
         raise InputError(f"no public set {name!r}; there are {', '.join(names())}", given=name)
     record = tomllib.loads(path.read_text(encoding="utf-8"))
-    return PublicSet(name=name, **record | {"without": tuple(record.get("without", ()))})
+    lists = {key: tuple(record.get(key, ())) for key in ("without", "large")}
+    return PublicSet(name=name, **record | lists)
 
 
 def _molecule(record: Mapping[str, Any]) -> Molecule:
