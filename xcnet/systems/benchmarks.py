@@ -37,7 +37,9 @@ def load(name: str) -> BenchmarkSet:
 
 
 def _described(public: PublicSet) -> BenchmarkSet:
-    subsets = {public.set if public.format == "gscdb" else public.name: {"without": ()}}
+    subsets: dict[str, dict[str, Sequence[str]]] = {
+        public.set if public.format == "gscdb" else public.name: {"without": ()}
+    }
     if public.large:
         subsets["at most 17 heavy atoms"] = {"without": public.large}
     return BenchmarkSet(
