@@ -12,6 +12,7 @@ from tests.training_sets import added, w4_17_file
 from xcnet import cli
 from xcnet.errors import InputError
 from xcnet.systems import (
+    kept_data,
     molecules,
     overlap,
     public_data,
@@ -130,7 +131,7 @@ def test_w4_17_is_in_hartree(w4: training_sets.DataSet) -> None:
 def test_missing_or_altered_data_name_the_command(cache: Path) -> None:
     with pytest.raises(InputError, match="run `xcnet train data w4-17`"):
         training_sets.load("w4-17")
-    path = public_data.location("w4-17")
+    path = kept_data.location("w4-17")
     path.parent.mkdir(parents=True)
     path.write_text("[]")
     with pytest.raises(InputError, match=r"are altered .*; run `xcnet train data w4-17`"):

@@ -7,17 +7,27 @@ from importlib.util import find_spec
 import numpy as np
 
 from xcnet import extras
-from xcnet.errors import InputError, MissingPackageError
+from xcnet.errors import MissingPackageError
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
 
 BOHR = 0.529177210903  # angstrom, CODATA 2018
+LABELS = {"d3bj": "D3(BJ)", "d4": "D4"}
+PACKAGES = {"d3bj": "dftd3", "d4": "dftd4"}
 
 
-def require() -> None:
-    """Make sure that the package is there before the first calculation."""
-    if find_spec("dftd3") is None:
-        raise MissingPackageError(f"D3(BJ) needs dftd3: {extras.hint('bench')}", package="dftd3")
+def require(kind: str) -> None:
+    """Make sure that the package of a kind is there before the first calculation."""
+    package = PACKAGES[kind]
+    if find_spec(package) is None:
+        raise MissingPackageError(
+            f"{LABELS[kind]} needs {package}: {extras.hint('bench')}", package=package
+        )
+
+
+def energy(kind: str, molecule: Molecule, xc: str) -> float | None:
+    """Energy of a kind in Hartree; None if there are no parameters for the functional."""
+    return d3bj(molecule, xc) if kind == "d3bj" else d4(molecule, xc)
 
 
 def d3bj(molecule: Molecule, xc: str) -> float | None:
@@ -37,28 +47,17 @@ def d3bj(molecule: Molecule, xc: str) -> float | None:
     return float(model.get_dispersion(damping, grad=False)["energy"])
 
 
-def d4(molecule: Molecule, parameters: str) -> float:
-    """Energy in Hartree with the parameters of a functional that the package knows.
+def d4(molecule: Molecule, xc: str) -> float | None:
+    """Energy in Hartree; None if there are no parameters for the functional.
 
     Source: E. Caldeweyher et al., J. Chem. Phys. 150, 154122 (2019), doi:10.1063/1.5090222.
-
-    Raises
-    ------
-    InputError
-        The package has no parameters for the functional.
-    MissingPackageError
     """
+    from dftd4.interface import DampingParam, DispersionModel
+
     try:
-        from dftd4.interface import DampingParam, DispersionModel
-    except ImportError as error:
-        raise MissingPackageError(
-            f"D4 needs dftd4: {extras.hint('bench')}", package="dftd4"
-        ) from error
-    try:
-        damping = DampingParam(method=parameters)
-    except RuntimeError as error:
-        raise InputError(f"D4 has no parameters for {parameters}", given=parameters) from error
+        damping = DampingParam(method=xc)
+    except RuntimeError:  # the library knows no such functional
+        return None
     numbers = np.array([SYMBOLS.index(symbol) for symbol in molecule.symbols])
-    positions = np.array(molecule.positions) / BOHR
-    model = DispersionModel(numbers, positions, charge=molecule.charge)
+    model = DispersionModel(numbers, np.array(molecule.positions) / BOHR, charge=molecule.charge)
     return float(model.get_dispersion(damping, grad=False)["energy"])

@@ -8,28 +8,9 @@ from typing import Any
 
 from xcnet import files
 from xcnet.errors import InputError, InstallError
-from xcnet.paths import training_folder
-from xcnet.systems import refdata, training_sets
+from xcnet.systems import kept_data, refdata, training_sets
 from xcnet.systems.public_sets import PublicSet
 from xcnet.systems.training_sets.described import DescribedSet
-
-
-def read(name: str) -> Any:
-    """Data of a set from the user's cache, unchecked (InputError if they are not there)."""
-    path = location(name)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"the training set {name} is not on this machine ({path}): run `xcnet train data "
-            f"{name}`, or `xcnet train data {name} --from FILE` with its file at hand",
-            file=str(path),
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): run `xcnet train data {name}` to get it again",
-            file=str(path),
-        ) from error
 
 
 def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_URL) -> Path:
@@ -63,12 +44,7 @@ def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_U
             given=digest,
             expected=source.sha256,
         )
-    return _write(location(name), json.dumps(data))
-
-
-def location(name: str) -> Path:
-    """Where a set's data are kept."""
-    return training_folder() / f"{name}.json"
+    return _write(kept_data.location(name), json.dumps(data))
 
 
 def _download(source: DescribedSet | PublicSet, base_url: str) -> Any:
@@ -77,7 +53,8 @@ def _download(source: DescribedSet | PublicSet, base_url: str) -> Any:
     except InstallError as error:
         raise InstallError(
             f"{error.message.rstrip('.')}. Without a network: run `xcnet train data {source.name}` "
-            f"on another machine, bring its file {location(source.name)} here and use --from FILE.",
+            f"on another machine, bring its file {kept_data.location(source.name)} here and use "
+            "--from FILE.",
             **error.context,
         ) from error
 

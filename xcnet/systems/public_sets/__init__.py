@@ -15,6 +15,8 @@ A file has
     Hash of its data. Altered data are never used.
 ``without``
     Reactions that are left out, because a test set has them.
+``large``
+    Reactions of systems with more than 17 heavy atoms, which benchmarks also leave out.
 
 The data are not shipped: ``xcnet train data NAME`` gets them, or takes them ``--from`` a folder.
 """
@@ -31,7 +33,7 @@ from urllib.parse import quote
 
 from xcnet import download
 from xcnet.errors import InputError, InstallError
-from xcnet.systems import gscdb
+from xcnet.systems import gscdb, kept_data
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.units import KCAL_PER_HARTREE
@@ -57,6 +59,7 @@ class PublicSet:
     sha256: str
     heaviest: int = 0
     without: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, int]:
@@ -70,16 +73,12 @@ class PublicSet:
 
     def data(self) -> Any:
         """Its records from the user's cache (InputError if they are not there)."""
-        from xcnet.systems import public_data
-
-        return public_data.read(self.name)
+        return kept_data.read(self.name)
 
     def read_file(self, path: Path) -> dict[str, Any]:
         """Records of a file that the user has, or of that one of a folder with the set's name."""
-        from xcnet.systems.training_sets.described import read_json
-
         path = path / f"{self.set}.json" if path.is_dir() else path
-        return self.records(read_json(path), str(path))
+        return self.records(kept_data.read_json(path), str(path))
 
     def contents(self, data: Mapping[str, Any]) -> tuple[list[Molecule], list[Reaction]]:
         """Systems of its data, and reactions with references in Hartree."""
@@ -137,7 +136,8 @@ def load(name: str) -> PublicSet:
     if name not in names():
         raise InputError(f"no public set {name!r}; there are {', '.join(names())}", given=name)
     record = tomllib.loads(path.read_text(encoding="utf-8"))
-    return PublicSet(name=name, **record | {"without": tuple(record.get("without", ()))})
+    lists = {key: tuple(record.get(key, ())) for key in ("without", "large")}
+    return PublicSet(name=name, **record | lists)
 
 
 def _molecule(record: Mapping[str, Any]) -> Molecule:

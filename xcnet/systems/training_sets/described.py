@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
-from xcnet.systems import refdata
+from xcnet.systems import kept_data, refdata
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.units import KCAL_PER_HARTREE
@@ -75,9 +75,7 @@ class DescribedSet:
             )
         if self.format == "shipped":
             return shipped(self.name, self.folder)
-        from xcnet.systems import public_data
-
-        return public_data.read(self.name)
+        return kept_data.read(self.name)
 
     def contents(self, data: Any) -> tuple[list[Molecule], list[Reaction]]:
         """Systems of the data, and reactions with references in Hartree."""
@@ -97,7 +95,7 @@ class DescribedSet:
 
     def read_file(self, path: Path) -> Any:
         """Data of a file that the user has (InputError if it is no JSON)."""
-        return read_json(path)
+        return kept_data.read_json(path)
 
 
 def read(path: Path) -> DescribedSet:
@@ -135,14 +133,6 @@ def shipped(name: str, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}; {REMEDY}", file=str(path)) from error
     return data
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file (InputError if it is none)."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}", file=str(path)) from error
 
 
 def record(system: Molecule) -> dict[str, Any]:

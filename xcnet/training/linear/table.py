@@ -80,12 +80,19 @@ def _entry(job: Job, folder: Path, path: Path, parameters: str) -> Entry:
         state.energies["rest"],
         state.energies["total"],
         state.energies["exact_exchange"],
-        dispersion.d4(job.system, parameters),
+        _dispersion(job, parameters),
         state.seconds,
         numbers.levels,
         numbers.columns,
         numbers.functionals,
     )
+
+
+def _dispersion(job: Job, parameters: str) -> float:
+    energy = dispersion.d4(job.system, parameters)
+    if energy is None:
+        raise InputError(f"D4 has no parameters for {parameters}", given=parameters)
+    return energy
 
 
 _NUMBERS = ("rest", "total", "exact_exchange", "dispersion", "seconds")
