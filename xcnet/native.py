@@ -11,7 +11,7 @@ import ctypes
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ctypes import byref, c_char_p, c_int, c_long
 from functools import cache
 from pathlib import Path
@@ -88,18 +88,18 @@ def specs() -> list[FunctionalSpec]:
     return [entry.spec for entry in registry.entries() if entry.spec is not None]
 
 
-def index_text() -> str:
-    """Index of the registry's neural functionals."""
+def index_text(functionals: Sequence[FunctionalSpec] | None = None) -> str:
+    """Index of functionals: the registry's neural ones, or those given."""
     rows = [
         ("xcnet-index", str(INDEX_VERSION)),
         ("onnxruntime", str(runtime_path())),
         ("version", xcnet.__version__),
-        *(row for spec in specs() for row in _rows(spec)),
+        *(row for spec in (specs() if functionals is None else functionals) for row in _rows(spec)),
     ]
     return "".join("\t".join(map(_escape, row)) + "\n" for row in rows)
 
 
-def write_index() -> Path:
+def write_index(functionals: Sequence[FunctionalSpec] | None = None) -> Path:
     """Index file in the user's cache folder, named after its content.
 
     A running program keeps the file that it was started with, and processes that write at the
@@ -112,7 +112,9 @@ def write_index() -> Path:
     """
     import platformdirs
 
-    content = index_text().encode(errors="surrogateescape")  # as in paths that are not UTF-8
+    content = index_text(functionals).encode(
+        errors="surrogateescape"
+    )  # as in paths that are not UTF-8
     folder = platformdirs.user_cache_path("xcnet", appauthor=False)
     path = folder / f"index-{hashlib.sha256(content).hexdigest()[:16]}.txt"
     try:
@@ -128,17 +130,17 @@ def write_index() -> Path:
     return path
 
 
-def load() -> int:
+def load(functionals: Sequence[FunctionalSpec] | None = None) -> int:
     """Write the index and let the library of this process read it; returns its functionals.
 
-    Call it again after functionals were added.
+    Call it again after functionals were added, or with none to have libxc answer alone.
 
     Raises
     ------
     NativeError
         The library cannot be loaded or refuses the index.
     """
-    index = write_index()
+    index = write_index(functionals)
     count: int = _library().xcnet_load_index(os.fsencode(index))
     if count < 0:
         raise NativeError(f"{index}: {take_error()}", file=str(index))
