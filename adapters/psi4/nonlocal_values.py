@@ -15,7 +15,7 @@ import numpy as np
 
 from xcnet.adapters.psi4.nonlocal_partition import Array
 from xcnet.adapters.psi4.nonlocal_parts import Parts
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.grid import Channel, Grid
 from xcnet.registry import Entry
 from xcnet.spec import NearRegion

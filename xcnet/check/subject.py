@@ -8,7 +8,7 @@ from functools import cached_property
 from xcnet import registry, variables
 from xcnet.density import Array
 from xcnet.errors import UnsupportedError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.spec import FunctionalSpec
 
 
