@@ -22,13 +22,13 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables elf extras files",
-        "_libxc_signatures arguments download page paths sample",
+        "_libxc_signatures arguments download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
         "registry domain engine enhancement",
         "expression near_region terms",
         "facts grid native",
-        "functionals",
+        "functionals preparation",
         "adapters adapters/_patch",
         "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
@@ -48,6 +48,7 @@ HOMES = {
         "_libxc_signatures",
         "_libxc_library",
         "native",
+        "shared_library",
         "adapters/pyscf/dispersion",
     },
     "dftd3": {"bench"},
@@ -59,7 +60,7 @@ HOMES = {
     "numba": {"near_region"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"native", "paths", "registry"},
+    "platformdirs": {"paths", "registry"},
     "psi4": {"adapters/psi4"},
     "pyscf": {
         "adapters/ase",
