@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables elf extras files",
-        "_libxc_signatures arguments download page paths sample shared_library",
+        "_libxc_signatures arguments catalogue download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
         "registry domain engine enhancement",
@@ -36,6 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "check",
         "export install",
         "training",
+        "published",
         "bench",
         "commands compat cli",
     )
@@ -71,7 +72,7 @@ HOMES = {
         "scf",
         "training",
     },
-    "torch": {"bench/speed", "export", "training"},
+    "torch": {"bench/speed", "export", "published", "training"},
     "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}

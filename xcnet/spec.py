@@ -115,6 +115,7 @@ class FunctionalSpec:
     record: Mapping[str, Any] = field(repr=False)
     constraints: tuple[str, ...] = ()
     closed_shell: Mapping[str, str] = field(default_factory=dict)
+    spin_symmetric: bool = True
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -275,6 +276,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         record=record,
         constraints=tuple(record.get("constraints", ())),
         closed_shell=MappingProxyType(dict(record.get("closed_shell", {}))),
+        spin_symmetric=record.get("spin_symmetric", True),
     )
     problem = _inconsistency(spec)
     if problem:

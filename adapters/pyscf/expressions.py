@@ -12,7 +12,7 @@ from typing import Any
 
 from pyscf.dft import libxc as pyscf_libxc
 
-from xcnet import registry, variables
+from xcnet import catalogue, registry, variables
 from xcnet.adapters.pyscf.layout import KINDS
 from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
 from xcnet.spec import NearRegion
@@ -161,7 +161,7 @@ def _neural_names() -> re.Pattern[str]:
     Those of the published ones count before they are installed too: the registry says how to.
     """
     names = [
-        *registry.PUBLISHED,
+        *catalogue.functionals(),
         *(
             text
             for entry in registry.entries()

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from math import prod
+from tokenize import TokenError
 
 import numpy as np
 
@@ -25,7 +26,7 @@ TOLERANCE_THIRD = 1e-11
 MAX_REFERENCE_BYTES = 1 << 22
 #: What a file that is no reference vector raises, in zipfile and in here.
 UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError,
-              zlib.error, RuntimeError, OverflowError)  # fmt: skip
+              zlib.error, RuntimeError, OverflowError, TokenError)  # fmt: skip
 
 
 def check(spec: FunctionalSpec) -> Iterator[Result]:

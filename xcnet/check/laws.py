@@ -49,7 +49,9 @@ def spin_swap(subject: Subject) -> Iterator[Result]:
     exchanged = {name: array[:, _SWAPPED[array.shape[1]]] for name, array in points.items()}
     swapped = subject.compute(exchanged, subject.highest_order)
     back = {label: values[:, _swapped_columns(label)] for label, values in swapped.items()}
-    yield from _compared(subject, "spin swap", points, result, back)
+    required = subject.spec is None or subject.spec.spin_symmetric
+    note = "" if required else "its record says that it is not symmetric in the spins"
+    yield from _compared(subject, "spin swap", points, result, back, required, note)
 
 
 def _swapped_columns(label: str) -> list[int]:
@@ -96,6 +98,8 @@ def _compared(
     points: Mapping[str, Array],
     given: Mapping[str, Array],
     expected: Mapping[str, Array],
+    required: bool = True,
+    note: str = "",
 ) -> Iterator[Result]:
     """Largest difference between two evaluations, for each derivative order."""
     scales = sample.Scales(points, expected["zk"])
@@ -108,7 +112,8 @@ def _compared(
                 worst[order], (np.abs(given[label][:, c] - values[:, c]) / scale).max()
             )
     for order, value in enumerate(worst):
-        yield judged("laws", f"{law}, {variables.ORDERS[order]}", value, ROUNDING[order])
+        name = f"{law}, {variables.ORDERS[order]}"
+        yield judged("laws", name, value, ROUNDING[order], note=note, required=required)
 
 
 def derivatives(subject: Subject, order: int, points: int = 60) -> Result:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from xcnet.export.verification import check_values
 from xcnet.sample import closed_shell, sample
 from xcnet.spec import (
     CARD,
+    RECORD,
     REFERENCE,
     FunctionalSpec,
     load_spec,
@@ -44,6 +46,7 @@ def export(
     orders: Sequence[str] = variables.ORDERS[:4],
     card: str | None = None,
     lawful: bool = True,
+    notices: Mapping[str, bytes] = MappingProxyType({}),
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
 
@@ -67,6 +70,8 @@ def export(
         Refuse a functional that fails `xcnet check`: one that is not symmetric in the spins, gives
         NaN, lacks a constraint that its record declares, ... False is for experiments; what comes
         of it cannot be installed.
+    notices : mapping
+        Further files of the folder by name: licences and notices of those whose work it holds.
 
     Returns
     -------
@@ -98,6 +103,8 @@ def export(
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
+        for name, content in notices.items():
+            (making / name).write_bytes(content)
         _write(module, full, names, making, card)
         if lawful:
             _require(making)
@@ -186,6 +193,7 @@ def _graph_files(record: Mapping[str, Any]) -> list[str]:
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
     """Write the record with the hashes of all files."""
     files = [*_graph_files(record), REFERENCE, CARD]
+    files += sorted({path.name for path in folder.iterdir()} - {RECORD, *files})
     hashes = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
     write_record({**record, "files": hashes}, folder)
     return load_spec(folder)

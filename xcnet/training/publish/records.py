@@ -11,7 +11,7 @@ import xcnet
 from xcnet import registry
 from xcnet.scf.densities import file_sha256
 from xcnet.systems import training_sets
-from xcnet.training import nagai2020
+from xcnet.training.form.features import nagai2020
 from xcnet.training.form.forms import FORMS, Form
 from xcnet.training.form.semilocal import DENSITY_THRESHOLD
 from xcnet.training.recipe import Recipe
