@@ -21,12 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors variables elf extras files",
+        "errors elf extras files",
+        "threads",
+        "operators",
+        "rows variables",
         "_libxc_signatures arguments catalogue download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
-        "registry domain engine enhancement",
-        "expression near_region terms",
+        "domain engine enhancement registry seal",
+        "expression terms",
+        "stages",
         "facts grid native",
         "functionals preparation",
         "adapters adapters/_patch",
@@ -58,7 +62,7 @@ HOMES = {
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},
-    "numba": {"near_region"},
+    "numba": {"operators"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
     "platformdirs": {"paths", "registry"},
