@@ -18,7 +18,7 @@ from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
 import xcnet
-from xcnet import native, registry, variables
+from xcnet import expression, native, registry, variables
 from xcnet.adapters._patch import Maker, Patches
 from xcnet.adapters.psi4 import nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
@@ -79,6 +79,7 @@ def _checked_parts(build: Any) -> Callable[..., Any]:
         entries = registration.parts_of(definition)
         for entry in entries:
             _check_part(entry)
+        expression.refuse_twice(str(definition.get("name")), registration.weighted(definition))
         try:
             built = build(definition, *args, **kwargs)
         except RuntimeError:
