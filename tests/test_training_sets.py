@@ -11,7 +11,17 @@ import pytest
 from tests.training_sets import added, w4_17_file
 from xcnet import cli
 from xcnet.errors import InputError
-from xcnet.systems import molecules, overlap, public_data, reactions, sets, training_sets, units
+from xcnet.systems import (
+    kept_data,
+    molecules,
+    overlap,
+    public_data,
+    public_sets,
+    reactions,
+    sets,
+    training_sets,
+    units,
+)
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.training_sets import w4_17
 
@@ -48,14 +58,14 @@ def w4(cache: Path) -> training_sets.DataSet:
 
 
 def test_sets_are_found() -> None:
-    assert training_sets.names() == sorted([*SHIPPED, "w4-17"])
+    assert training_sets.names() == sorted([*SHIPPED, "w4-17", *public_sets.names()])
 
 
 @pytest.mark.parametrize("name", training_sets.names())
 def test_each_says_what_it_is(name: str) -> None:
     module = training_sets.module(name)
     assert len(module.SHA256) == 64
-    assert {"train"} <= set(module.SPLITS)
+    assert set(module.SPLITS) & {"train", "validation", "test"}
     assert module.UNITS["positions"] == "angstrom"
     assert isinstance(module.DOI, str)
 
@@ -114,7 +124,7 @@ def test_w4_17_is_in_hartree(w4: training_sets.DataSet) -> None:
 def test_missing_or_altered_data_name_the_command(cache: Path) -> None:
     with pytest.raises(InputError, match="run `xcnet train data w4-17`"):
         training_sets.load("w4-17")
-    path = public_data.location("w4-17")
+    path = kept_data.location("w4-17")
     path.parent.mkdir(parents=True)
     path.write_text("[]")
     with pytest.raises(InputError, match=r"are altered .*; run `xcnet train data w4-17`"):

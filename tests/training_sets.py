@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from xcnet.systems import training_sets
+from xcnet.systems import public_sets, training_sets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,4 +38,15 @@ def w4_17_file() -> Path:
     path = Path(given) if given else ROOT.parent / "shared/data/w4-17/molecules.json"
     if not path.is_file():
         pytest.skip(f"no W4-17 data in {path}; XCNET_W4_17 names another file")
+    return path
+
+
+def public_folder(name: str) -> Path:
+    """Folder of a public set's file: XCNET_PUBLIC_SETS, or shared/ beside; skips without it."""
+    source = public_sets.load(name)
+    folder = "gscdb138" if source.format == "gscdb" else "diet_gmtkn55"
+    given = os.environ.get("XCNET_PUBLIC_SETS")
+    path = (Path(given) if given else ROOT.parent / "shared/data") / folder
+    if not (path / f"{source.set}.json").is_file():
+        pytest.skip(f"no data of {name} in {path}; XCNET_PUBLIC_SETS names another folder")
     return path

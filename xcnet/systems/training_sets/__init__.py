@@ -1,5 +1,7 @@
 """Training sets: one module each in this folder, found by a scan; adding a set is adding a file.
 
+The public sets of `xcnet.systems.public_sets`, a data file each, are training sets, too.
+
 A set's module has
 
 ``NAME``, ``DOI``, ``UNITS``
@@ -29,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
+from xcnet.systems import kept_data, public_sets
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 
@@ -137,17 +140,20 @@ def gather(sets: Iterable[DataSet]) -> list[Molecule]:
     Raises
     ------
     InputError
-        Two sets give one name to different systems, or a molecule belongs to the test set.
+        Two sets give one name to different systems, or a reaction, or a molecule of a set without
+        reactions, belongs to a test set.
     """
     from xcnet.systems import overlap
 
     found: dict[str, Molecule] = {}
+    sets = list(sets)
     for one in (system for each in sets for system in each.systems):
         if found.setdefault(one.name, one) != one:
             raise InputError(
                 f"two training sets have a system {one.name} each, and these differ", given=one.name
             )
-    overlap.refuse(found.values())
+    overlap.refuse(one for each in sets if not each.reactions for one in each.systems)
+    overlap.refuse_reactions(reaction for each in sets for reaction in each.reactions)
     return list(found.values())
 
 
@@ -198,4 +204,19 @@ def system(record: Mapping[str, Any]) -> Molecule:
 def _modules() -> dict[str, Any]:
     found = pkgutil.iter_modules(__path__)
     modules = [importlib.import_module(f"{__name__}.{entry.name}") for entry in found]
-    return {module.NAME: module for module in modules}
+    public = [_Public(public_sets.load(name)) for name in public_sets.names()]
+    sources: list[Any] = [*modules, *public]
+    return {source.NAME: source for source in sources}
+
+
+class _Public:
+    """A public set in the form of a module."""
+
+    def __init__(self, described: public_sets.PublicSet) -> None:
+        self.NAME, self.DOI, self.UNITS = described.name, described.doi, public_sets.UNITS
+        self.SPLITS, self.SHA256, self.SOURCE = {described.part: 1}, described.sha256, described
+        self.contents = described.contents
+
+    def data(self) -> Any:
+        """Records from the user's cache."""
+        return kept_data.read(self.NAME)

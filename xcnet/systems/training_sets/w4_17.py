@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from xcnet.systems import public_data, refdata
+from xcnet.systems import kept_data, refdata
 from xcnet.systems.molecules import atom
 from xcnet.systems.training_sets import Molecule, Reaction, system
 from xcnet.systems.units import KCAL_PER_HARTREE
@@ -109,7 +109,7 @@ MOLECULES = {
 
 def data() -> Any:
     """Records from the user's cache."""
-    return public_data.read(NAME)
+    return kept_data.read(NAME)
 
 
 def contents(data: list[dict[str, Any]]) -> tuple[list[Molecule], list[Reaction]]:
