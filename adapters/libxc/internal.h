@@ -23,6 +23,14 @@ void unlock(void);
 
 __attribute__((format(printf, 1, 2))) void fail(const char *format, ...);
 
+/* -- workspace.c ------------------------------------------------------------------------------ */
+
+enum work { WORK_TAPE, WORK_CHUNK, WORK_AREAS };
+
+/* This thread's memory for one kind of work, aligned to 64 bytes, valid until the thread asks for
+   it again; NULL: out of memory. */
+void *workspace(enum work work, size_t size);
+
 /* -- host.c: the libxc of the calling object -------------------------------------------------- */
 
 enum function {
