@@ -34,8 +34,9 @@ except ImportError as error:
     ) from error
 
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
-from xcnet.job import calculation
-from xcnet.job.geometry import Molecule
+from xcnet.scf import calculation
+from xcnet.scf.molecule import build
+from xcnet.systems.molecules import Molecule
 
 # isort: split
 from pyscf import dft
@@ -144,7 +145,7 @@ class XCNet(Calculator):
         molecule = Molecule(
             str(symbols), tuple(symbols), tuple(positions), self.parameters.charge, spin
         )
-        return calculation.build(molecule, self.parameters.basis)
+        return build(molecule, self.parameters.basis)
 
     def _object(self) -> Any:
         mol, parameters = self._molecule(), self.parameters

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xcnet.bench.reactions import KCAL_PER_HARTREE
 from xcnet.bench.tables import markdown
+from xcnet.systems.units import KCAL_PER_HARTREE
 
 RESULT = Path(__file__).resolve().parent / "results" / "grid_levels.md"
 BASIS, LEVELS, FINE = "def2-svp", (3, 4, 5), 6

@@ -50,7 +50,7 @@ def systems(kind: str) -> Iterator[Any]:
     """Molecules of one kind."""
     import numpy as np
 
-    from xcnet.job.geometry import Molecule, atom
+    from xcnet.systems.molecules import Molecule, atom
 
     if kind == "atoms":
         yield from map(atom, ATOMS)
@@ -70,9 +70,10 @@ def calculation(kind: str, molecule: Any, xc: str, solver: str) -> dict[str, Any
     from pyscf import dft
 
     from xcnet.adapters import pyscf as adapter
-    from xcnet.job import calculation as job
+    from xcnet.scf import calculation as job
+    from xcnet.scf.molecule import build
 
-    mol = job.build(molecule, BASIS[kind])
+    mol = build(molecule, BASIS[kind])
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc)).density_fit()
     mf.grids.level = job.grid_level([job.check_functional(xc)])
     start = time.process_time()

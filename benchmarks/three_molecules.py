@@ -22,22 +22,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 import xcnet
-from xcnet.bench.reactions import KCAL_PER_HARTREE
+from xcnet import paths
 from xcnet.bench.tables import markdown
-from xcnet.training import (
-    accurate,
-    datasets,
-    ground_states,
-    levenberg,
-    parts,
-    recipe,
-    reference,
-    trainer,
-)
-from xcnet.training.orbitals import Relaxation, relaxation
+from xcnet.references import accurate
+from xcnet.scf import densities, ground_states
+from xcnet.systems import training_sets
+from xcnet.systems.units import KCAL_PER_HARTREE
+from xcnet.training import levenberg, recipe, trainer
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import parts
+from xcnet.training.loss.orbitals import Relaxation, relaxation
+from xcnet.training.loss.refinement import ReactionErrors, Refinement, errors
 from xcnet.training.recipe import OrbitalSettings
-from xcnet.training.refinement import ReactionErrors, Refinement, errors
-from xcnet.training.semilocal import Semilocal
 
 RESULT = Path(__file__).resolve().parent / "results" / "three_molecules.md"
 RECIPE, SET = "nn_metagga_3mol", "three-molecules"
@@ -104,21 +100,21 @@ class Trial:
         self.recipe = recipe.load(recipe.find(RECIPE))
         work = data / "three_molecules"
         work.mkdir(parents=True, exist_ok=True)
-        systems = datasets.gather(datasets.load(name) for name in self.recipe.sets)
-        densities, digest = reference.densities(systems, self.recipe.densities, data)
+        systems = training_sets.gather(training_sets.load(name) for name in self.recipe.sets)
+        known, digest = densities.of_systems(systems, self.recipe.densities, data)
         checkpoint = work / "checkpoint.npz"
         self.progress = trainer.Progress(self.recipe.sha256, digest)
         if checkpoint.exists():
             self.progress = trainer.resume(checkpoint, self.recipe, digest)
-        trainer.train(self.recipe, densities, self.progress, checkpoint)
+        trainer.train(self.recipe, known, self.progress, checkpoint)
         self.priors = {
-            part.name: parts.terms(part, self.recipe, densities)
+            part.name: parts.terms(part, self.recipe, known)
             for part in parts.trained(self.recipe.form)
         }
         settings = self.recipe.refinement
         assert settings is not None
         self.settings = settings
-        self.reactions = datasets.load(SET).part(settings.part).reactions
+        self.reactions = training_sets.load(SET).part(settings.part).reactions
         needed = {s.name: s for reaction in self.reactions for _, s in reaction.terms}
         self.states = ground_states.solve(
             tuple(needed.values()), settings.start, settings.ground_states, work / "ground_states"
@@ -252,7 +248,7 @@ FUNCTIONAL_COLUMNS = ("functional", *MOLECULES, "mean absolute", "relaxation")
 def main() -> None:
     """Write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=reference.default_folder())
+    parser.add_argument("--data", type=Path, default=paths.training_folder())
     trial = Trial(parser.parse_args().data)
     functionals = list(libxc_rows(trial.reactions, trial.states))
     RESULT.write_text(

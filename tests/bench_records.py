@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from xcnet.bench import sets
-from xcnet.bench.reactions import KCAL_PER_HARTREE, reactions
+from xcnet.systems import sets
+from xcnet.systems.reactions import reactions
+from xcnet.systems.units import KCAL_PER_HARTREE
 
 
 def record(name: str, xc: str = "PBE", **changes: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from xcnet import variables
-from xcnet.training import baselines, export
+from xcnet.training import export
+from xcnet.training.form import baselines
 
 MODELS = Path(__file__).resolve().parent / "models"
 #: The PySCF adapter's self-test has a copy of its own, without higher derivatives.

@@ -14,14 +14,15 @@ from pyscf import cc, dft, fci, gto, scf
 from tests.training_sets import added
 from xcnet import cli
 from xcnet.errors import InputError
-from xcnet.job import geometry
-from xcnet.job.geometry import Molecule
-from xcnet.training import accurate, accurate_making, coupled_cluster, datasets
-from xcnet.training.accurate import Reference
-from xcnet.training.coupled_cluster import SCHEME, Scheme
-from xcnet.training.inversion import LARGEST_GRADIENT, Inverter
-from xcnet.training.kept import write_arrays
-from xcnet.training.relaxed_density import density_matrix
+from xcnet.references import accurate, accurate_making, coupled_cluster
+from xcnet.references.accurate import Reference
+from xcnet.references.coupled_cluster import SCHEME, Scheme
+from xcnet.references.inversion import LARGEST_GRADIENT, Inverter
+from xcnet.references.relaxed_density import density_matrix
+from xcnet.scf.kept import write_arrays
+from xcnet.scf.molecule import build
+from xcnet.systems import molecules, training_sets
+from xcnet.systems.molecules import Molecule
 
 NAME = "three-molecules"
 STORED = accurate.load(NAME)
@@ -30,18 +31,18 @@ SMALL = Scheme(
     cardinals=(2, 3),
     core={"default": "cc-pvdz"},
 )
-HYDROGEN = geometry.atom("H")
+HYDROGEN = molecules.atom("H")
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.9)))
 each = pytest.mark.parametrize("name", STORED)
 
 
 def test_files_are_small_and_belong_to_the_set() -> None:
-    assert list(STORED) == [system.name for system in datasets.load(NAME).systems]
+    assert list(STORED) == [system.name for system in training_sets.load(NAME).systems]
     assert (accurate.FOLDER / f"{NAME}.npz").stat().st_size < 1_000_000
 
 
 def test_records_say_how_they_were_made() -> None:
-    facts = accurate.read_facts(NAME)
+    facts = training_sets.shipped(NAME)
     for record in facts["systems"]:
         assert record["basis"] == facts["scheme"]["core"]
         assert "CCSD(T)" in record["method"]
@@ -94,7 +95,7 @@ def test_kohn_sham_density_on_a_grid() -> None:
     np.testing.assert_allclose(found.weights @ found.rho, (5, 4), atol=2e-3)
     kinetic = next(
         record["kohn_sham"]["kinetic"]
-        for record in accurate.read_facts(NAME)["systems"]
+        for record in training_sets.shipped(NAME)["systems"]
         if record["name"] == "NH3+"
     )
     assert found.weights @ found.tau.sum(axis=1) == pytest.approx(kinetic, abs=2e-2)
@@ -108,7 +109,7 @@ def test_orbitals_have_the_density(name: str) -> None:
     """Occupied orbitals as stored, and all others from them, solve the inversion's equations."""
     one = STORED[name]
     inverter = Inverter(one.molecule(), one.density_matrix)
-    record = next(r for r in accurate.read_facts(NAME)["systems"] if r["name"] == name)
+    record = next(r for r in training_sets.shipped(NAME)["systems"] if r["name"] == name)
     assert record["kohn_sham"]["misplaced_electrons"] < 0.006
     kinetic = 0.0
     for spin, found in enumerate(one.kohn_sham()):
@@ -164,7 +165,7 @@ def test_density_is_the_derivative_of_the_energy(atoms: str, spin: int) -> None:
 def test_two_electrons_are_exact() -> None:
     """CCSD is full configuration interaction there, its energy and its density."""
     solution = coupled_cluster.solve(H2, SMALL)
-    molecule = coupled_cluster.build(H2, SMALL.core)
+    molecule = build(H2, SMALL.core)
     field = scf.RHF(molecule).run()
     solver = fci.FCI(field)
     energy, vector = solver.kernel()
@@ -186,7 +187,7 @@ def test_extrapolation_finds_the_limit() -> None:
 
 def test_inversion_finds_kohn_sham_orbitals() -> None:
     """Of a density that has some: potential of PBE, and back."""
-    molecule = coupled_cluster.build(geometry.atom("N"), "6-31g")
+    molecule = build(molecules.atom("N"), "6-31g")
     field = dft.UKS(molecule, xc="pbe").run(conv_tol=1e-10)
     matrix = field.make_rdm1()
     inverter = Inverter(molecule, matrix)
@@ -204,7 +205,7 @@ def test_inversion_finds_kohn_sham_orbitals() -> None:
 
 def test_interrupted_making_goes_on(tmp_path: Path) -> None:
     """What is finished is read, not made again; at the end the parts are gone."""
-    impossible = replace(geometry.atom("N"), spin=2)
+    impossible = replace(molecules.atom("N"), spin=2)
     with pytest.raises(RuntimeError, match="spin"):
         accurate_making.make("mini", [HYDROGEN, impossible], "none", tmp_path, SMALL)
     assert not list(tmp_path.glob("mini.*[nz]"))
@@ -231,7 +232,7 @@ def same_twice(one: Reference) -> None:
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = """
-        from xcnet.job.geometry import atom
+        from xcnet.systems.molecules import atom
 
         NAME, GEOMETRIES, SYSTEMS = "proton", "an atom", (atom("H"),)
     """
@@ -258,7 +259,7 @@ def test_energies_are_compared_with_the_shipped(tmp_path: Path) -> None:
 def test_altered_or_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"three-molecules.json.*xcnet train reference"):
         accurate.load(NAME, tmp_path)
-    facts = accurate.read_facts(NAME)
+    facts = training_sets.shipped(NAME)
     (tmp_path / f"{NAME}.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match=r"three-molecules.npz: the file is missing or altered"):
         accurate.load(NAME, tmp_path)

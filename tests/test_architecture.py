@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables",
-        "elf paths download _libxc_signatures",
+        "arguments elf paths download _libxc_signatures",
         "spec _libxc_library",
         "density graphs sample",
         "libxc domain enhancement",
@@ -32,12 +32,13 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "grid native",
         "facts",
         "functional",
-        "check cli bench commands compat install job adapters page plot training",
+        "adapters check cli bench commands compat install job page plot "
+        "systems scf export references training",
     )
 )
 #: A heavy package, and the only modules (or packages) that may import it.
 HOMES = {
-    "ase": {"adapters/ase", "bench", "job", "training"},
+    "ase": {"adapters/ase", "systems"},
     "ctypes": {
         "libxc",
         "_libxc_signatures",
@@ -50,15 +51,23 @@ HOMES = {
     "fastjsonschema": {"spec"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
-    "matplotlib": {"page", "training"},
+    "matplotlib": {"page", "training/publish"},
     "numba": {"near_region"},
-    "onnx": {"training"},
+    "onnx": {"export"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"native", "registry", "training"},
+    "platformdirs": {"native", "paths", "registry"},
     "psi4": {"adapters/psi4"},
-    "pyscf": {"adapters/ase", "adapters/gpu4pyscf", "adapters/pyscf", "bench", "job", "training"},
-    "torch": {"bench/speed", "training"},
-    "tqdm": {"bench", "check", "job", "training"},
+    "pyscf": {
+        "adapters/ase",
+        "adapters/gpu4pyscf",
+        "adapters/pyscf",
+        "bench",
+        "references",
+        "scf",
+        "training",
+    },
+    "torch": {"bench/speed", "export", "training"},
+    "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}
 

@@ -12,8 +12,9 @@ pytest.importorskip("ase", reason="xcnet bench needs the bench extra")
 pytest.importorskip("dftd3", reason="xcnet bench s22 needs the bench extra")
 
 from xcnet import cli
-from xcnet.bench import sets, statistics, store
+from xcnet.bench import statistics, store
 from xcnet.bench.report import page
+from xcnet.systems import sets
 
 #: Basis and grid that make each subset a matter of seconds; the protocol's need minutes.
 SMALL = ["--basis", "sto-3g", "--grid", "0"]

@@ -17,9 +17,10 @@ pytest.importorskip("matplotlib", reason="xcnet bench report needs the bench ext
 
 from tests.bench_records import atomization_records, speed_records
 from xcnet import cli
-from xcnet.bench import report, sets
+from xcnet.bench import report
 from xcnet.bench.report import readme
 from xcnet.errors import InputError
+from xcnet.systems import sets
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -19,7 +19,8 @@ pytest.importorskip("pyscf", reason="xcnet bench needs the bench extra")
 pytest.importorskip("ase", reason="xcnet bench needs the bench extra")
 
 from xcnet import cli, registry
-from xcnet.bench import plan, sets, store
+from xcnet.bench import plan, store
+from xcnet.systems import sets
 
 SMALL = ["--basis", "sto-3g", "--grid", "0", "--quiet"]
 MAIN = "import sys; from xcnet import cli; sys.exit(cli.main(sys.argv[1:]))"

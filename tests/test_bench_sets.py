@@ -14,12 +14,13 @@ pytest.importorskip("ase", reason="the sets' geometries come from ASE")
 
 from tests.bench_records import atomization_records, record
 from xcnet import cli
-from xcnet.bench import runner, sets, statistics, store
-from xcnet.bench.reactions import Reaction, reactions, systems
+from xcnet.bench import runner, statistics, store
 from xcnet.bench.store import Store
 from xcnet.bench.tasks import Task, canonical, key
 from xcnet.errors import BenchmarkError, InputError
-from xcnet.job.geometry import Molecule
+from xcnet.systems import sets
+from xcnet.systems.molecules import Molecule
+from xcnet.systems.reactions import Reaction, reactions, systems
 
 every_set = pytest.mark.parametrize("name", sets.names())
 COUNTS = {"ae147": 148, "dbh24": 24, "ip": 48, "s22": 22}

@@ -14,7 +14,7 @@ from xcnet import cli
 from xcnet.bench import store
 from xcnet.bench.speed import cases, parts, tables
 from xcnet.bench.speed.alkanes import alkane
-from xcnet.job import geometry
+from xcnet.systems import molecules
 
 TINY = "--points 1,3 --rounds 1 --molecule H2 --basis sto-3g --carbons 1,2 --scaling-basis sto-3g"
 
@@ -90,6 +90,6 @@ def test_exponent_of_a_power() -> None:
 
 @pytest.mark.parametrize("carbons", [1, 2, 5, 20])
 def test_alkanes(carbons: int) -> None:
-    molecule = geometry.read(alkane(carbons))
+    molecule = molecules.read(alkane(carbons))
     assert molecule.symbols.count("C") == carbons
     assert molecule.symbols.count("H") == 2 * carbons + 2

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from xcnet.training import recipe
-from xcnet.training.cards import card
-from xcnet.training.forms import FORMS
+from xcnet.training.form.forms import FORMS
+from xcnet.training.publish.cards import card
 
 #: A recipe of each form, and the functional that it is fitted to.
 RECIPES = {

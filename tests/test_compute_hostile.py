@@ -15,7 +15,7 @@ import xcnet
 from tests.densities import random_densities
 from tests.folders import MODELS
 from xcnet.density import Array
-from xcnet.errors import ArgumentTypeError, InputError
+from xcnet.errors import ArgumentTypeError, InputError, MissingInputError
 
 CLONE = "gga_xc_pbe_clone"
 
@@ -168,3 +168,99 @@ def test_pickled_while_in_use() -> None:
     copy = pickle.loads(pickle.dumps(functional))
     assert len(pickle.dumps(functional)) < 1000
     np.testing.assert_array_equal(copy.compute(inputs())["vrho"], found["vrho"])
+
+
+# -- orders and forms of call ----------------------------------------------------------------------
+
+
+def _meta(points: int = 5) -> dict[str, Array]:
+    return {name: random_densities(points)[name] for name in ("rho", "sigma", "tau")}
+
+
+@pytest.mark.parametrize("name", ["mgga_x_tpss_clone", "TPSS", "0.5*TPSS + 0.5*mgga_x_tpss_clone"])
+@pytest.mark.parametrize("label", ["rho", "sigma", "tau"])
+def test_spins_first_are_refused(name: str, label: str) -> None:
+    given = _meta()
+    width = given[label].shape[1]
+    with pytest.raises(InputError, match=rf"{label!r} of shape \({width}, 5\).*{label}\.T"):
+        xcnet.functional(name, "polarized").compute({**given, label: given[label].T})
+
+
+def test_two_points_are_told_by_the_gradients() -> None:
+    """(2, 2) may be either; (3, 2) may not."""
+    given = inputs(2)
+    with pytest.raises(InputError, match=r"'sigma' of shape \(3, 2\)"):
+        xcnet.functional(CLONE, "polarized").compute({k: v.T for k, v in given.items()})
+
+
+def test_rows_of_pyscf_are_refused() -> None:
+    rows = np.random.default_rng(1).uniform(0.1, 0.2, (2, 4, 7))
+    with pytest.raises(InputError, match=r"'rho' of shape \(2, 4, 7\)"):
+        xcnet.functional("Slater_clone", "polarized").compute(rows)
+    with pytest.raises(MissingInputError, match=r"sigma=\(rho\[1:4\] \*\* 2\).sum\(axis=0\)"):
+        xcnet.functional(CLONE).compute(rows[0])
+
+
+def test_row_of_points_without_spin_is_no_matter_of_order() -> None:
+    functional = xcnet.functional("Slater_clone")
+    rho = np.linspace(0.1, 0.5, 6)
+    for shape in ((1, 6), (2, 3), (6, 1)):
+        np.testing.assert_array_equal(
+            functional.compute(rho.reshape(shape))["zk"], functional.compute(rho)["zk"]
+        )
+
+
+def test_sizes_of_the_other_spin() -> None:
+    with pytest.raises(InputError, match="All sizes fit spin='polarized'"):
+        xcnet.functional(CLONE).compute(inputs())
+
+
+def test_forms_of_call_agree() -> None:
+    given = _meta()
+    rho, sigma, tau = given.values()
+    functional = xcnet.functional("mgga_x_tpss_clone", "polarized")
+    expected = functional.compute(given, do_fxc=True)
+    lapl = np.zeros_like(rho)
+    for found in (
+        functional.compute(rho, sigma, tau, do_fxc=True),
+        functional.compute(rho, sigma, lapl, tau, True),
+        functional.compute(rho, sigma, None, tau, True),
+        functional.compute(rho=rho, sigma=sigma, tau=tau, do_fxc=True),
+        functional.compute(rho, sigma, tau=tau, do_fxc=True),
+        functional.compute({"rho": rho, "sigma": sigma}, tau=tau, do_fxc=True),
+    ):
+        assert found.keys() == expected.keys()
+        for label, values in expected.items():
+            np.testing.assert_array_equal(found[label], values)
+
+
+def test_laplacian_in_its_place() -> None:
+    densities = random_densities(5)
+    functional = xcnet.functional("MGGA_X_BR89", "polarized")
+    rho, sigma, lapl, tau = (densities[name] for name in ("rho", "sigma", "lapl", "tau"))
+    named = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
+    expected = functional.compute(named, do_exc=False)
+    found = functional.compute(rho, sigma, lapl, tau)
+    np.testing.assert_array_equal(found["vrho"], expected["vrho"])
+
+
+def test_variables_given_twice() -> None:
+    rho, sigma, tau = _meta().values()
+    functional = xcnet.functional("mgga_x_tpss_clone", "polarized")
+    with pytest.raises(ArgumentTypeError, match="sigma is given twice"):
+        functional.compute(rho, sigma, tau, sigma=sigma)
+    with pytest.raises(ArgumentTypeError, match="lapl is given twice"):
+        functional.compute(rho, sigma, rho, tau, lapl=rho)
+
+
+def test_arrays_after_a_mapping() -> None:
+    given = inputs()
+    functional = xcnet.functional(CLONE, "polarized")
+    for places in ((given["sigma"],), (None, given["sigma"]), (None, True, given["sigma"])):
+        with pytest.raises(ArgumentTypeError, match="no array belongs in place"):
+            functional.compute(given, *places)
+
+
+def test_nothing_given() -> None:
+    with pytest.raises(MissingInputError, match=r"lacks 'rho'; it needs rho, sigma"):
+        xcnet.functional(CLONE).compute()

@@ -23,11 +23,12 @@ from tests.clones import CLONES, MODELS, Clone, Module, make, record
 from tests.densities import closed_shell, random_densities
 from xcnet import engine, variables
 from xcnet.errors import ArgumentTypeError, ExportError, ModelError
+from xcnet.export.closed_shell import ClosedShell
+from xcnet.export.verification import torch_values
 from xcnet.graphs import OPERATORS
 from xcnet.spec import flatten, load_spec
-from xcnet.training import baselines, export
-from xcnet.training.closed_shell import ClosedShell
-from xcnet.training.verification import torch_values
+from xcnet.training import export
+from xcnet.training.form import baselines
 
 ROOT = Path(__file__).resolve().parent.parent
 LDA, GGA, MGGA = CLONES[0], CLONES[1], CLONES[6]
@@ -400,7 +401,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
         from pathlib import Path
         from tests.clones import CLONES, make
         from xcnet.errors import ExportError
-        from xcnet.training import exporter
+        from xcnet.export import exporter
         resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
         try:
             make(CLONES[1], Path(sys.argv[1]))

@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xcnet.export import algebra as a
+from xcnet.export.differentiate import cut, derivatives
+from xcnet.export.graph import ONE, UNARY, ZERO, Node, column_input, concat, const, evaluate
+from xcnet.export.layers import column, matmul, sum_rows, take
+from xcnet.export.onnx_writer import to_onnx
+from xcnet.export.trace import trace
 from xcnet.graphs import OPERATORS
-from xcnet.training import algebra as a
-from xcnet.training.differentiate import cut, derivatives
-from xcnet.training.graph import ONE, UNARY, ZERO, Node, column_input, concat, const, evaluate
-from xcnet.training.layers import column, matmul, sum_rows, take
-from xcnet.training.onnx_writer import to_onnx
-from xcnet.training.trace import trace
 
 N = 7
 RNG = np.random.default_rng(3)

@@ -240,7 +240,7 @@ def test_bad_input_is_refused(water: Case, published: Path) -> None:
 
 def test_torch_has_the_same_descriptor_and_derivatives(water: Case) -> None:
     torch = pytest.importorskip("torch")
-    from xcnet.training.near_region import near_region
+    from xcnet.training.form.near_region import near_region
 
     for descriptor in (NearRegion("grid-sum", 0.2, 1e-3), CONTINUUM):
         grid = grid_of(water)

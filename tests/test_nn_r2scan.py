@@ -16,13 +16,15 @@ from benchmarks.nn_r2scan_atomization import FIRST_ROW, RESULT, geometry
 from xcnet import engine, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import InputError
-from xcnet.job.geometry import read
 from xcnet.sample import sample
+from xcnet.scf.densities import DensitySettings, GridDensity, file_sha256, solve
 from xcnet.spec import FunctionalSpec
-from xcnet.training import datasets, publication, recipe
-from xcnet.training.cards import card
-from xcnet.training.records import record
-from xcnet.training.reference import DensitySettings, GridDensity, file_sha256, solve
+from xcnet.systems import training_sets
+from xcnet.systems.molecules import read
+from xcnet.training import recipe
+from xcnet.training.publish import publication
+from xcnet.training.publish.cards import card
+from xcnet.training.publish.records import record
 
 Array = npt.NDArray[np.float64]
 RECIPE = recipe.load(recipe.find("nn_r2scan"))
@@ -118,7 +120,9 @@ def test_record_says_what_it_was_made_from(spec: FunctionalSpec) -> None:
     training: dict[str, Any] = dict(spec.training)
     assert training["recipe_sha256"] == RECIPE.sha256
     assert training["weights_sha256"] == WEIGHTS
-    systems = [s.name for s in datasets.gather(datasets.load(name) for name in RECIPE.sets)]
+    systems = [
+        s.name for s in training_sets.gather(training_sets.load(name) for name in RECIPE.sets)
+    ]
     assert list(training["data"]) == systems
     errors = training["metrics"]["energy_errors_hartree"]
     assert max(abs(error) for error in errors.values()) < 2e-4

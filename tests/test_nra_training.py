@@ -14,21 +14,24 @@ from tests.test_training import RECIPE
 from tests.training_sets import added
 from xcnet import cli, engine, registry
 from xcnet.sample import sample
+from xcnet.scf import ground_states
 from xcnet.spec import load_spec
-from xcnet.training import ground_states, parts, publication, recipe, trainer
-from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
-from xcnet.training.datasets import load
-from xcnet.training.features.correlation import NEAR_REGION
-from xcnet.training.features.shares import near_region_contrast, near_region_of_gas
-from xcnet.training.semilocal import Semilocal
+from xcnet.systems.training_sets import load
+from xcnet.training import recipe, trainer
+from xcnet.training.form.baselines import PW92_MODIFIED, pw92, slater
+from xcnet.training.form.features.correlation import NEAR_REGION
+from xcnet.training.form.features.shares import near_region_contrast, near_region_of_gas
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import parts
+from xcnet.training.publish import publication
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 GAS = near_region_of_gas(NEAR_REGION.sigma_bohr)
 NAME, ALIAS = "mgga_xc_nn_nra_tiny", "NN-NRA-tiny"
 SET = """
-    from xcnet.job.geometry import Molecule, atom
-    from xcnet.training.datasets import Reaction, digest, record, system
+    from xcnet.systems.molecules import Molecule, atom
+    from xcnet.systems.training_sets import Reaction, digest, record, system
 
     NAME, DOI, UNITS, SPLITS = "boron_hydride", "", {"positions": "angstrom"}, {"train": 1}
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from xcnet.job.geometry import atom
-from xcnet.training import orbitals, parts
-from xcnet.training.accurate import Reference
-from xcnet.training.forms import FORMS
-from xcnet.training.inversion import Inverter
-from xcnet.training.orbitals import Relaxation
+from xcnet.references.accurate import Reference
+from xcnet.references.inversion import Inverter
+from xcnet.scf.densities import on_grid
+from xcnet.systems.molecules import atom
+from xcnet.training.form.forms import FORMS
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import orbitals, parts
+from xcnet.training.loss.orbitals import Relaxation
 from xcnet.training.recipe import OrbitalSettings
-from xcnet.training.reference import on_grid
-from xcnet.training.semilocal import Semilocal
 
 pytest.importorskip("pyscf", reason="PySCF makes the orbitals")
 

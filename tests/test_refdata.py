@@ -15,8 +15,8 @@ import pytest
 from tests.training_sets import added
 from xcnet import cli
 from xcnet.errors import InputError, InstallError
-from xcnet.training import datasets, public_data, refdata
-from xcnet.training.refdata import Source
+from xcnet.systems import public_data, refdata, training_sets
+from xcnet.systems.refdata import Source
 
 SOURCE = Source(commit="abc", din="10_din/mini.din", systems="20_mini/m_")
 DIN = """# made up
@@ -62,10 +62,10 @@ RECORDS = [
 ]
 NAMES = [str(record["name"]) for record in RECORDS]
 SET = f"""
-    from xcnet.training.refdata import Source
+    from xcnet.systems.refdata import Source
 
     NAME, DOI, UNITS, SPLITS = "mini", "", {{}}, {{"train": 1}}
-    SHA256 = "{datasets.digest(RECORDS)}"
+    SHA256 = "{training_sets.digest(RECORDS)}"
     SOURCE = Source("abc", "{SOURCE.din}", "{SOURCE.systems}")
     MOLECULES = {NAMES}
 """

@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from xcnet.errors import InputError, XCNetError
-from xcnet.job.geometry import Molecule, atom
-from xcnet.training import ground_states, merging, parts, publication, recipe, trainer
-from xcnet.training.datasets import Reaction
-from xcnet.training.features.correlation import NEAR_REGION
-from xcnet.training.forms import FORMS
-from xcnet.training.ground_states import GroundState, GroundStateSettings
-from xcnet.training.problem import LeastSquares
-from xcnet.training.refinement import Refinement, errors
-from xcnet.training.semilocal import Semilocal
+from xcnet.scf import ground_states
+from xcnet.scf.ground_states import GroundState, GroundStateSettings
+from xcnet.systems.molecules import Molecule, atom
+from xcnet.systems.training_sets import Reaction
+from xcnet.training import recipe, trainer
+from xcnet.training.form.features.correlation import NEAR_REGION
+from xcnet.training.form.forms import FORMS
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import merging, parts
+from xcnet.training.loss.problem import LeastSquares
+from xcnet.training.loss.refinement import Refinement, errors
+from xcnet.training.publish import publication
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,10 +10,11 @@ import pytest
 
 from tests.test_training import RECIPE
 from xcnet import cli, registry
+from xcnet.scf.densities import file_sha256
 from xcnet.spec import load_spec
-from xcnet.training import levenberg, publication, recipe
-from xcnet.training.reference import file_sha256
-from xcnet.training.refinement import Refinement
+from xcnet.training import levenberg, recipe
+from xcnet.training.loss.refinement import Refinement
+from xcnet.training.publish import publication
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -104,15 +105,15 @@ def test_self_consistent_errors_are_those_of_the_functional(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Solved again with the exported functional, by its alias."""
-    from xcnet.job import calculation
-    from xcnet.training import datasets
+    from xcnet.scf import calculation
+    from xcnet.systems import training_sets
 
     monkeypatch.setenv("XCNET_MODEL_PATH", str(made.parent))
     registry.refresh()
     states = recipe.load(made.parents[1] / "tiny.toml").refinement
     assert states is not None
     settings = calculation.Settings("sto-3g", 0, False, 1e-7)
-    reactions = {one.name: one for one in datasets.load("three-molecules").reactions}
+    reactions = {one.name: one for one in training_sets.load("three-molecules").reactions}
     ionization = reactions["N+"]
     energies = {
         system.name: calculation.solve(system, "NN-refined", settings, lambda *_: None).energy

@@ -18,7 +18,8 @@ from pyscf import dft, gto
 
 from xcnet import cli, registry
 from xcnet.errors import InputError, SpinError
-from xcnet.job import geometry, report
+from xcnet.job import report
+from xcnet.systems import molecules
 
 MODELS = Path(__file__).resolve().parent / "models"
 QUICK = ["--basis", "sto-3g", "--grid", "1", "--quiet"]
@@ -53,7 +54,7 @@ def test_three_forms_of_input_are_the_same_molecule(tmp_path: Path) -> None:
     path = _xyz(
         tmp_path, f"3\nwater, with forces\n{lines.replace('0.119262', '0.119262 0.1 0.2')}\n\n"
     )
-    by_file, by_name, inline = (geometry.read(s) for s in (str(path), "h2o", WATER))
+    by_file, by_name, inline = (molecules.read(s) for s in (str(path), "h2o", WATER))
     assert by_file.positions == by_name.positions == inline.positions
     assert by_file.symbols == by_name.symbols == inline.symbols == ("O", "H", "H")
     assert (by_file.name, by_name.name, inline.name) == ("water", "H2O", "OH2")
@@ -65,13 +66,13 @@ def test_experimental_energies_are_those_of_ase() -> None:
 
     for name in ("H2O", "N2", "CH3Cl", "SO2"):
         expected = g2.get_atomization_energy(name)
-        assert geometry.read(name).experiment == pytest.approx(expected, abs=0.01)
-    assert geometry.read("H2").experiment == pytest.approx(109.6, abs=0.05)
-    assert geometry.read("O").experiment is None
+        assert molecules.read(name).experiment == pytest.approx(expected, abs=0.01)
+    assert molecules.read("H2").experiment == pytest.approx(109.6, abs=0.05)
+    assert molecules.read("O").experiment is None
 
 
 def test_elements_by_number_and_in_any_case() -> None:
-    assert geometry.read("8 0 0 0; h 0 0 0.97").symbols == ("O", "H")
+    assert molecules.read("8 0 0 0; h 0 0 0.97").symbols == ("O", "H")
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_elements_by_number_and_in_any_case() -> None:
     [("O2", 2), ("NO", 1), ("CH2_s3B1d", 2), ("N", 3), ("H 0 0 0", 1), ("Cr 0 0 0", 6), ("CO", 0)],
 )
 def test_spin_of_the_ground_state(source: str, spin: int) -> None:
-    assert geometry.read(source).spin == spin
+    assert molecules.read(source).spin == spin
 
 
 def test_spins_of_atoms_fit_their_electrons() -> None:
-    for number, symbol in enumerate(geometry.SYMBOLS[1:], 1):
-        assert (number - geometry.atom(symbol).spin) % 2 == 0, symbol
+    for number, symbol in enumerate(molecules.SYMBOLS[1:], 1):
+        assert (number - molecules.atom(symbol).spin) % 2 == 0, symbol
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_junk_in_a_file_is_named_with_its_line(
 ) -> None:
     path = _xyz(tmp_path, text)
     with pytest.raises(InputError, match=message) as caught:
-        geometry.read(str(path))
+        molecules.read(str(path))
     assert f"{path}, line {line}" in str(caught.value)
 
 
@@ -120,7 +121,7 @@ def test_binary_missing_and_collapsed_files(tmp_path: Path) -> None:
         ("collapsed.xyz", "atoms 1 and 2 are only 0.010"),
     ):
         with pytest.raises(InputError, match=message) as caught:
-            geometry.read(str(tmp_path / name))
+            molecules.read(str(tmp_path / name))
         assert name in str(caught.value)
 
 
@@ -136,12 +137,12 @@ def test_binary_missing_and_collapsed_files(tmp_path: Path) -> None:
 )
 def test_impossible_spin(source: str, charge: int, spin: int | None, message: str) -> None:
     with pytest.raises(SpinError, match=message):
-        geometry.read(source, charge, spin)
+        molecules.read(source, charge, spin)
 
 
 def test_unknown_molecule_shows_near_names() -> None:
     with pytest.raises(InputError, match="H2CO"):
-        geometry.read("H2COO")
+        molecules.read("H2COO")
 
 
 # -- runs ----------------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def test_a_molecule_with_an_element_s_name_is_not_the_atom(tmp_path: Path) -> No
 def test_a_file_without_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _xyz(tmp_path, "1\n\nHe 0 0 0\n", "helium")
     monkeypatch.chdir(tmp_path)
-    assert geometry.read("helium").symbols == ("He",)
+    assert molecules.read("helium").symbols == ("He",)
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "small"])

@@ -11,9 +11,10 @@ import pytest
 
 from xcnet import engine, paths
 from xcnet.sample import closed_shell, sample
+from xcnet.scf.densities import file_sha256
 from xcnet.spec import FunctionalSpec, load_spec
-from xcnet.training import publication, recipe
-from xcnet.training.reference import file_sha256
+from xcnet.training import recipe
+from xcnet.training.publish import publication
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))

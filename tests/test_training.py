@@ -14,24 +14,17 @@ from xcnet import cli, engine
 from xcnet.errors import InputError, XCNetError
 from xcnet.functional import LibXCFunctional
 from xcnet.sample import sample
+from xcnet.scf import densities
+from xcnet.scf.densities import GridDensity
 from xcnet.spec import load_spec
-from xcnet.training import (
-    datasets,
-    levenberg,
-    parts,
-    problem,
-    publication,
-    recipe,
-    reference,
-    sampling,
-    targets,
-    trainer,
-)
-from xcnet.training.baselines import PW92_MODIFIED, pw92, slater
-from xcnet.training.networks.algebraic import AlgebraicPerceptron
-from xcnet.training.networks.elu import EluPerceptron
-from xcnet.training.networks.perceptron import Perceptron
-from xcnet.training.reference import GridDensity
+from xcnet.systems import training_sets
+from xcnet.training import levenberg, recipe, trainer
+from xcnet.training.form.baselines import PW92_MODIFIED, pw92, slater
+from xcnet.training.form.networks.algebraic import AlgebraicPerceptron
+from xcnet.training.form.networks.elu import EluPerceptron
+from xcnet.training.form.networks.perceptron import Perceptron
+from xcnet.training.loss import parts, problem, sampling, targets
+from xcnet.training.publish import publication
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,7 +85,7 @@ def tiny(folder: Path) -> recipe.Recipe:
 
 @pytest.fixture(scope="module")
 def prepared(folder: Path, tiny: recipe.Recipe) -> tuple[list[GridDensity], str]:
-    return reference.densities(datasets.load("atoms_h_ne").systems, tiny.densities, folder)
+    return densities.of_systems(training_sets.load("atoms_h_ne").systems, tiny.densities, folder)
 
 
 def train(folder: Path, *more: str) -> int:
@@ -118,7 +111,7 @@ def test_from_recipe_to_functional(
     found = engine.run(spec, 1, inputs)["zk"][:, 0]
     np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
     assert spec.training["metrics"]["exchange_energy_mae_hartree"] < 0.1
-    assert spec.training["weights_sha256"] == reference.file_sha256(made[-2])
+    assert spec.training["weights_sha256"] == densities.file_sha256(made[-2])
     assert "atomization" not in spec.read("CARD.md").decode()  # never measured with these weights
     # The folder is there now: no training before saying so.
     assert train(folder, "--output", str(folder / "models")) == cli.EXIT_ERROR
@@ -207,7 +200,7 @@ def test_altered_densities_are_refused(
     data[len(data) // 2] ^= 1
     stored.write_bytes(data)
     with pytest.raises(InputError, match="do not match their SHA-256"):
-        reference.densities(datasets.load("atoms_h_ne").systems, tiny.densities, tmp_path)
+        densities.of_systems(training_sets.load("atoms_h_ne").systems, tiny.densities, tmp_path)
 
 
 def test_nan_in_the_loss_is_an_error(
@@ -259,7 +252,7 @@ def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(InputError, match="nn_r2scan"):
         recipe.find("nn_scan")
     with pytest.raises(InputError, match="atoms_h_ne"):
-        datasets.load("atoms")
+        training_sets.load("atoms")
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

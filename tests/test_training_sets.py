@@ -10,19 +10,17 @@ import pytest
 
 from tests.training_sets import added, w4_17_file
 from xcnet import cli
-from xcnet.bench import reactions, sets
 from xcnet.errors import InputError
-from xcnet.job import geometry
-from xcnet.job.geometry import Molecule
-from xcnet.training import datasets, overlap, public_data
-from xcnet.training.datasets import w4_17
+from xcnet.systems import molecules, overlap, public_data, reactions, sets, training_sets, units
+from xcnet.systems.molecules import Molecule
+from xcnet.systems.training_sets import w4_17
 
 SHIPPED = ("atoms_h_ne", "atoms_na_ar", "three-molecules", "water_ammonia_nitric_oxide")
 TESTED = [r.terms[0][1] for r in reactions.reactions(sets.load("ae147"))]
 
 METHANE = """
-    from xcnet.job.geometry import read
-    from xcnet.training.datasets import digest, record, system
+    from xcnet.systems.molecules import read
+    from xcnet.systems.training_sets import digest, record, system
 
     NAME, DOI, UNITS, SPLITS = "methane", "", {"positions": "angstrom"}, {"train": 1}
 
@@ -44,18 +42,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def w4(cache: Path) -> datasets.DataSet:
+def w4(cache: Path) -> training_sets.DataSet:
     public_data.install("w4-17", w4_17_file())
-    return datasets.load("w4-17")
+    return training_sets.load("w4-17")
 
 
 def test_sets_are_found() -> None:
-    assert datasets.names() == sorted([*SHIPPED, "w4-17"])
+    assert training_sets.names() == sorted([*SHIPPED, "w4-17"])
 
 
-@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("name", training_sets.names())
 def test_each_says_what_it_is(name: str) -> None:
-    module = datasets.module(name)
+    module = training_sets.module(name)
     assert len(module.SHA256) == 64
     assert {"train"} <= set(module.SPLITS)
     assert module.UNITS["positions"] == "angstrom"
@@ -64,7 +62,7 @@ def test_each_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_sets_load(name: str) -> None:
-    chosen = datasets.load(name)
+    chosen = training_sets.load(name)
     known = {system.name: system for system in chosen.systems}
     assert len(known) == len(chosen.systems)
     for reaction in chosen.reactions:
@@ -75,26 +73,26 @@ def test_shipped_sets_load(name: str) -> None:
 
 
 def test_three_molecules_have_atomization_and_ionization_energies() -> None:
-    found = {one.name: one for one in datasets.load("three-molecules").reactions}
+    found = {one.name: one for one in training_sets.load("three-molecules").reactions}
     assert set(found) == {"H2O", "NH3", "NO", "H+", "N+", "O+", "H2O+", "NH3+", "NO+"}
     # W4 of A. Karton et al. (2017), zero-point exclusive and nonrelativistic, kcal/mol.
     for name, wanted in {"H2O": 232.98, "NH3": 298.01, "NO": 152.75}.items():
-        assert found[name].reference * reactions.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.75)
+        assert found[name].reference * units.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.75)
     # NIST Atomic Spectra Database, eV; the largest deviation is that of O, -0.022.
     for name, wanted in {"H+": 13.598, "N+": 14.534, "O+": 13.618}.items():
-        given = found[name].reference * reactions.EV_PER_HARTREE
+        given = found[name].reference * units.EV_PER_HARTREE
         assert given == pytest.approx(wanted, abs=0.025)
 
 
 def test_split_takes_every_fifth_whatever_the_order() -> None:
     names = [f"molecule {i}" for i in range(77)]
-    parts = datasets.split(names, {"train": 4, "validation": 1})
+    parts = training_sets.split(names, {"train": 4, "validation": 1})
     assert sorted(parts["train"] + parts["validation"]) == sorted(names)
     assert len(parts["validation"]) == 15
-    assert datasets.split(names[::-1], {"train": 4, "validation": 1}) == parts
+    assert training_sets.split(names[::-1], {"train": 4, "validation": 1}) == parts
 
 
-def test_part_of_a_set_has_the_systems_it_needs(w4: datasets.DataSet) -> None:
+def test_part_of_a_set_has_the_systems_it_needs(w4: training_sets.DataSet) -> None:
     assert len(w4.reactions) == 75
     train, validation = w4.part("train"), w4.part("validation")
     assert (len(train.reactions), len(validation.reactions)) == (60, 15)
@@ -102,12 +100,12 @@ def test_part_of_a_set_has_the_systems_it_needs(w4: datasets.DataSet) -> None:
     for part in (train, validation):
         needed = {term.name for reaction in part.reactions for _, term in reaction.terms}
         assert {system.name for system in part.systems} == needed
-    assert len(datasets.load("atoms_h_ne").part("train").systems) == 10
+    assert len(training_sets.load("atoms_h_ne").part("train").systems) == 10
     with pytest.raises(InputError, match="no part 'test', but train, validation"):
         w4.part("test")
 
 
-def test_w4_17_is_in_hartree(w4: datasets.DataSet) -> None:
+def test_w4_17_is_in_hartree(w4: training_sets.DataSet) -> None:
     energies = {reaction.name: reaction.reference for reaction in w4.reactions}
     assert energies.keys() == w4_17.MOLECULES.keys()
     assert energies["alh"] == pytest.approx(0.11726, abs=1e-4)
@@ -115,34 +113,34 @@ def test_w4_17_is_in_hartree(w4: datasets.DataSet) -> None:
 
 def test_missing_or_altered_data_name_the_command(cache: Path) -> None:
     with pytest.raises(InputError, match="run `xcnet train data w4-17`"):
-        datasets.load("w4-17")
+        training_sets.load("w4-17")
     path = public_data.location("w4-17")
     path.parent.mkdir(parents=True)
     path.write_text("[]")
     with pytest.raises(InputError, match=r"are altered .*; run `xcnet train data w4-17`"):
-        datasets.load("w4-17")
+        training_sets.load("w4-17")
     path.write_text("junk")
     with pytest.raises(InputError, match=r"cannot be read .*: run `xcnet train data w4-17`"):
-        datasets.load("w4-17")
+        training_sets.load("w4-17")
 
 
 def test_altered_shipped_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.module("atoms_h_ne"), "SHA256", "0" * 64)
+    monkeypatch.setattr(training_sets.module("atoms_h_ne"), "SHA256", "0" * 64)
     with pytest.raises(InputError, match=r"are altered .*reinstall xcnet"):
-        datasets.load("atoms_h_ne")
+        training_sets.load("atoms_h_ne")
 
 
 def test_one_name_is_one_system() -> None:
-    water = datasets.load("water_ammonia_nitric_oxide")
+    water = training_sets.load("water_ammonia_nitric_oxide")
     moved = replace(water, systems=(replace(water.systems[0], charge=1), *water.systems[1:]))
-    assert datasets.gather([water, water]) == list(water.systems)
+    assert training_sets.gather([water, water]) == list(water.systems)
     with pytest.raises(InputError, match="a system H2O each, and these differ"):
-        datasets.gather([water, moved])
+        training_sets.gather([water, moved])
 
 
 def test_no_shipped_set_is_in_the_test_set() -> None:
     for name in SHIPPED:
-        datasets.gather([datasets.load(name)])
+        training_sets.gather([training_sets.load(name)])
 
 
 def test_w4_17_is_not_in_the_test_set_by_its_fingerprints() -> None:
@@ -150,8 +148,8 @@ def test_w4_17_is_not_in_the_test_set_by_its_fingerprints() -> None:
     assert not set(w4_17.MOLECULES.values()) & {overlap.fingerprint(one) for one in TESTED}
 
 
-def test_w4_17_is_not_in_the_test_set_by_its_geometries(w4: datasets.DataSet) -> None:
-    datasets.gather([w4])
+def test_w4_17_is_not_in_the_test_set_by_its_geometries(w4: training_sets.DataSet) -> None:
+    training_sets.gather([w4])
     molecules = [system for system in w4.systems if len(system.symbols) > 1]
     assert {m.name: overlap.fingerprint(m) for m in molecules} == dict(w4_17.MOLECULES)
 
@@ -179,19 +177,19 @@ def test_every_test_molecule_is_recognized() -> None:
 
 
 def test_isomers_and_stretched_molecules() -> None:
-    vinylidene = geometry.read("C 0 0 0; C 0 0 1.3; H 0.94 0 1.83; H -0.94 0 1.83")
+    vinylidene = molecules.read("C 0 0 0; C 0 0 1.3; H 0.94 0 1.83; H -0.94 0 1.83")
     assert overlap.in_test_set(vinylidene) == ""
     # Far from bonded: no bond counts, the distances do.
-    assert overlap.in_test_set(geometry.read("N 0 0 0; N 0 0 1.19")) == "N2"
-    assert overlap.in_test_set(geometry.read("N 0 0 0; N 0 0 3.0")) == ""
+    assert overlap.in_test_set(molecules.read("N 0 0 0; N 0 0 1.19")) == "N2"
+    assert overlap.in_test_set(molecules.read("N 0 0 0; N 0 0 3.0")) == ""
 
 
 def test_only_the_three_molecules_may_be_trained_on() -> None:
     for name in overlap.ALLOWED:
-        overlap.refuse([geometry.read(name)])
-        overlap.refuse([geometry.read(name, charge=1)])
+        overlap.refuse([molecules.read(name)])
+        overlap.refuse([molecules.read(name, charge=1)])
     with pytest.raises(InputError, match="training molecule CH4 is CH4 of the test set AE147"):
-        overlap.refuse([geometry.atom("C"), geometry.read("CH4")])
+        overlap.refuse([molecules.atom("C"), molecules.read("CH4")])
 
 
 def test_training_on_the_test_set_is_refused(
@@ -202,15 +200,15 @@ def test_training_on_the_test_set_is_refused(
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(shipped.replace('sets = ["', 'sets = ["methane", "'))
     with added(tmp_path / "sets", METHANE, "methane"):
-        assert "methane" in datasets.names()
+        assert "methane" in training_sets.names()
         words = ["train", str(recipe), "--output", str(tmp_path), "--data", str(tmp_path / "data")]
         assert cli.main(words) == cli.EXIT_ERROR
     assert "CH4 of the test set" in capsys.readouterr().err
-    assert "methane" not in datasets.names()
+    assert "methane" not in training_sets.names()
 
 
 def test_parts_of_three_molecules() -> None:
-    whole = datasets.load("three-molecules")
+    whole = training_sets.load("three-molecules")
     atomization, ionization = whole.part("atomization"), whole.part("ionization")
     assert whole.part("train").reactions == whole.reactions
     assert {one.name for one in atomization.reactions} == {"H2O", "NH3", "NO"}

@@ -17,16 +17,10 @@ from tests.test_training import RECIPE
 from tests.training_sets import added
 from xcnet import cli
 from xcnet.errors import InputError
-from xcnet.training import (
-    datasets,
-    levenberg,
-    preparation,
-    publication,
-    recipe,
-    reference,
-    threads,
-    workflow,
-)
+from xcnet.scf import densities
+from xcnet.systems import training_sets
+from xcnet.training import levenberg, preparation, recipe, threads, workflow
+from xcnet.training.publish import publication
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
 
@@ -51,13 +45,13 @@ def sets(tmp_path: Path) -> Iterator[None]:
 def solved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the systems whose densities are made, one after the other."""
     names: list[str] = []
-    solve = reference.solve
+    solve = densities.solve
 
-    def noted(system: datasets.Molecule, *more: Any) -> reference.GridDensity:
+    def noted(system: training_sets.Molecule, *more: Any) -> densities.GridDensity:
         names.append(system.name)
         return solve(system, *more)
 
-    monkeypatch.setattr(reference, "solve", noted)
+    monkeypatch.setattr(densities, "solve", noted)
     return names
 
 
@@ -124,7 +118,7 @@ def test_interrupted_densities_are_kept(
     tmp_path: Path, solved: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "on_grid", _interrupt_after(1, reference.on_grid))
+        patch.setattr(densities, "on_grid", _interrupt_after(1, densities.on_grid))
         assert train(tmp_path, TINY) == cli.EXIT_INTERRUPTED
     assert solved == ["BH", "B"]
     assert "--resume continues" in capsys.readouterr().err
@@ -139,17 +133,17 @@ def test_interrupted_densities_are_kept(
 def test_densities_in_pieces_are_those_made_at_once(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)
     settings = recipe.load(tmp_path / "tiny.toml").densities
-    systems = datasets.load("boron_hydride").systems
+    systems = training_sets.load("boron_hydride").systems
     digests = []
     for stop in (1, 9):
         folder = tmp_path / str(stop)
         with pytest.MonkeyPatch.context() as patch, threads.limited(1):
-            patch.setattr(reference, "on_grid", _interrupt_after(stop, reference.on_grid))
+            patch.setattr(densities, "on_grid", _interrupt_after(stop, densities.on_grid))
             if stop == 1:
                 with pytest.raises(KeyboardInterrupt):
-                    reference.densities(systems, settings, folder)
+                    densities.of_systems(systems, settings, folder)
                 patch.undo()
-            digests.append(reference.densities(systems, settings, folder)[1])
+            digests.append(densities.of_systems(systems, settings, folder)[1])
     assert digests[0] == digests[1]
 
 
@@ -193,7 +187,7 @@ def test_a_training_has_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         seen.append((lib.num_threads(), torch.get_num_threads()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reference, "solve", noted)
+    monkeypatch.setattr(densities, "solve", noted)
     with threads.limited(2):
         assert train(tmp_path, TINY) == cli.EXIT_INTERRUPTED
         assert train(tmp_path, TINY, "--threads", "3") == cli.EXIT_INTERRUPTED
@@ -207,11 +201,11 @@ def test_densities_of_one_thread_have_the_same_bits(tmp_path: Path) -> None:
     settings = recipe.load(tmp_path / "tiny.toml").densities
     (water,) = (
         one
-        for one in datasets.load("water_ammonia_nitric_oxide").systems
+        for one in training_sets.load("water_ammonia_nitric_oxide").systems
         if one.symbols.count("H") == 2
     )
     with threads.limited(2), threads.limited(1):
-        one, two = (reference.solve(water, settings).arrays() for _ in range(2))
+        one, two = (densities.solve(water, settings).arrays() for _ in range(2))
     for name, array in one.items():
         np.testing.assert_array_equal(array, two[name])
 
@@ -230,7 +224,7 @@ def test_it_says_what_runs_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(reference, "solve", _interrupt_after(0, reference.solve))
+    monkeypatch.setattr(densities, "solve", _interrupt_after(0, densities.solve))
     assert train(tmp_path, TINY) == cli.EXIT_INTERRUPTED
     line = capsys.readouterr().err.splitlines()[0]
     assert line == "fit: cpu; densities, refinement and export: cpu; threads: 1"

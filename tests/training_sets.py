@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from xcnet.training import datasets
+from xcnet.systems import training_sets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,14 +22,14 @@ def added(folder: Path, source: str, name: str) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(dedent(source), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])
-        datasets._modules.cache_clear()
+        patch.setattr(training_sets, "__path__", [*training_sets.__path__, str(folder)])
+        training_sets._modules.cache_clear()
         try:
             yield
         finally:
-            datasets._modules.cache_clear()
+            training_sets._modules.cache_clear()
             # Another test may have another set of this name.
-            sys.modules.pop(f"{datasets.__name__}.{name}", None)
+            sys.modules.pop(f"{training_sets.__name__}.{name}", None)
 
 
 def w4_17_file() -> Path:

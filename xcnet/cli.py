@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "train": ("xcnet.training.command", "train a functional from a recipe"),
         "train data": ("xcnet.training.data_command", "get the data of a training set"),
         "train reference": (
-            "xcnet.training.reference_command",
+            "xcnet.references.reference_command",
             "make the accurate energies and densities of a training set again",
         ),
     }

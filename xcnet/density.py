@@ -56,6 +56,7 @@ def read_inputs(
     for label in needed:
         if given.get(label) is None:
             hint = f"; it needs {', '.join(needed)}" if len(needed) > 1 else ""
+            hint += _rows_hint(given.get("rho"), label, needed)
             raise MissingInputError(
                 f"{functional}: the input lacks {label!r}{hint}",
                 functional=functional,
@@ -67,17 +68,43 @@ def read_inputs(
         if points < 0:
             points = _number_of_points(array, width, functional)
         if array.size != points * width:
+            other = variables.POLARIZED if spin == variables.UNPOLARIZED else variables.UNPOLARIZED
+            hint = _spin_hint(given, needed, other)
             raise InputError(
                 f"{functional}: {label!r} has {array.size} elements, expected {points * width} "
-                f"({points} points of {width} component{'s' * (width > 1)})",
+                f"({points} points of {width} component{'s' * (width > 1)}){hint}",
                 functional=functional,
                 argument=label,
                 expected=points * width,
                 given=array.size,
             )
+        _check_order(given[label], label, width, functional)
         _check_finite(array, label, width, functional)
         result[label] = array.reshape(points, width)
     return result
+
+
+def _rows_hint(rho: Any, label: str, needed: Sequence[str]) -> str:
+    """What to write where rho is PySCF's array of a density and its derivatives."""
+    shape = np.shape(rho) if isinstance(rho, np.ndarray) else ()
+    if label != "sigma" or len(shape) < 2 or shape[-2] not in (4, 5, 6):
+        return ""
+    tau = ", tau=rho[-1]" if "tau" in needed else ""
+    return (
+        f". 'rho' of shape {shape} looks like PySCF's rows of one spin, density, gradient and "
+        f"tau: give rho=rho[0], sigma=(rho[1:4] ** 2).sum(axis=0){tau}"
+    )
+
+
+def _spin_hint(given: Mapping[str, Any], needed: Sequence[str], other: int) -> str:
+    """A word where all sizes would fit with the other spin treatment."""
+    sizes = [
+        np.size(given[name]) / variables.width(name, other) for name in needed if name in given
+    ]
+    if len(sizes) < len(needed) or len(set(sizes)) > 1:
+        return ""
+    word = {variables.UNPOLARIZED: "unpolarized", variables.POLARIZED: "polarized"}[other]
+    return f". All sizes fit spin={word!r}"
 
 
 def _float_array(value: Any, label: str, functional: str) -> Array:
@@ -106,6 +133,21 @@ def _number_of_points(rho: Array, width: int, functional: str) -> int:
             given=rho.size,
         )
     return rho.size // width
+
+
+def _check_order(value: Any, label: str, width: int, functional: str) -> None:
+    """Refuse components first, as PySCF has them, where the shape leaves no doubt."""
+    shape = np.shape(value)
+    if len(shape) > 1 and width > 1 and shape[0] == width != shape[-1]:
+        raise InputError(
+            f"{functional}: {label!r} of shape {shape} has its {width} components first, as in "
+            f"PySCF. Here they come last, as in libxc: give an array (N, {width}), "
+            f"np.stack([...], axis=-1) of the components or {label}.T of a matrix",
+            functional=functional,
+            argument=label,
+            expected=f"(N, {width})",
+            given=shape,
+        )
 
 
 def _check_finite(array: Array, label: str, width: int, functional: str) -> None:

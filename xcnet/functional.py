@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import density, engine, expression, variables
+from xcnet import arguments, density, engine, expression, variables
 from xcnet.density import Array
 from xcnet.errors import (
     ArgumentTypeError,
@@ -120,24 +120,27 @@ class LibXCFunctional(Facts):
 
     def compute(
         self,
-        inp: Mapping[str, Any] | npt.ArrayLike,
+        inp: Mapping[str, Any] | npt.ArrayLike | None = None,
         output: Any = None,
         do_exc: Any = True,
-        do_vxc: bool = True,
+        do_vxc: Any = True,
         do_fxc: bool = False,
         do_kxc: bool = False,
         do_lxc: bool = False,
         *,
+        rho: npt.ArrayLike | None = None,
+        sigma: npt.ArrayLike | None = None,
         lapl: npt.ArrayLike | None = None,
+        tau: npt.ArrayLike | None = None,
         coords: npt.ArrayLike | None = None,
         weights: npt.ArrayLike | None = None,
         grid: Any = None,
     ) -> dict[str, Array]:
         """Evaluate the functional.
 
-        Called as pylibxc's ``compute(inp, output, do_exc, ...)`` or as
-        ``compute(rho, sigma, tau, lapl=..., do_fxc=...)``. A nonlocal functional also needs the
-        whole grid: ``compute(rho, sigma, tau, coords=..., weights=...)``.
+        Called as pylibxc's ``compute(inp, output, do_exc, ...)``, as ``compute(rho, sigma, tau)``,
+        ``compute(rho, sigma, lapl, tau)`` or ``compute(rho=..., sigma=..., do_fxc=...)``. A
+        nonlocal functional also needs the whole grid: ``compute(..., coords=..., weights=...)``.
 
         Parameters
         ----------
@@ -148,9 +151,12 @@ class LibXCFunctional(Facts):
             A mapping may hold ``near_region`` (N, 1): then a nonlocal functional gives its
             pointwise partial derivatives, also with respect to it.
         output : mapping, optional
-            float64 arrays to fill in place, by label. In the second form: sigma.
+            float64 arrays to fill in place, by label. After an array: sigma.
         do_exc, do_vxc, do_fxc, do_kxc, do_lxc : bool
-            Derivative orders wanted. In the second form the third argument is tau.
+            Derivative orders wanted. Arrays in the place of the first are tau, in the places of
+            the first two lapl and tau.
+        rho, sigma, lapl, tau : array, optional
+            The variables by name.
         coords, weights : (N, 3) and (N,) array, optional
             All points of the grid (bohr) and their weights (bohr^3), in the density's order:
             ``vrho`` of a nonlocal functional is then the effective potential, whose sum with
@@ -169,11 +175,13 @@ class LibXCFunctional(Facts):
         Raises
         ------
         MissingInputError, InputError, ArgumentTypeError
-            A label is missing, of the wrong size, or NaN.
+            A label is missing or given twice, of the wrong size or order (spins first, as in
+            PySCF, where the shape tells), or NaN.
         DerivativeError
             The functional lacks an order.
         """
-        given, output, do_exc = _arguments(inp, output, do_exc, lapl)
+        named = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
+        given, output, do_exc, do_vxc = arguments.read(inp, output, do_exc, do_vxc, named)
         flags = [bool(f) for f in (do_exc, do_vxc, do_fxc, do_kxc, do_lxc)]
         self._check_orders(flags)
         whole = self._whole_grid(given, coords, weights, grid)
@@ -327,20 +335,6 @@ def _spin_number(spin: Any) -> int:
             given=spin,
         )
     return int(number)
-
-
-def _arguments(
-    inp: Any, output: Any, do_exc: Any, lapl: Any
-) -> tuple[Mapping[str, Any], MutableMapping[str, Any] | None, bool]:
-    """Tell the two call forms apart: arrays in the second and third place mean sigma and tau."""
-    if isinstance(inp, Mapping):
-        return inp, output, do_exc
-    given = {"rho": inp, "lapl": lapl}
-    if output is not None and not isinstance(output, Mapping):
-        given["sigma"], output = output, None
-    if do_exc is not None and not isinstance(do_exc, (bool, np.bool_, int)):
-        given["tau"], do_exc = do_exc, True
-    return given, output, True if do_exc is None else bool(do_exc)
 
 
 def _buffer_problem(array: Any, size: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Where the functionals that come with the package lie."""
+"""Where things lie: the functionals that come with the package, the user's training data."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ def models_folder() -> Path:
         f"{package / 'models'}: the folder of shipped functionals is missing; reinstall xcnet",
         file=str(package / "models"),
     )
+
+
+def training_folder() -> Path:
+    """The user's cache folder for training data: public data sets, densities, ground states."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("xcnet")) / "training"

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from xcnet.bench import executors, plan, runner, sets, statistics, tables
-from xcnet.bench.sets import BenchmarkSet, Limits, Protocol
+from xcnet.bench import executors, plan, runner, statistics, tables
 from xcnet.bench.store import Record, Store
 from xcnet.bench.tasks import Task
 from xcnet.errors import InputError, MissingPackageError
+from xcnet.systems import sets
+from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
 
 EXIT_NOT_CONVERGED = 1
 

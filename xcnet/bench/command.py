@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from xcnet.bench import sets
+from xcnet.systems import sets
 
 LEAST_MEMORY = 0.5  # GB, for Python, PySCF and ONNX Runtime without a molecule
 

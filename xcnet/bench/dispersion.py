@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from xcnet.errors import MissingPackageError
-from xcnet.job.geometry import SYMBOLS, Molecule
+from xcnet.systems.molecules import SYMBOLS, Molecule
 
 BOHR = 0.529177210903  # angstrom, CODATA 2018
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from xcnet.bench import dispersion
-from xcnet.bench.reactions import reactions, systems
-from xcnet.bench.sets import BenchmarkSet, Limits, Protocol
 from xcnet.bench.tasks import Task, ordered
+from xcnet.scf.molecule import build
+from xcnet.systems.reactions import reactions, systems
+from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Described:
 @cache
 def describe(xc: str) -> Described:
     """Check that PySCF can use the functional; the hash of its values and the grid it needs."""
-    from xcnet.job import calculation
+    from xcnet.scf import calculation
 
     record = calculation.check_functional(xc)
     return Described(
@@ -55,13 +56,11 @@ def plan(
         For a basis set that is unknown or lacks an element.
     MissingPackageError
     """
-    from xcnet.job import calculation
-
     if chosen.dispersion:
         dispersion.require()
     molecules = systems(reactions(chosen, only))
     for molecule in molecules:
-        calculation.build(molecule, protocol.basis)
+        build(molecule, protocol.basis)
     found = [
         Task(
             set=chosen.name,

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xcnet.bench import sets
-from xcnet.bench.reactions import PER_HARTREE, Reaction, reactions
-from xcnet.bench.sets import BenchmarkSet
 from xcnet.bench.store import Record
 from xcnet.bench.tasks import canonical
 from xcnet.errors import InputError
+from xcnet.systems import sets
+from xcnet.systems.reactions import Reaction, reactions
+from xcnet.systems.sets import BenchmarkSet
+from xcnet.systems.units import PER_HARTREE
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xcnet.bench.sets import Limits, Protocol
-from xcnet.job.geometry import Molecule
+from xcnet.systems.molecules import Molecule
+from xcnet.systems.sets import Limits, Protocol
 
 Key = tuple[str, str, str, str]
 

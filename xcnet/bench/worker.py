@@ -27,7 +27,7 @@ def main() -> int:
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from xcnet.job import calculation  # noqa: F401  # OpenBLAS waits for ever if it cannot load
+    from xcnet.scf import calculation  # noqa: F401  # OpenBLAS waits for ever if it cannot load
 
     limit = int(task.limits.memory_gb * GIB)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -63,7 +63,7 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         and ``dispersion`` (D3(BJ), Hartree; None without parameters) where the task wants it.
     """
     from xcnet.bench import plan
-    from xcnet.job import calculation
+    from xcnet.scf import calculation
 
     found = plan.describe(task.xc)
     if found.model != task.model:

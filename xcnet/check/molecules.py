@@ -27,10 +27,11 @@ def check_domain(subject: Subject) -> Iterator[Result]:
         yield Result("domain", "share outside", NOT_APPLICABLE, note="no neural functional")
         return
     try:
-        from xcnet.job import calculation, geometry
+        from xcnet.scf import calculation
+        from xcnet.systems import molecules
 
         for name in DOMAIN:
-            found = calculation.outside_of_guess(subject.spec, geometry.read(name), BASIS)
+            found = calculation.outside_of_guess(subject.spec, molecules.read(name), BASIS)
             yield _share(name, found)
     except MissingPackageError as error:
         yield Result("domain", "share outside", NOT_APPLICABLE, note=str(error))
@@ -57,11 +58,12 @@ def check_noise(subject: Subject) -> Iterator[Result]:
         yield Result("physics", title, NOT_APPLICABLE, note="a functional of the kinetic energy")
         return
     try:
-        from xcnet.job import calculation, geometry
+        from xcnet.scf import calculation
+        from xcnet.systems import molecules
 
         changes = []
         for name in NOISE:
-            molecule = geometry.read(name)
+            molecule = molecules.read(name)
             energies = [
                 calculation.solve(
                     molecule,

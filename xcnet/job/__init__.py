@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from xcnet import domain
 from xcnet.errors import InputError, MissingPackageError
-from xcnet.job import geometry, report
-from xcnet.job.geometry import Molecule
+from xcnet.job import report
+from xcnet.systems.molecules import SYMBOLS, Molecule, atom, read
 
 if TYPE_CHECKING:
-    from xcnet.job.calculation import Settings
+    from xcnet.scf.calculation import Settings
 
 EXIT_NOT_CONVERGED = 1
 
@@ -98,13 +98,14 @@ def _prepare(
     arguments: argparse.Namespace, functionals: Sequence[str], tasks: Sequence[Molecule]
 ) -> tuple[Settings, dict[str, Any]]:
     """Check functionals and basis set; settings of the run and the head of its document."""
-    from xcnet.job import calculation
+    from xcnet.scf import calculation
+    from xcnet.scf.molecule import build
 
     described = [calculation.check_functional(xc) for xc in functionals]
     level = calculation.grid_level(described) if arguments.grid is None else arguments.grid
     settings = calculation.Settings(arguments.basis, level, arguments.df, arguments.tolerance)
     for molecule in tasks:
-        calculation.build(molecule, settings.basis)
+        build(molecule, settings.basis)
     return settings, {
         "format": 1,
         "versions": calculation.versions(),
@@ -123,12 +124,10 @@ def _molecules(arguments: argparse.Namespace) -> list[Molecule]:
         raise InputError("--charge and --spin are for a single molecule; give them one by one")
     if arguments.atomization and arguments.charge:
         raise InputError("--atomization is for neutral molecules; leave out --charge")
-    found = [geometry.read(source, arguments.charge, arguments.spin) for source in sources]
+    found = [read(source, arguments.charge, arguments.spin) for source in sources]
     # The name of an element is that of its ground-state atom, also in the table of energies.
     found = [
-        replace(m, name=f"{m.name}#1")
-        if m.name in geometry.SYMBOLS and m != geometry.atom(m.name)
-        else m
+        replace(m, name=f"{m.name}#1") if m.name in SYMBOLS and m != atom(m.name) else m
         for m in found
     ]
     names: dict[str, int] = {}
@@ -151,7 +150,7 @@ def _names(values: Sequence[str]) -> list[str]:
 def _atoms(molecules: Sequence[Molecule]) -> list[Molecule]:
     """Atoms of all molecules that are not among the molecules themselves."""
     symbols = dict.fromkeys(symbol for molecule in molecules for symbol in molecule.symbols)
-    return [atom for atom in map(geometry.atom, symbols) if atom not in molecules]
+    return [single for single in map(atom, symbols) if single not in molecules]
 
 
 def _heading(document: dict[str, Any]) -> str:
@@ -176,7 +175,7 @@ def _solve_all(
     quiet: bool,
 ) -> None:
     """Run every molecule with every functional; keep and print each result when it is there."""
-    from xcnet.job import calculation
+    from xcnet.scf import calculation
 
     table = report.Table((molecule.name for molecule in tasks), functionals)
     with _progress_bar(len(tasks) * len(functionals), quiet) as bar:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
-from xcnet.job.geometry import Molecule
+from xcnet.systems.molecules import Molecule
 
 KCAL = 627.5094740631  # kcal/mol in a Hartree, CODATA 2018
 

@@ -79,12 +79,13 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
         The molecule is not known or has one atom; a functional is nonlocal.
     """
     try:
-        from xcnet.job import calculation, geometry
+        from xcnet.scf import calculation
+        from xcnet.systems import molecules
     except ImportError as error:
         raise MissingPackageError(
             "the density along a bond needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
         ) from error
-    molecule = geometry.read(name)
+    molecule = molecules.read(name)
     if len(molecule.symbols) < 2:
         raise InputError(f"{name} has no bond: name a molecule", given=name)
     for label, functional in functionals.items():

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Download or read, check and keep the data; exit code."""
     try:
-        from xcnet.training import public_data
+        from xcnet.systems import public_data
     except ImportError as error:
         raise MissingPackageError(
             f"training needs {error.name}: pip install 'xcnet[train]'", package=error.name

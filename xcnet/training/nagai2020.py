@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from xcnet import download
 from xcnet.errors import InstallError
-from xcnet.training import export
-from xcnet.training.features.nagai2020 import TINY, ingredients
+from xcnet.export.exporter import export
+from xcnet.training.form.features.nagai2020 import TINY, ingredients
 
 REPOSITORY = "ml-electron-project/NNfunctional"
 COMMIT = "3f4a97998747dc14a9296a88d16572601621efab"

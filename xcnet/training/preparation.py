@@ -10,14 +10,18 @@ from pathlib import Path
 
 from xcnet import install, registry
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError, XCNetError
-from xcnet.job import calculation
-from xcnet.job.geometry import Molecule
+from xcnet.export.exporter import planned
 from xcnet.libxc import LibxcFunctional
+from xcnet.references import accurate
+from xcnet.scf import calculation
+from xcnet.scf.molecule import build
 from xcnet.spec import FunctionalSpec
-from xcnet.training import accurate, datasets, parts, rounds
-from xcnet.training.exporter import planned
+from xcnet.systems import training_sets
+from xcnet.systems.molecules import Molecule
+from xcnet.training import rounds
+from xcnet.training.loss import parts
+from xcnet.training.publish.records import record
 from xcnet.training.recipe import Recipe, RefinementSettings
-from xcnet.training.records import record
 from xcnet.variables import POLARIZED
 
 
@@ -52,7 +56,7 @@ class Plan:
     def systems(self) -> list[Molecule]:
         """Systems that the fit uses."""
         with self._about("sets"):
-            return datasets.gather(datasets.load(name) for name in self.recipe.sets)
+            return training_sets.gather(training_sets.load(name) for name in self.recipe.sets)
 
     def _check_record(self) -> None:
         """Raise an error if the record is wrong, or a name in it belongs to another functional."""
@@ -116,4 +120,4 @@ def _check_target(names: str) -> None:
 
 def _check_basis(systems: Iterable[Molecule], basis: str) -> None:
     for system in systems:
-        calculation.build(system, basis)
+        build(system, basis)

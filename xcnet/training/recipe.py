@@ -13,9 +13,9 @@ from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from xcnet.errors import InputError
-from xcnet.training.forms import FORMS
-from xcnet.training.ground_states import GroundStateSettings
-from xcnet.training.limits import (
+from xcnet.scf.densities import DensitySettings
+from xcnet.scf.ground_states import GroundStateSettings
+from xcnet.scf.limits import (
     COUNT,
     GRID_LEVEL,
     NAME,
@@ -27,7 +27,7 @@ from xcnet.training.limits import (
     complaint,
     of_record,
 )
-from xcnet.training.reference import DensitySettings
+from xcnet.training.form.forms import FORMS
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class PartSettings:
 
 @dataclass(frozen=True)
 class OrbitalSettings:
-    """Density part of the loss, see `xcnet.training.orbitals`.
+    """Density part of the loss, see `xcnet.training.loss.orbitals`.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class OrbitalSettings:
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """Training on known energies after the fit, see `xcnet.training.refinement`.
+    """Training on known energies after the fit, see `xcnet.training.loss.refinement`.
 
     Parameters
     ----------
@@ -177,9 +177,9 @@ class Recipe:
     seed : int
         Seed of initial weights and samples.
     sets : list of str
-        Training sets whose densities the fit uses, see `xcnet.training.datasets`.
+        Training sets whose densities the fit uses, see `xcnet.systems.training_sets`.
     form : str
-        Form of the functional: lda, gga, meta-gga or nra, see `xcnet.training.forms`.
+        Form of the functional: lda, gga, meta-gga or nra, see `xcnet.training.form.forms`.
     """
 
     seed: Annotated[int, NOT_NEGATIVE]

@@ -14,17 +14,22 @@ import torch
 from tqdm import tqdm
 
 from xcnet import registry
-from xcnet.bench.reactions import KCAL_PER_HARTREE
 from xcnet.errors import XCNetError
+from xcnet.references import accurate
 from xcnet.registry import MODEL_PATH_VARIABLE
-from xcnet.training import accurate, datasets, ground_states, levenberg, parts, publication, trainer
-from xcnet.training.forms import FORMS
-from xcnet.training.ground_states import GroundState
-from xcnet.training.orbitals import relaxation
+from xcnet.scf import ground_states
+from xcnet.scf.densities import GridDensity, file_sha256
+from xcnet.scf.ground_states import GroundState
+from xcnet.systems import training_sets
+from xcnet.systems.units import KCAL_PER_HARTREE
+from xcnet.training import levenberg, trainer
+from xcnet.training.form.forms import FORMS
+from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.loss import parts
+from xcnet.training.loss.orbitals import relaxation
+from xcnet.training.loss.refinement import ReactionErrors, Refinement, errors
+from xcnet.training.publish import publication
 from xcnet.training.recipe import Recipe, RefinementSettings
-from xcnet.training.reference import GridDensity, file_sha256
-from xcnet.training.refinement import ReactionErrors, Refinement, errors
-from xcnet.training.semilocal import Semilocal
 from xcnet.training.trainer import Progress, RoundProgress
 
 ID = 2_147_000_000  # of the functionals between rounds, which only this process knows
@@ -35,11 +40,11 @@ LONGEST = 34  # part of the name in theirs, which have the alias's limit of 48 c
 class Reactions:
     """Reactions that are trained on, and those that are only watched, with all their systems."""
 
-    trained: tuple[datasets.Reaction, ...]
-    watched: tuple[datasets.Reaction, ...]
-    systems: tuple[datasets.Molecule, ...]
+    trained: tuple[training_sets.Reaction, ...]
+    watched: tuple[training_sets.Reaction, ...]
+    systems: tuple[training_sets.Molecule, ...]
 
-    def parts(self) -> Iterator[tuple[str, tuple[datasets.Reaction, ...]]]:
+    def parts(self) -> Iterator[tuple[str, tuple[training_sets.Reaction, ...]]]:
         """Both by their titles in the report, those that there are."""
         for title, chosen in (("trained", self.trained), ("watched", self.watched)):
             if chosen:
@@ -48,11 +53,11 @@ class Reactions:
 
 def reactions(settings: RefinementSettings) -> Reactions:
     """Reactions of the recipe's sets (InputError where a set or its part does not exist)."""
-    sets = [datasets.load(name) for name in settings.sets]
+    sets = [training_sets.load(name) for name in settings.sets]
     chosen = [[each.part(settings.part) for each in sets]]
     chosen.append([each.part(settings.check) for each in sets] if settings.check else [])
     trained, watched = (tuple(r for each in part for r in each.reactions) for part in chosen)
-    return Reactions(trained, watched, tuple(datasets.gather(chosen[0] + chosen[1])))
+    return Reactions(trained, watched, tuple(training_sets.gather(chosen[0] + chosen[1])))
 
 
 class Rounds:
@@ -184,7 +189,7 @@ class Rounds:
 
 
 def _self_consistent(
-    chosen: Sequence[datasets.Reaction], total: Mapping[str, float]
+    chosen: Sequence[training_sets.Reaction], total: Mapping[str, float]
 ) -> torch.Tensor:
     """Errors by total energies, kcal/mol (reactions,)."""
     errors = [KCAL_PER_HARTREE * (r.value(total) - r.reference) for r in chosen]

@@ -13,15 +13,16 @@ import torch
 from tqdm import tqdm
 
 from xcnet.errors import InputError
-from xcnet.training import levenberg, parts
-from xcnet.training.kept import write_arrays
+from xcnet.scf.densities import GridDensity
+from xcnet.scf.kept import write_arrays
+from xcnet.training import levenberg
+from xcnet.training.form.networks.perceptron import Perceptron
+from xcnet.training.form.semilocal import Semilocal
 from xcnet.training.levenberg import State
-from xcnet.training.networks.perceptron import Perceptron
-from xcnet.training.parts import Part
-from xcnet.training.problem import LeastSquares, Terms
+from xcnet.training.loss import parts
+from xcnet.training.loss.parts import Part
+from xcnet.training.loss.problem import LeastSquares, Terms
 from xcnet.training.recipe import PartSettings, Recipe
-from xcnet.training.reference import GridDensity
-from xcnet.training.semilocal import Semilocal
 
 
 @dataclass

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import torch
 
+from xcnet import paths
 from xcnet.errors import InputError
-from xcnet.training import publication, recipe, reference, report, rounds, trainer
-from xcnet.training.forms import FORMS
+from xcnet.scf import densities
+from xcnet.training import recipe, rounds, trainer
+from xcnet.training.form.forms import FORMS
 from xcnet.training.preparation import Plan
+from xcnet.training.publish import publication, report
 from xcnet.training.threads import limited
 
 CHECKPOINT, WEIGHTS = "checkpoint.npz", "weights.npz"
@@ -56,7 +59,7 @@ def train(
     path = recipe.find(name)
     settings = recipe.load(path)
     plan = Plan(settings, path, output / settings.record.name)
-    data = data or reference.default_folder()
+    data = data or paths.training_folder()
     checkpoint = data / settings.record.name / CHECKPOINT
     resume = resume and checkpoint.exists()
     with limited(threads):
@@ -70,21 +73,21 @@ def train(
 def _train(plan: Plan, data: Path, checkpoint: Path, device: str, resume: bool) -> list[Path]:
     settings, work = plan.recipe, checkpoint.parent
     work.mkdir(parents=True, exist_ok=True)
-    densities, digest = reference.densities(
+    known, digest = densities.of_systems(
         plan.systems(), settings.densities, data, FORMS[settings.form].near_region
     )
     progress = trainer.Progress(settings.sha256, digest)
     if resume:
         progress = trainer.resume(checkpoint, settings, digest, device)
-    trainer.train(settings, densities, progress, checkpoint, device)
+    trainer.train(settings, known, progress, checkpoint, device)
     module = trainer.trained(settings, progress)
-    numbers = report.metrics(settings, module, densities)
+    numbers = report.metrics(settings, module, known)
     if settings.refinement:
-        refinement = rounds.Rounds(settings, densities, numbers, work)
+        refinement = rounds.Rounds(settings, known, numbers, work)
         reactions = refinement.run(module, progress, checkpoint)
-        numbers = report.metrics(settings, module, densities) | {"reactions": reactions}
+        numbers = report.metrics(settings, module, known) | {"reactions": reactions}
     publication.save_weights(module, work / WEIGHTS)
-    written = report.write(work, settings, module, progress, densities, numbers)
+    written = report.write(work, settings, module, progress, known, numbers)
     publication.publish(settings, work / WEIGHTS, numbers, digest, plan.target)
     return [*written, work / WEIGHTS, plan.target]
 

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from xcnet.bench import sets, statistics, store
+from xcnet.bench import statistics, store
 from xcnet.bench.statistics import Section
 from xcnet.bench.store import Record
 from xcnet.errors import InputError
+from xcnet.systems import sets
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -146,13 +146,15 @@ def scaling(options: Options) -> Records:
 def _prepare(molecule: str, basis: str) -> tuple[Any, Any]:
     """Density-fitted object with its grid and integrals made, and a density of orbitals."""
     from xcnet.adapters import pyscf as adapter
-    from xcnet.job import calculation, geometry
+    from xcnet.scf import calculation
+    from xcnet.scf.molecule import build
+    from xcnet.systems import molecules
 
     # isort: split
     from pyscf import dft
 
     adapter.install()
-    mol = calculation.build(geometry.read(molecule), basis)
+    mol = build(molecules.read(molecule), basis)
     mf = dft.RKS(mol, xc="LDA").density_fit()
     mf.grids.level = calculation.PLAIN_GRID
     mf.max_cycle = 1

@@ -1,0 +1,234 @@
+"""One self-consistent calculation in PySCF: what goes in, what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+import xcnet
+from xcnet import domain, registry
+from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
+from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+from xcnet.scf.molecule import build
+from xcnet.spec import RECORD, FunctionalSpec
+from xcnet.systems.molecules import Molecule
+
+# isort: split
+from pyscf import dft, lib
+from pyscf.data.nist import HARTREE2EV
+
+PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
+GUESS_TOLERANCE = 1e-5  # Hartree
+
+Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all calculations of a run share.
+
+    ``density_fit`` may name the auxiliary basis. With ``guess_grid_level`` the functional is first
+    converged loosely on that coarser grid, whose cycles are cheap, and finished on the fine one.
+    """
+
+    basis: str
+    grid_level: int
+    density_fit: bool | str
+    tolerance: float
+    guess_grid_level: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one calculation; energies in Hartree, gap in eV, dipole in debye."""
+
+    molecule: str
+    xc: str
+    energy: float
+    exc: float
+    gap: float | None
+    dipole: float | None
+    cycles: int
+    converged: bool
+    solver: str
+    seconds: float
+    rungs: tuple[tuple[str, int, bool], ...]
+    guess_cycles: int = 0
+
+
+def check_functional(xc: str) -> dict[str, Any]:
+    """Describe a functional for the output, after making sure that PySCF can use it.
+
+    Returns
+    -------
+    dict
+        ``neural``: name, id, recommended grid level and the SHA-256 of the values and of the
+        record of each neural term.
+
+    Raises
+    ------
+    UnknownFunctionalError, ExpressionError, UnsupportedError
+    """
+    libxc = Libxc(dft.libxc)
+    try:
+        plan = libxc.plan(xc)
+    except (ValueError, IndexError, AssertionError) as error:
+        if isinstance(error, XCNetError):
+            raise
+        raise ExpressionError(f"PySCF cannot read the functional {xc!r}: {error}") from error
+    if plan is None and any(dft.libxc.needs_laplacian(int(i)) for i, _ in libxc.parse_xc(xc)[1]):
+        raise UnsupportedError(
+            f"{xc} needs the Laplacian of the density, which PySCF's Kohn-Sham matrices lack",
+            functional=xc,
+        )
+    kinds = {e.name: e.kind for e in (registry.find(int(i)) for i, _ in libxc.parse_xc(xc)[1])}
+    if "kinetic" in kinds.values():
+        raise UnsupportedError(
+            f"{xc} is a functional of the kinetic energy, not of exchange and correlation",
+            functional=xc,
+        )
+    specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []
+    neural = [
+        {
+            "name": spec.name,
+            "id": spec.id,
+            "grid_level": spec.grid_level,
+            "values_sha256": spec.values_sha256,
+            "record_sha256": hashlib.sha256((spec.folder / RECORD).read_bytes()).hexdigest(),
+        }
+        for spec in specs
+    ]
+    return {"xc": xc, "neural": neural}
+
+
+def grid_level(functionals: Sequence[dict[str, Any]]) -> int:
+    """Finest grid that any of the functionals asks for."""
+    levels: list[int] = [n["grid_level"] for f in functionals for n in f["neural"]]
+    return max([PLAIN_GRID, *levels])
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that a result depends on."""
+    packages = {name: metadata.version(name) for name in ("pyscf", "numpy", "onnxruntime")}
+    return {
+        "xcnet": xcnet.__version__,
+        **packages,
+        "libxc": str(dft.libxc.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def threads() -> int:
+    """Threads that PySCF uses."""
+    return int(lib.num_threads())
+
+
+def solve(
+    molecule: Molecule,
+    xc: str,
+    settings: Settings,
+    progress: Progress,
+    inspect: Callable[[Any], None] = lambda mf: None,
+) -> Result:
+    """Run one calculation.
+
+    `progress` gets the cycle number and the energy after each cycle, `inspect` the finished mean
+    field.
+    """
+    start = time.perf_counter()
+    mol = build(molecule, settings.basis)
+    mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
+    if settings.density_fit:
+        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
+    count = 0
+
+    def callback(state: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+        progress(count, float(state["e_tot"]))
+
+    guess = None
+    if settings.guess_grid_level is not None and settings.guess_grid_level < settings.grid_level:
+        mf.grids.level, mf.conv_tol = settings.guess_grid_level, GUESS_TOLERANCE
+        adapter.converge(mf, callback=callback, ladder=False)
+        guess = mf.make_rdm1()
+    guess_cycles = count
+    mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
+    outcome = adapter.converge(mf, guess, callback)
+    inspect(mf)
+    return Result(
+        molecule=molecule.name,
+        xc=xc,
+        energy=float(mf.e_tot),
+        exc=float(mf.scf_summary["exc"]),
+        gap=_gap(mf),
+        dipole=_dipole(mf) if mol.natm > 1 else None,
+        cycles=outcome.cycles,
+        converged=outcome.converged,
+        solver=outcome.rung,
+        seconds=time.perf_counter() - start,
+        rungs=tuple((rung.name, rung.cycles, rung.converged) for rung in outcome.rungs),
+        guess_cycles=guess_cycles,
+    )
+
+
+def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str, Any]:
+    """Spin-resolved variables ``(N, k)`` of a self-consistent density at points (bohr)."""
+    mol = build(molecule, basis)
+    mf = adapter.attach(dft.UKS(mol, xc=xc))
+    adapter.converge(mf)
+    ao = mf._numint.eval_ao(mol, coords, deriv=2)
+    up, down = (
+        mf._numint.eval_rho(mol, ao, dm, xctype="MGGA", with_lapl=True) for dm in mf.make_rdm1()
+    )
+    dot = [(a[1:4] * b[1:4]).sum(axis=0) for a, b in ((up, up), (up, down), (down, down))]
+    return {
+        "rho": np.stack([up[0], down[0]], axis=1),
+        "sigma": np.stack(dot, axis=1),
+        "lapl": np.stack([up[4], down[4]], axis=1),
+        "tau": np.stack([up[5], down[5]], axis=1),
+    }
+
+
+def outside(mf: Any, molecule: Molecule) -> list[tuple[FunctionalSpec, domain.Outside]]:
+    """How much of a calculation's density each of its neural functionals was not trained on."""
+    plan = Libxc(dft.libxc).plan(mf.xc)
+    specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []
+    return [(spec, _outside(spec, mf, mf.make_rdm1(), molecule)) for spec in specs]
+
+
+def outside_of_guess(spec: FunctionalSpec, molecule: Molecule, basis: str) -> domain.Outside:
+    """The same for the superposition of atoms that a calculation starts from."""
+    mf = dft.UKS(build(molecule, basis))
+    mf.grids.level = 1
+    return _outside(spec, mf, mf.get_init_guess(key="minao"), molecule)
+
+
+def _outside(spec: FunctionalSpec, mf: Any, dm: Any, molecule: Molecule) -> domain.Outside:
+    mol, grids = mf.mol, mf.grids
+    if grids.coords is None:
+        grids.build()
+    total = dm if np.ndim(dm) == 2 else dm[0] + dm[1]
+    n = mf._numint.get_rho(mol, total, grids)
+    return domain.outside(spec, n, grids.weights, grids.coords, molecule.symbols, mol.atom_coords())
+
+
+def _gap(mf: Any) -> float | None:
+    """Lowest empty minus highest occupied level of either spin, eV."""
+    energies, occupations = np.ravel(mf.mo_energy), np.ravel(mf.mo_occ)
+    if occupations.all() or not occupations.any():
+        return None
+    lumo, homo = energies[occupations == 0].min(), energies[occupations > 0].max()
+    return float((lumo - homo) * HARTREE2EV)
+
+
+def _dipole(mf: Any) -> float:
+    return float(np.linalg.norm(mf.dip_moment(unit="Debye", verbose=0)))

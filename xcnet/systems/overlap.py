@@ -1,0 +1,114 @@
+"""Which training molecules are in the test set of atomization energies, AE147."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+
+from xcnet.errors import InputError
+from xcnet.systems import reactions, sets
+from xcnet.systems.molecules import Molecule
+
+TEST_SET = "ae147"
+#: Molecules of the published protocol, which trained on these and tested on the whole set.
+ALLOWED = ("H2O", "NH3", "NO")
+BOND = 1.3  # largest distance of bonded atoms, in sums of covalent radii
+STRETCH = 0.1  # relative; the same molecule at two levels of theory differs by far less
+
+
+def refuse(systems: Iterable[Molecule]) -> None:
+    """Raise InputError if a molecule belongs to the test set and is none of the `ALLOWED`."""
+    for system in systems:
+        found = in_test_set(system)
+        if found and found not in ALLOWED:
+            raise InputError(
+                f"the training molecule {system.name} is {found} of the test set "
+                f"{TEST_SET.upper()}: no functional may be trained on it",
+                given=system.name,
+            )
+
+
+def in_test_set(system: Molecule) -> str:
+    """Name of the test molecule that the system is, ionized or not; empty if it is none."""
+    for molecule in _test_set().get(formula(system), ()):
+        if same(system, molecule):
+            return molecule.name
+    return ""
+
+
+def same(one: Molecule, other: Molecule) -> bool:
+    """Whether two systems are one molecule: same formula, and the same bonds or distances.
+
+    Charge and spin do not count, nor do conformation and small differences of the geometry.
+    """
+    if formula(one) != formula(other):
+        return False
+    if fingerprint(one) == fingerprint(other):
+        return True
+    pairs = zip(distances(one), distances(other), strict=True)
+    return all(a[0] == b[0] and abs(a[1] - b[1]) < STRETCH * a[1] for a, b in pairs)
+
+
+def formula(system: Molecule) -> str:
+    """Formula with the elements in alphabetical order."""
+    counts = sorted(Counter(system.symbols).items())
+    return "".join(f"{symbol}{n if n > 1 else ''}" for symbol, n in counts)
+
+
+def distances(system: Molecule) -> list[tuple[str, float]]:
+    """Pairs of elements with their distances in angstrom, sorted."""
+    atoms = zip(system.symbols, system.positions, strict=True)
+    pairs = itertools.combinations(atoms, 2)
+    return sorted(("-".join(sorted((a, b))), math.dist(x, y)) for (a, x), (b, y) in pairs)
+
+
+def fingerprint(system: Molecule) -> str:
+    """Formula and eight hexadecimal digits of the bonds, whatever the order of the atoms.
+
+    The digits are a hash of the graph of bonds: each atom's label takes up those of its
+    neighbours, as often as there are atoms (B. Yu. Weisfeiler, A. A. Leman,
+    Nauchno-Technicheskaya Informatsiya 2, 12 (1968)).
+    """
+    labels = list(system.symbols)
+    neighbours = _neighbours(system)
+    for _ in labels:
+        labels = [
+            _hash(own, *sorted(labels[j] for j in near))
+            for own, near in zip(labels, neighbours, strict=True)
+        ]
+    return f"{formula(system)} {_hash(*sorted(labels))}"
+
+
+def _neighbours(system: Molecule) -> list[list[int]]:
+    from ase.data import atomic_numbers, covalent_radii
+
+    radii = [covalent_radii[atomic_numbers[symbol]] for symbol in system.symbols]
+    count = range(len(radii))
+    return [
+        [
+            j
+            for j in count
+            if j != i
+            and math.dist(system.positions[i], system.positions[j]) < BOND * (radii[i] + radii[j])
+        ]
+        for i in count
+    ]
+
+
+def _hash(*labels: str) -> str:
+    return hashlib.sha256(" ".join(labels).encode()).hexdigest()[:8]
+
+
+@cache
+def _test_set() -> dict[str, list[Molecule]]:
+    """Molecules of the test set by formula."""
+    found: dict[str, list[Molecule]] = {}
+    for reaction in reactions.reactions(sets.load(TEST_SET)):
+        for _, molecule in reaction.terms:
+            if len(molecule.symbols) > 1:
+                found.setdefault(formula(molecule), []).append(molecule)
+    return found
