@@ -13,12 +13,12 @@ import pytest
 from tests.folders import copy_folder
 from tests.hosts import build, need, need_libxc_headers, run
 from tests.hosts import xcnet as command
-from xcnet import native
+from xcnet import native, shared_library
 from xcnet.commands import exec as exec_command
 from xcnet.commands.exec_checks import check_program
 from xcnet.errors import NativeError, ProgramError
 
-LIBRARY = native.library_path()
+LIBRARY = shared_library.path()
 USES_LIBXC = """
 #include <stdio.h>
 #include <xc.h>

@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 
 from tests.folders import copy_folder
-from xcnet import native, registry, variables
+from xcnet import native, registry, shared_library, variables
 from xcnet.errors import EngineError, MissingPackageError, NativeError
 
 
@@ -144,7 +144,7 @@ def test_sticky_error_is_raised_once(published: Path) -> None:
     import ctypes
 
     native.load()
-    library = ctypes.CDLL(str(native.library_path()))
+    library = ctypes.CDLL(str(shared_library.path()))
     library.xc_func_alloc.restype = ctypes.c_void_p
     library.xc_func_init.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
     library.xc_func_free.argtypes = [ctypes.c_void_p]
@@ -162,7 +162,7 @@ def test_missing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patch:
         patch.setenv("XCNET_LIBRARY", "/nonexistent/libxcnet.so")
         with pytest.raises(NativeError, match="XCNET_LIBRARY=/nonexistent/libxcnet"):
-            native.library_path()
+            shared_library.path()
     with monkeypatch.context() as patch:
         patch.setenv("XCNET_ONNXRUNTIME", "/nonexistent/libonnxruntime.so")
         with pytest.raises(NativeError, match="XCNET_ONNXRUNTIME=/nonexistent"):
@@ -170,7 +170,7 @@ def test_missing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patch:
         patch.setattr("xcnet.__path__", [str(tmp_path)])
         with pytest.raises(NativeError, match=r"libxcnet\.so is missing"):
-            native.library_path()
+            shared_library.path()
     (tmp_path / "onnxruntime").mkdir()
     (tmp_path / "onnxruntime" / "__init__.py").write_text("")
     code = "from xcnet import native; native.write_index()"

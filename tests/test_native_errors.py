@@ -16,7 +16,7 @@ import xcnet
 from tests.densities import closed_shell, random_densities
 from tests.folders import MODELS, TEMPLATE, copy_folder, read_record, up_to
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
-from xcnet import native
+from xcnet import native, shared_library
 from xcnet.errors import NativeError
 
 NAME = "gga_x_copy"
@@ -159,7 +159,7 @@ def _load(folder: Path, change: Callable[[str], str]) -> int:
     first, *lines = f"functional\t{section}".splitlines()
     path = folder / "index.txt"
     path.write_text("\n".join([header, first, *map(change, lines)]) + "\n", encoding="utf-8")
-    count: int = native._library().xcnet_load_index(os.fsencode(path))
+    count: int = shared_library.load().xcnet_load_index(os.fsencode(path))
     return count
 
 
@@ -223,7 +223,7 @@ def test_bad_file(client: Client, tmp_path: Path, content: bytes | None, words: 
     path = tmp_path / "bad.txt"
     if content is not None:
         path.write_bytes(content)
-    assert native._library().xcnet_load_index(os.fsencode(path)) == -1
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == -1
     message = native.take_error()
     assert str(path) in message
     assert words in message
@@ -233,7 +233,7 @@ def test_two_functionals_of_one_number(client: Client, tmp_path: Path) -> None:
     text = native.index_text()
     path = tmp_path / "twice.txt"
     path.write_text(text + text[text.index("functional\t") :], encoding="utf-8")
-    assert native._library().xcnet_load_index(os.fsencode(path)) == -1
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == -1
     assert "two functionals" in native.take_error()
 
 
@@ -244,10 +244,10 @@ def test_functionals_in_use_stay(client: Client, tmp_path: Path) -> None:
     path.write_text("xcnet-index\t1\n", encoding="utf-8")
     with client.open(NAME, 2) as handle:
         before = handle.compute(given)
-        assert native._library().xcnet_load_index(os.fsencode(path)) == 0
+        assert shared_library.load().xcnet_load_index(os.fsencode(path)) == 0
         assert (handle.compute(given)["zk"] == before["zk"]).all()
         assert client.call("xc_functional_get_number", NAME.encode()) == 199001
-    assert native._library().xcnet_load_index(os.fsencode(path)) == 0
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == 0
     assert client.call("xc_functional_get_number", NAME.encode()) == -1
 
 

@@ -1,7 +1,8 @@
-"""ONNX Runtime: sessions cached per process, chunks of points spread over threads.
+"""What evaluates a graph: its tape in C, or ONNX Runtime; chunks of points spread over threads.
 
-The only module that imports onnxruntime. A session runs on the thread that calls it, so
-several chunks run at once on one session, and results do not depend on the number of threads.
+One choice for all hosts (`choose`). The only module that imports onnxruntime. Tapes and sessions
+are opened once per process and run on the thread that calls them, so several chunks run at once,
+and results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import graphs, variables
-from xcnet.errors import EngineError, InputError, MissingPackageError
+from xcnet import graphs, tape, variables
+from xcnet.errors import EngineError, InputError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec
 
 Array = npt.NDArray[np.float64]
@@ -29,6 +30,11 @@ LARGE_CHUNK = 8192
 HOST = ("cpu", 0)
 CUDA = "CUDAExecutionProvider"
 THREADS_VARIABLE = "XCNET_NUM_THREADS"
+#: Names the engine in place of the rule of `choose`.
+ENGINE_VARIABLE = "XCNET_ENGINE"
+TAPE, RUNTIME = "tape", "onnxruntime"
+#: Multiply-adds per point in matrix products from which on ONNX Runtime is as fast as a tape.
+MOST_MULTIPLY_ADDS = 100_000
 
 _threads: int | None = None
 
@@ -62,6 +68,62 @@ def set_num_threads(threads: int | None) -> None:
     _threads = threads
 
 
+class Choice(NamedTuple):
+    """Engine of a graph, `TAPE` or `RUNTIME`, and why."""
+
+    engine: str
+    reason: str
+
+
+def choose(spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED) -> Choice:
+    """Engine that evaluates a graph on this machine's processors.
+
+    A tape unless the C library is missing, the graph has something that tapes do not have, or its
+    matrix products are so large that ONNX Runtime is as fast (``xcnet bench engines`` measures
+    both). XCNET_ENGINE decides otherwise.
+
+    Raises
+    ------
+    ModelError
+        The graph is refused.
+    InputError
+        XCNET_ENGINE names no engine.
+    """
+    return _evaluator(spec, order, spin, _wish())[0]
+
+
+def _wish() -> str:
+    wish = os.environ.get(ENGINE_VARIABLE, "")
+    if wish not in ("", TAPE, RUNTIME):
+        raise InputError(
+            f"{ENGINE_VARIABLE}={wish!r} is neither {TAPE!r} nor {RUNTIME!r}",
+            argument=ENGINE_VARIABLE,
+            given=wish,
+        )
+    return wish
+
+
+@lru_cache(maxsize=256)
+def _evaluator(
+    spec: FunctionalSpec, order: int, spin: int, wish: str
+) -> tuple[Choice, tape.Tape | None]:
+    """Choice for a graph, and its tape if that is chosen."""
+    if wish == RUNTIME:
+        return Choice(RUNTIME, f"{ENGINE_VARIABLE} says so"), None
+    try:
+        opened = tape.Tape(tape.content(spec, variables.ORDERS[order], spin))
+    except ModelError:
+        raise
+    except NativeError as error:
+        return Choice(RUNTIME, f"the C library cannot be used: {error}"), None
+    except ValueError as error:
+        return Choice(RUNTIME, f"its graph has no tape: {error}"), None
+    size = f"{opened.multiply_adds} multiply-adds per point in matrix products"
+    if opened.multiply_adds > MOST_MULTIPLY_ADDS and wish != TAPE:
+        return Choice(RUNTIME, f"{size}, more than {MOST_MULTIPLY_ADDS}"), None
+    return Choice(TAPE, f"{size}, at most {MOST_MULTIPLY_ADDS}"), opened
+
+
 def run(
     spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
 ) -> dict[str, Array]:
@@ -85,6 +147,14 @@ def run(
     """
     if not isinstance(inputs[spec.variables[0]], np.ndarray):
         return run_in_place(spec, order, inputs, spin)
+    opened = _evaluator(spec, order, spin, _wish())[1]
+    return opened.run(inputs) if opened else run_session(spec, order, inputs, spin)
+
+
+def run_session(
+    spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
+) -> dict[str, Array]:
+    """Evaluate by ONNX Runtime, the reference, whatever is chosen. See `run`."""
     session, names = _session(spec, order, spin, HOST)
     feed = {name: inputs[name] for name in spec.variables}
     try:

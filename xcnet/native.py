@@ -1,24 +1,22 @@
 """The C library ``libxcnet.so``: where it is, what it reads, and the calls that Python makes.
 
-The library has libxc's entry points and evaluates the graphs through ONNX Runtime's C API. It
-finds functionals through an index, a text file written here: one line ``key<TAB>value...`` per
-fact of a functional, with backslash, tab and newline escaped.
+The library has libxc's entry points and evaluates the graphs as `xcnet.engine` chooses: by tapes,
+or through ONNX Runtime's C API. It finds functionals through an index, a text file written here:
+one line ``key<TAB>value...`` per fact of a functional, with backslash, tab and newline escaped.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
-from ctypes import byref, c_char_p, c_int, c_long
-from functools import cache
+from ctypes import byref, c_int
 from pathlib import Path
 
 import xcnet
-from xcnet import graphs, registry, variables
+from xcnet import engine, graphs, registry, shared_library, tape, variables
 from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
@@ -28,33 +26,8 @@ INDEX_VERSION = 1
 MAX_REFERENCES = 5
 #: Names the index for a program that the library is preloaded into.
 INDEX_VARIABLE = "XCNET_INDEX"
-#: Takes the place of the installed library and of onnxruntime's.
-LIBRARY_VARIABLE = "XCNET_LIBRARY"
+#: Takes the place of the library of the installed onnxruntime.
 RUNTIME_VARIABLE = "XCNET_ONNXRUNTIME"
-LIBRARY = "libxcnet.so"
-
-
-def library_path() -> Path:
-    """File of the C library.
-
-    Raises
-    ------
-    NativeError
-        It was not built or is not where XCNET_LIBRARY says.
-    """
-    given = os.environ.get(LIBRARY_VARIABLE)
-    if given:
-        return _existing(given, LIBRARY_VARIABLE)
-    # An editable install keeps the sources and what was built in different folders.
-    for folder in xcnet.__path__:
-        path = Path(folder, "adapters", "libxc", LIBRARY)
-        if path.is_file():
-            return path.resolve()
-    raise NativeError(
-        f"{LIBRARY} is missing in this installation of xcnet: it is built on Linux when xcnet is "
-        "installed with pip; install xcnet again",
-        expected=LIBRARY,
-    )
 
 
 def runtime_path() -> Path:
@@ -67,7 +40,7 @@ def runtime_path() -> Path:
     """
     given = os.environ.get(RUNTIME_VARIABLE)
     if given:
-        return _existing(given, RUNTIME_VARIABLE)
+        return shared_library.existing(given, RUNTIME_VARIABLE)
     package = importlib.util.find_spec("onnxruntime")
     if package is None or package.origin is None:
         raise MissingPackageError(
@@ -143,7 +116,7 @@ def load() -> int:
         The library cannot be loaded or refuses the index.
     """
     index = write_index()
-    count: int = _library().xcnet_load_index(os.fsencode(index))
+    count: int = shared_library.load().xcnet_load_index(os.fsencode(index))
     if count < 0:
         raise NativeError(f"{index}: {take_error()}", file=str(index))
     return count
@@ -163,21 +136,21 @@ def patch(path_part: str) -> int:
         No loaded object has this name, it is not linked to libxc, or its libxc cannot be used.
     """
     slots = c_int()
-    if _library().xcnet_patch_object(os.fsencode(path_part), byref(slots)) != 0:
+    if shared_library.load().xcnet_patch_object(os.fsencode(path_part), byref(slots)) != 0:
         raise NativeError(f"{path_part}: {take_error()}", file=path_part)
     return slots.value
 
 
 def unpatch(path_part: str) -> None:
     """Undo `patch` (NativeError when it cannot)."""
-    if _library().xcnet_unpatch_object(os.fsencode(path_part)) != 0:
+    if shared_library.load().xcnet_unpatch_object(os.fsencode(path_part)) != 0:
         raise NativeError(f"{path_part}: {take_error()}", file=path_part)
 
 
 def take_error() -> str:
     """First failure since the last call, which is forgotten then; empty when there was none."""
-    message: bytes | None = _library().xcnet_last_error()
-    _library().xcnet_clear_error()
+    message: bytes | None = shared_library.load().xcnet_last_error()
+    shared_library.load().xcnet_clear_error()
     return (message or b"").decode(errors="replace")
 
 
@@ -189,8 +162,8 @@ def check() -> None:
 
 
 def evaluations() -> int:
-    """Points that the library has sent to ONNX Runtime."""
-    count: int = _library().xcnet_evaluations()
+    """Points at which the library has evaluated graphs."""
+    count: int = shared_library.load().xcnet_evaluations()
     return count
 
 
@@ -216,40 +189,28 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
         name = (*spec.aliases, spec.name)[0]
         yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
     try:
-        for order, spin in spec.graphs:
-            graphs.verify(spec, order, spin)
+        rows = [_graph_row(spec, order, spin) for order, spin in spec.graphs]
     except ModelError as error:
         yield "refused", str(error)
         return
-    for key, files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
-        for order, filename in files.items():
-            yield key, order, spec.files[filename], str(spec.folder.resolve() / filename)
+    yield from rows
+
+
+def _graph_row(spec: FunctionalSpec, order: str, spin: int) -> tuple[str, ...]:
+    """A verified graph's file and, unless ONNX Runtime evaluates it, its tape's."""
+    graphs.verify(spec, order, spin)
+    filename = spec.graphs[order, spin]
+    key = "graph" if spin == variables.POLARIZED else "closed_shell"
+    row = (key, order, spec.files[filename], str(spec.folder.resolve() / filename))
+    if engine.choose(spec, variables.ORDERS.index(order), spin).engine == engine.RUNTIME:
+        return row
+    content = tape.content(spec, order, spin)
+    path = tape.file(spec, order, spin)
+    if not path.is_file():
+        raise NativeError(f"{path} cannot be written", file=str(path))
+    return (*row, hashlib.sha256(content).hexdigest(), str(path.absolute()))
 
 
 def _escape(value: str) -> str:
     value = value.replace("\0", " ")  # ends a text in C
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-
-
-def _existing(given: str, variable: str) -> Path:
-    path = Path(given).absolute()
-    if not path.is_file():
-        raise NativeError(f"{variable}={given}: no such file", argument=variable, given=given)
-    return path
-
-
-@cache
-def _library() -> ctypes.CDLL:
-    path = library_path()
-    try:
-        # RTLD_LOCAL: its libxc symbols must not take the place of another library's.
-        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_LOCAL)
-        library.xcnet_load_index.argtypes = [c_char_p]
-        library.xcnet_patch_object.argtypes = [c_char_p, ctypes.POINTER(c_int)]
-        library.xcnet_unpatch_object.argtypes = [c_char_p]
-        library.xcnet_last_error.restype = c_char_p
-        library.xcnet_clear_error.restype = None
-        library.xcnet_evaluations.restype = c_long
-    except (OSError, AttributeError) as error:
-        raise NativeError(f"{path} is not a usable library: {error}", file=str(path)) from error
-    return library

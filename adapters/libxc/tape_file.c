@@ -72,7 +72,7 @@ static bool check_hash(struct reader *r, const unsigned char *bytes, size_t size
 static bool read_head(struct reader *r)
 {
     char magic[8];
-    uint32_t head[7];
+    uint32_t head[8]; /* the last is for who chooses an engine */
     if (!take(r, magic, sizeof magic) || !take(r, head, sizeof head))
         return false;
     if (memcmp(magic, MAGIC, sizeof magic) != 0 || head[0] != VERSION)

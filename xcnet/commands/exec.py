@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from xcnet import graphs, native, registry
+from xcnet import graphs, native, registry, shared_library
 from xcnet.commands.exec_checks import check_program
 from xcnet.errors import NativeError, ProgramError, UnsupportedError
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UnsupportedError("xcnet exec needs Linux, whose loader can preload a library")
     program = find_program(words[0])
     _verify_functionals()
-    library = native.library_path()
+    library = shared_library.path()
     environment = {
         **os.environ,
         PRELOAD: preload(library, os.environ.get(PRELOAD, "")),

@@ -1,0 +1,94 @@
+"""Tapes: verified graphs as the C evaluator reads them, and that evaluator from Python.
+
+A tape is made from a graph by `rows` (numbers per point), `selection` (instructions) and `writer`
+(bytes), and kept in the user's cache folder under the hashes of the graph and of this code, so
+that neither a changed graph nor another version of xcnet ever meets an old tape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from xcnet import graphs, variables
+from xcnet.graphs import model as onnx_file
+from xcnet.spec import FunctionalSpec
+from xcnet.tape import rows, writer
+from xcnet.tape.evaluator import Tape, instructions
+
+__all__ = ["Tape", "content", "file", "folder", "instructions"]
+
+_SUFFIX = ".tape"
+
+
+def content(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> bytes:
+    """Tape of one graph, from the cache folder if it is there whole.
+
+    Parameters
+    ----------
+    spec : FunctionalSpec
+        The functional.
+    order : str
+        ``exc``, ``vxc``, ``fxc`` or ``kxc``.
+    spin : int
+        2, or 1 for the graph of closed shells.
+
+    Raises
+    ------
+    ModelError
+        The graph is refused (`xcnet.graphs.verify`).
+    ValueError
+        It has something that tapes do not have; the message says what.
+    """
+    graph = graphs.verify(spec, order, spin)
+    path = file(spec, order, spin)
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    made = writer.tape(rows.program(onnx_file.read(graph)))
+    _keep(path, made)
+    return made
+
+
+def file(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> Path:
+    """File of a graph's tape in the cache folder; it need not be there."""
+    graph = spec.files[spec.graphs[order, spin]]
+    return folder() / (hashlib.sha256(f"{graph} {_revision()}".encode()).hexdigest() + _SUFFIX)
+
+
+def folder() -> Path:
+    """Folder of the tapes that were made before."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("xcnet", appauthor=False) / "tapes"
+
+
+@cache
+def _revision() -> str:
+    """Hash of the code that makes tapes."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    """Kept tape; None if there is none, or a damaged one."""
+    try:
+        found = path.read_bytes()
+    except OSError:
+        return None
+    return found if writer.is_whole(found) else None
+
+
+def _keep(path: Path, made: bytes) -> None:
+    """Write a file at once; a folder that cannot be written costs time, not results."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+        with open(descriptor, "wb") as stream:
+            stream.write(made)
+        os.replace(temporary, path)
+    except OSError:
+        return

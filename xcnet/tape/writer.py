@@ -2,8 +2,9 @@
 
 All numbers are little endian. A tape is
 
-- the magic bytes, the format's version, and five counts, uint32 each: inputs, outputs, registers,
-  constants and weights, and words of code;
+- the magic bytes, the format's version, and seven counts, uint32 each: inputs, outputs, registers,
+  constants, weights, words of code, and multiply-adds per point of all matrix products (for who
+  chooses an engine);
 - for each input and each output its name (32 bytes, padded with zeros), its width (uint32), and
   as many operands (int32): the register that an input's component is loaded into (-1: not
   needed), or where an output's component is found;
@@ -24,12 +25,17 @@ import struct
 from bisect import insort
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xcnet.tape.rows import Program
 from xcnet.tape.selection import Instruction, instructions
 
 MAGIC = b"xcnetape"
 VERSION = 1
 NAME_BYTES = 32
+HEAD = struct.Struct("<8I")
+HASH_BYTES = 32
 UNUSED = -1
 #: Operators by number, with how many operands they have; adapters/libxc/tape.h has the same list.
 ELEMENTWISE = {
@@ -78,6 +84,9 @@ class _Writer:
         self.constants: list[float] = []
         self.weights: list[float] = []
         self.code: list[int] = []
+        self.multiply_adds = 0
+        self._copies: dict[int, int] = {}  # registers of constants
+        self._places_of_weights: dict[bytes, int] = {}
         self._last = self._last_uses()
 
     def _last_uses(self) -> dict[int, int]:
@@ -93,6 +102,16 @@ class _Writer:
         if row not in self.places:
             self._place_constants([row])
         return self.places[row]
+
+    def _register(self, row: int) -> int:
+        """Register of a row; a constant is copied into one, which it keeps."""
+        place = self._operand(row)
+        if place >= 0:
+            return place
+        if row not in self._copies:
+            self._copies[row] = self.registers.take(1)
+            self.code += [OPERATORS["copy"], 1, self._copies[row], place]
+        return self._copies[row]
 
     def _place_constants(self, rows: Sequence[int]) -> None:
         for row in rows:
@@ -182,15 +201,22 @@ class _Writer:
 
     def _product(self, step: Instruction) -> None:
         assert step.weights is not None
-        operands = [self._operand(row) for row in step.operands[0]]
+        operands = [self._register(row) for row in step.operands[0]]
         first = self._take(step.rows)
-        at, bias = len(self.weights), UNUSED
-        self.weights += step.weights.ravel().tolist()
+        at, bias = self._store(step.weights.ravel()), UNUSED
         if step.bias is not None:
-            bias = len(self.weights)
-            self.weights += step.bias
+            bias = self._store(np.array(step.bias))
+        self.multiply_adds += step.weights.size
         self.code += [OPERATORS["product"], len(step.rows), first, len(operands), at, bias]
         self.code += operands
+
+    def _store(self, weights: NDArray[np.float64]) -> int:
+        """Place of weights; equal ones are stored once."""
+        key = weights.tobytes()
+        if key not in self._places_of_weights:
+            self._places_of_weights[key] = len(self.weights)
+            self.weights += weights.tolist()
+        return self._places_of_weights[key]
 
     def tensors(self, tensors: dict[str, list[int]], is_input: bool) -> Iterator[bytes]:
         """Descriptions of inputs or outputs."""
@@ -214,7 +240,7 @@ class _Writer:
             *(len(program.inputs), len(program.outputs), self.registers.count),
             *(len(self.constants), len(self.weights), len(self.code)),
         )
-        parts = [MAGIC, struct.pack("<7I", VERSION, *counts), *tensors]
+        parts = [MAGIC, HEAD.pack(VERSION, *counts, self.multiply_adds), *tensors]
         numbers = [*self.constants, *self.weights]
         parts.append(struct.pack(f"<{len(numbers)}d", *numbers))
         parts.append(struct.pack(f"<{len(self.code)}i", *self.code))
@@ -225,3 +251,9 @@ class _Writer:
 def tape(program: Program) -> bytes:
     """Tape of a program."""
     return _Writer(program).write()
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether bytes end with their own hash, as a tape does."""
+    body, digest = content[:-HASH_BYTES], content[-HASH_BYTES:]
+    return content.startswith(MAGIC) and hashlib.sha256(body).digest() == digest
