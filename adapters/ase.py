@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from xcnet import extras
 from xcnet.errors import ConvergenceError, MissingPackageError, UnsupportedError
 
 try:
@@ -30,7 +31,7 @@ try:
     from ase.units import Bohr, Hartree
 except ImportError as error:
     raise MissingPackageError(
-        "the ASE calculator needs ASE: pip install 'xcnet[pyscf]'", package="ase"
+        f"the ASE calculator needs ASE: {extras.hint('pyscf')}", package="ase"
     ) from error
 
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors variables",
-        "arguments elf paths download _libxc_signatures",
+        "arguments elf extras paths download _libxc_signatures",
         "spec _libxc_library shared_library",
         "density graphs sample",
         "libxc domain enhancement tape",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xcnet import check, registry
+from xcnet import check, extras, registry
 from xcnet.check import integrity
 from xcnet.errors import InstallError, MissingPackageError, ModelError, UnknownFunctionalError
 from xcnet.spec import RECORD, FunctionalSpec, load_spec, record_bytes, record_from
@@ -88,7 +88,7 @@ def _install_collection(
         collection: Any = importlib.import_module(COLLECTIONS[name])
     except ImportError as error:
         raise MissingPackageError(
-            f"converting {name} needs torch and onnx ({error}): pip install 'xcnet[train]'",
+            f"converting {name} needs torch and onnx ({error}): {extras.hint('train')}",
             package=error.name,
         ) from error
     root = registry.user_folder()

@@ -9,7 +9,7 @@ import psi4
 from psi4 import core
 
 from xcnet import native, registry
-from xcnet.adapters.psi4 import guards, nonlocal_hooks, registration
+from xcnet.adapters.psi4 import guards, nonlocal_hooks, recovery, registration
 from xcnet.errors import UnsupportedError
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def install() -> None:
         _logger.debug("%d entry points of %s patched", slots, core.__file__)
         guards.put()
         nonlocal_hooks.install()
+        recovery.install()
         registry.on_change(install)
         _installed = True
     registration.register()

@@ -18,6 +18,7 @@ import xcnet
 from xcnet import expression, registry
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError
 from xcnet.expression import ExactExchange
+from xcnet.near_region import compiled
 from xcnet.registry import Entry
 
 #: With nothing left to evaluate, Psi4 has to know that it is no Hartree-Fock calculation.
@@ -55,6 +56,7 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
         terms = _terms(definition)
         if not terms:
             return original(definition, *args, **kwargs)
+        compiled.require()
         dft_builder.check_consistency(definition)
         parts = Parts(tuple(terms))
         # Psi4 takes the name of a registered functional for nothing but the registered dictionary.

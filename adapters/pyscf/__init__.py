@@ -33,13 +33,14 @@ Expressions without a neural functional are handed on unchanged.
 
 from __future__ import annotations
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError, XCNetError
 
 try:
     import pyscf as _host  # noqa: F401
 except ImportError as error:
     raise MissingPackageError(
-        "the PySCF adapter needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
+        f"the PySCF adapter needs PySCF: {extras.hint('pyscf')}", package="pyscf"
     ) from error
 
 from xcnet.adapters.pyscf.mismatch import moved, refuse_old

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,64 @@ def test_excitations_by_name_are_refused_first() -> None:
     guarded("td-pbe_clone")
     guarded("td-tpss")
     assert seen == ["td-pbe_clone", "td-tpss"]
+
+
+def _without_numba(tmp_path: Path, text: str) -> str:
+    """Run a script where numba is there but refuses numpy, as Debian's does; what it prints."""
+    package = tmp_path / "numba"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('Numba needs NumPy 1.24 or less')\n")
+    (tmp_path / "script.py").write_text(
+        "import sys; sys.path.insert(0, '.')\nimport psi4, xcnet.adapters.psi4\n"
+        "psi4.core.set_output_file('out.dat')\n"
+        "psi4.set_options({'basis': 'sto-3g', 'dft_radial_points': 20})\n"
+        f"psi4.geometry('H 0 0 0\\nH 0 0 0.74')\n{text}"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    return done.stdout + done.stderr
+
+
+def test_numba_that_refuses_numpy_is_named_before_anything_is_computed(tmp_path: Path) -> None:
+    printed = _without_numba(tmp_path, "psi4.energy('nn-nra')\n")
+    assert "refuses to be used: Numba needs NumPy 1.24 or less" in printed
+    assert "==> Iterations" not in (tmp_path / "out.dat").read_text()
+
+
+def test_process_goes_on_after_a_failure(tmp_path: Path) -> None:
+    """Energy and options afterwards are those of a process in which nothing failed."""
+    text = """
+before = psi4.energy('nn-metagga')
+for name in ('nn-nra', 'nn-nra/cc-pvdz'):
+    try:
+        psi4.energy(name)
+    except ImportError:
+        print('refused')
+print('difference', abs(psi4.energy('nn-metagga') - before) < 1e-10)
+"""
+    printed = _without_numba(tmp_path, text)
+    assert printed.count("refused\n") == 2
+    assert "difference True" in printed
+
+
+@pytest.mark.parametrize("step", ["form_F", "compute_E", "form_D"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_failure_in_an_iteration_leaves_the_process_usable(
+    step: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mol = molecule(HYDROGEN)
+    before = energy("tpss_clone", mol)
+    original, calls = getattr(psi4.core.HF, step), []
+
+    def failing(self: Any, *args: Any) -> Any:
+        calls.append(step)
+        if len(calls) == 3:
+            raise error("in the middle")
+        return original(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psi4.core.HF, step, failing)
+        with pytest.raises(error, match="in the middle"):
+            energy("tpss_clone", mol)
+    assert energy("tpss_clone", mol) == pytest.approx(before, abs=1e-10)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from xcnet import extras
 from xcnet.bench import executors, plan, runner, statistics, tables
 from xcnet.bench.store import Record, Store
 from xcnet.bench.tasks import Task
@@ -91,7 +92,7 @@ def _bar(todo: Sequence[Task], quiet: bool) -> Any:
         from tqdm import tqdm
     except ImportError as error:
         raise MissingPackageError(
-            "the progress display needs tqdm: pip install 'xcnet[bench]'", package="tqdm"
+            f"the progress display needs tqdm: {extras.hint('bench')}", package="tqdm"
         ) from error
     return tqdm(
         total=sum(task.cost for task in todo),

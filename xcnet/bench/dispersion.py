@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError
 from xcnet.systems.molecules import SYMBOLS, Molecule
 
@@ -15,7 +16,7 @@ BOHR = 0.529177210903  # angstrom, CODATA 2018
 def require() -> None:
     """Make sure that the package is there before the first calculation."""
     if find_spec("dftd3") is None:
-        raise MissingPackageError("D3(BJ) needs dftd3: pip install 'xcnet[bench]'", package="dftd3")
+        raise MissingPackageError(f"D3(BJ) needs dftd3: {extras.hint('bench')}", package="dftd3")
 
 
 def d3bj(molecule: Molecule, xc: str) -> float | None:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from xcnet import extras
 from xcnet.errors import BenchmarkError, MissingPackageError
 
 LOCAL = "local"
@@ -41,7 +42,7 @@ def dask(address: str, jobs: int) -> Iterator[Executor]:
         import distributed
     except ImportError as error:
         raise MissingPackageError(
-            "--dask needs Dask: pip install 'xcnet[bench]'", package="distributed"
+            f"--dask needs Dask: {extras.hint('bench')}", package="distributed"
         ) from error
     with _cluster(distributed, address, jobs) as target:
         try:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xcnet import domain
+from xcnet import domain, extras
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.job import report
 from xcnet.systems.molecules import SYMBOLS, Molecule, atom, read
@@ -225,7 +225,7 @@ def _progress_bar(total: int, quiet: bool) -> Any:
         from tqdm import tqdm
     except ImportError as error:
         raise MissingPackageError(
-            "the progress display needs tqdm: pip install 'xcnet[pyscf]'", package="tqdm"
+            f"the progress display needs tqdm: {extras.hint('pyscf')}", package="tqdm"
         ) from error
     hidden = quiet or not sys.stderr.isatty()
     return tqdm(total=total, disable=hidden, file=sys.stderr, leave=False, unit="SCF")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError
 
 try:
@@ -15,7 +16,7 @@ try:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 except ImportError as error:
     raise MissingPackageError(
-        f"pages and plots need {error.name}: pip install 'xcnet[check]'", package=error.name
+        f"pages and plots need {error.name}: {extras.hint('check')}", package=error.name
     ) from error
 
 mpl.use("Agg")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcnet import enhancement, variables
+from xcnet import enhancement, extras, variables
 from xcnet.check import Subject
 from xcnet.density import Array
 from xcnet.errors import InputError, MissingPackageError
@@ -83,7 +83,7 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
         from xcnet.systems import molecules
     except ImportError as error:
         raise MissingPackageError(
-            "the density along a bond needs PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
+            f"the density along a bond needs PySCF: {extras.hint('pyscf')}", package="pyscf"
         ) from error
     molecule = molecules.read(name)
     if len(molecule.symbols) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError
 
 SET = "three-molecules"
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         from xcnet.references import accurate_making
     except ImportError as error:
         raise MissingPackageError(
-            f"training needs {error.name}: pip install 'xcnet[train]'", package=error.name
+            f"training needs {error.name}: {extras.hint('train')}", package=error.name
         ) from error
     for path in accurate_making.make_set(args.name, args.output):
         print(path)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.systems.molecules import SYMBOLS, Molecule
 
@@ -28,7 +29,7 @@ def build(molecule: Molecule, basis: str | Mapping[str, str]) -> Any:
         from pyscf.lib.exceptions import BasisNotFoundError
     except ImportError as error:
         raise MissingPackageError(
-            "molecules need PySCF: pip install 'xcnet[pyscf]'", package="pyscf"
+            f"molecules need PySCF: {extras.hint('pyscf')}", package="pyscf"
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice to install more basis sets

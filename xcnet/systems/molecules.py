@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError, SpinError
 
 CLOSEST = 0.1  # angstrom: nuclei nearer than this are a mistake in the input
@@ -178,7 +179,7 @@ def _g2(name: str) -> tuple[Molecule, int]:
         from ase.data import g2
     except ImportError as error:
         raise MissingPackageError(
-            f"{name!r} is not a file, and names of molecules need ASE: pip install 'xcnet[pyscf]'",
+            f"{name!r} is not a file, and names of molecules need ASE: {extras.hint('pyscf')}",
             package="ase",
         ) from error
     names = {known.lower(): known for known in g2.data}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.systems import molecules
 from xcnet.systems.molecules import SYMBOLS, Molecule
@@ -44,7 +45,7 @@ def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[R
         import ase.data  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
-            "the sets' geometries come from ASE: pip install 'xcnet[bench]'", package="ase"
+            f"the sets' geometries come from ASE: {extras.hint('bench')}", package="ase"
         ) from error
     found = {reaction.name: reaction for reaction in KINDS[chosen.reactions](chosen)}
     if only is None:

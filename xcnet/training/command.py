@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError
 
 EXIT_INTERRUPTED = 130
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         from xcnet.training import workflow
     except ImportError as error:
         raise MissingPackageError(
-            f"training needs {error.name}: pip install 'xcnet[train]'", package=error.name
+            f"training needs {error.name}: {extras.hint('train')}", package=error.name
         ) from error
     try:
         written = workflow.train(

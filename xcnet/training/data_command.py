@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from xcnet import extras
 from xcnet.errors import MissingPackageError
 
 
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         from xcnet.systems import public_data
     except ImportError as error:
         raise MissingPackageError(
-            f"training needs {error.name}: pip install 'xcnet[train]'", package=error.name
+            f"training needs {error.name}: {extras.hint('train')}", package=error.name
         ) from error
     print(public_data.install(args.name, args.given))
     return 0
