@@ -36,7 +36,7 @@ static bool serves(const struct cache *cache, const struct call *call, size_t np
     if (cache->np != np || cache->order != call->order || cache->settings != call->handle->settings)
         return false;
     for (int l = 0; l < LABELS; l++)
-        if (call->outputs[l] && !cache->outputs[l] && is_own_label(call->handle->record, l))
+        if (call->outputs[l] && !cache->outputs[l] && label_is_written(l, call->handle->record->inputs))
             return false;
     return true;
 }
@@ -93,7 +93,7 @@ static void keep_all(struct cache *cache, const struct call *call, size_t np)
         next += used ? np * (size_t)variable_width(v, call->handle->nspin) : 0;
     }
     for (int l = 0; l < LABELS; l++) {
-        bool used = call->outputs[l] && is_own_label(call->handle->record, l);
+        bool used = call->outputs[l] && label_is_written(l, call->handle->record->inputs);
         cache->outputs[l] = used ? next : NULL;
         next += used ? np * (size_t)label_width(l, call->handle->nspin) : 0;
     }

@@ -10,6 +10,7 @@
 
 static const struct catalogue empty;
 static const struct catalogue *_Atomic current = &empty;
+static _Atomic long users;
 static pthread_once_t started = PTHREAD_ONCE_INIT;
 
 static int by_number(const void *a, const void *b)
@@ -107,13 +108,14 @@ static int load(const char *path)
     }
     int count = made->count;
     made->onnxruntime = file->onnxruntime ? file->onnxruntime : former->onnxruntime;
-    if (handles_alive())
+    if (atomic_load(&users))
         keep_former(made, former);
     qsort(made->records, (size_t)made->count, sizeof *made->records, by_number);
     if (same(made, former)) {
         free(made);
     } else {
         made->former = former;
+        ort_set_library(made->onnxruntime);
         atomic_store(&current, made);
     }
     return count;
@@ -133,6 +135,11 @@ const struct catalogue *catalogue(void)
 {
     pthread_once(&started, start);
     return atomic_load_explicit(&current, memory_order_acquire);
+}
+
+void catalogue_use(int difference)
+{
+    atomic_fetch_add(&users, difference);
 }
 
 EXPORT int xcnet_load_index(const char *path)

@@ -166,15 +166,10 @@ static bool evaluate_points(struct call *call, size_t np)
 
 /* -- one call --------------------------------------------------------------------------------- */
 
-bool is_own_label(const struct record *record, int label)
-{
-    return !(layout_of(label)->variables & 1u << LAPL) || record->inputs & 1u << LAPL;
-}
-
 static void set_zero(const struct handle *handle, size_t np, double *const outputs[LABELS])
 {
     for (int l = 0; l < LABELS; l++)
-        if (outputs[l] && is_own_label(handle->record, l))
+        if (outputs[l] && label_is_written(l, handle->record->inputs))
             memset(outputs[l], 0, np * (size_t)label_width(l, handle->nspin) * sizeof(double));
 }
 
@@ -184,7 +179,7 @@ static void list_wanted(struct call *call)
     const struct record *record = call->handle->record;
     call->order = -1;
     for (int l = 0; l < LABELS; l++) {
-        if (!call->outputs[l] || !is_own_label(record, l))
+        if (!call->outputs[l] || !label_is_written(l, record->inputs))
             continue;
         call->order = layout_of(l)->order;
         if (is_in_graphs(record, l))

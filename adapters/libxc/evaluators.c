@@ -5,6 +5,7 @@
    the last bit whichever points it is evaluated with: threads, blocks and the cache change
    nothing. Tapes need no such care. */
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +67,23 @@ static struct tape *open_tape(struct model *model, const char *functional, int n
     return NULL;
 }
 
+/* Sessions copied by a fork may hold locks of threads that are gone: the child opens its own. */
+static void in_child(void)
+{
+    models_forget();
+    ort_forget();
+}
+
+static void prepare(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
 static void *open_session(struct model *model, const char *functional)
 {
+    static pthread_once_t prepared = PTHREAD_ONCE_INIT;
     size_t size;
+    pthread_once(&prepared, prepare);
     char *message, *bytes = model_read(model->path, model->sha256, functional, &size);
     if (!bytes)
         return NULL;

@@ -15,12 +15,6 @@ static struct handle *_Atomic region;
 static size_t used;                  /* slots ever used; with what follows guarded by the lock */
 static struct handle *first, *last; /* released slots, oldest first */
 static size_t resting;
-static _Atomic long alive;
-
-long handles_alive(void)
-{
-    return atomic_load(&alive);
-}
 
 static struct handle *slot_of(const void *address)
 {
@@ -188,7 +182,7 @@ int handle_open(struct host *host, xc_func_type *p, const struct record *record,
     bool serves = slot && is_usable(record) && models_are_good(record, nspin);
     if (slot) {
         slot->refused = !serves;
-        atomic_fetch_add(&alive, serves);
+        catalogue_use(serves);
     }
     unlock();
     return serves ? 0 : -1;
@@ -200,7 +194,7 @@ void handle_close(struct handle *handle, xc_func_type *p)
     *(const void **)p = handle->template_info;
     const struct host *host = handle->host;
     cache_drop(&handle->cache);
-    atomic_fetch_sub(&alive, !handle->refused);
+    catalogue_use(handle->refused ? 0 : -1);
     release_slot(handle);
     unlock();
     REAL(host, xc_func_end)(p);

@@ -14,13 +14,9 @@
 
 #define PBE_NAME "Perdew, Burke & Ernzerhof"
 
-static const struct {
-    const char *name;
-    void *own;
-} FUNCTION[FUNCTIONS] = {
-#define FUNCTION_ENTRY(result, none, name, parameters, arguments) \
-    [F_##name] = {#name, (void *)name},
-#define EVALUATION_ENTRY(FAMILY, name, OUT) [F_##name] = {#name, (void *)name},
+static const char *const NAMES[FUNCTIONS] = {
+#define FUNCTION_ENTRY(result, none, name, parameters, arguments) [F_##name] = #name,
+#define EVALUATION_ENTRY(FAMILY, name, OUT) [F_##name] = #name,
     INFO_FUNCTIONS(FUNCTION_ENTRY)
     FORWARDED_FUNCTIONS(FUNCTION_ENTRY)
     EVALUATION_FUNCTIONS(EVALUATION_ENTRY)
@@ -39,20 +35,16 @@ static struct caller callers[MAX_CALLERS];
 static _Atomic int caller_count;
 static struct host no_host;
 
-void *own_function(const char *name)
-{
-    for (int i = 0; i < FUNCTIONS; i++)
-        if (strcmp(FUNCTION[i].name, name) == 0)
-            return FUNCTION[i].own;
-    return NULL;
-}
-
 /* -- finding ---------------------------------------------------------------------------------- */
 
+/* A function that is not of this library. */
 static void *foreign(void *handle, const char *name)
 {
+    Dl_info self, info;
     void *found = handle ? dlsym(handle, name) : NULL;
-    return found == own_function(name) ? NULL : found;
+    bool own = found && dladdr(NAMES, &self) && dladdr(found, &info) &&
+               self.dli_fbase == info.dli_fbase;
+    return own ? NULL : found;
 }
 
 static void *loaded_object(const char *path)
@@ -139,7 +131,7 @@ static struct host *make_host(void *handle)
     if (!host)
         return NULL;
     for (int i = 0; i < FUNCTIONS; i++)
-        host->functions[i] = foreign(handle, FUNCTION[i].name);
+        host->functions[i] = foreign(handle, NAMES[i]);
     struct search search = {.address = (uintptr_t)host->functions[F_xc_func_init]};
     dl_iterate_phdr(visit, &search);
     host->low = search.low;
@@ -227,7 +219,7 @@ static const char *wrong_functions(const struct host *host)
     int major = 0, minor = 0, micro = 0;
     for (int i = 0; i < FUNCTIONS; i++)
         if (!host->functions[i] && !optional[i])
-            return FUNCTION[i].name;
+            return NAMES[i];
     REAL(host, xc_version)(&major, &minor, &micro);
     return major < 5 || major > 7 ? "a version from 5 to 7" : NULL;
 }

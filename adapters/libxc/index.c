@@ -12,12 +12,6 @@ enum { MAX_INDEX_BYTES = 1 << 24 };
 
 static struct index_file *files; /* every index read; guarded by the lock */
 
-bool refuse(const struct parser *parser, const char *problem)
-{
-    fail("index %s, line %d: %s", parser->path, parser->line, problem);
-    return false;
-}
-
 /* Undoes \\, \t and \n in place. */
 static bool unescape(char *field)
 {

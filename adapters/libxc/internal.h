@@ -55,8 +55,6 @@ struct host {
 struct host *host_of(const void *address);
 /* Whether its structures are as this library expects; says why not. */
 bool host_is_usable(struct host *host);
-/* This library's function of a name; NULL if it has none. */
-void *own_function(const char *name);
 
 #define CALLER_HOST host_of(__builtin_return_address(0))
 /* Whether the calling function is libxc's own. */
@@ -94,6 +92,8 @@ const struct label_layout *layout_of(int label);
 const char *variable_name(int variable);
 int variable_width(int variable, int nspin);
 int label_width(int label, int nspin);
+/* Whether a functional of these inputs writes a label: as libxc, not the Laplacian's without it. */
+bool label_is_written(int label, unsigned inputs);
 
 /* -- models.c, evaluators.c, ort.c ------------------------------------------------------------ */
 
@@ -140,6 +140,9 @@ bool ort_run(void *session, size_t n, const struct tensor *inputs, int input_cou
              const struct tensor *outputs, int output_count, const char *functional);
 /* New session from a model's bytes; message receives the reason of a failure (free it). */
 void *ort_open(const void *bytes, size_t size, char **message);
+/* Path of ONNX Runtime's library, where XCNET_ONNXRUNTIME does not name one. */
+void ort_set_library(const char *path);
+/* Forgets everything that a fork spoils, in a child process. */
 void ort_forget(void);
 void sha256_hex(const unsigned char *bytes, size_t size, char hex[65]);
 
@@ -181,6 +184,8 @@ struct catalogue {
 const struct catalogue *catalogue(void);
 const struct record *record_by_number(int number);
 const struct record *record_by_name(const char *name);
+/* Counts those that use the functionals in force: a new index joins them then. */
+void catalogue_use(int difference);
 
 /* A parsed index; its records point into its text. */
 struct index_file {
@@ -232,7 +237,6 @@ bool is_own_info(const xc_func_info_type *info);
 bool is_own_reference(const func_reference_type *reference);
 int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin);
 void handle_close(struct handle *handle, xc_func_type *p);
-long handles_alive(void);
 
 /* -- evaluate.c, density.c, cache.c ----------------------------------------------------------- */
 
@@ -266,8 +270,6 @@ struct call {
 
 void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
               double *const outputs[LABELS]);
-/* Whether the functional writes this label: as libxc, not the Laplacian's if it needs none. */
-bool is_own_label(const struct record *record, int label);
 /* Fills the chunk from points first .. first + count - 1, for the graphs of closed shells where
    there are any: points at a floor are put aside. */
 void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count);

@@ -110,3 +110,8 @@ int label_width(int label, int nspin)
 {
     return nspin == UNPOLARIZED ? 1 : layout_of(label)->width;
 }
+
+bool label_is_written(int label, unsigned inputs)
+{
+    return !(layout_of(label)->variables & 1u << LAPL) || inputs & 1u << LAPL;
+}

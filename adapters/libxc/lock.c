@@ -7,13 +7,10 @@
 static pthread_mutex_t the_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
-/* The child has one thread, which holds the lock. Sessions copied by the fork may hold locks of
-   threads that are gone: the child opens its own. */
+/* The child has one thread, which holds the lock. */
 static void in_child(void)
 {
     the_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
-    models_forget();
-    ort_forget();
 }
 
 static void prepare(void)

@@ -35,7 +35,8 @@ struct api_base {
     const char *(*get_version)(void);
 };
 
-static void *const *api; /* set once, under the lock */
+static void *const *api;     /* set once, under the lock */
+static const char *library;  /* path, guarded by the lock; NULL where no index names one */
 static void *memory_info;
 static void *environment;
 
@@ -58,26 +59,31 @@ static char *text(const char *a, const char *b)
     return joined;
 }
 
+void ort_set_library(const char *path)
+{
+    library = path;
+}
+
 static char *load(void)
 {
     const char *path = getenv("XCNET_ONNXRUNTIME");
     if (!path || !path[0])
-        path = catalogue()->onnxruntime;
+        path = library;
     if (!path)
         return strdup("ONNX Runtime not found: the index names no library; set XCNET_ONNXRUNTIME "
                       "to the path of libonnxruntime.so");
     /* Without it newer versions start a thread that sends data to their makers. */
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
+    void *loaded = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!loaded)
         return text("ONNX Runtime not found (install the Python package onnxruntime, or set "
                     "XCNET_ONNXRUNTIME to the path of libonnxruntime.so): ",
                     dlerror());
     const struct api_base *(*base)(void);
-    *(void **)&base = dlsym(library, "OrtGetApiBase");
+    *(void **)&base = dlsym(loaded, "OrtGetApiBase");
     void *const *found = base ? base()->get_api(API_VERSION) : NULL;
     if (!found) {
-        dlclose(library);
+        dlclose(loaded);
         return text("not a usable ONNX Runtime: ", path);
     }
     api = found;

@@ -14,21 +14,22 @@
 enum { JUMP_SLOT = R_X86_64_JUMP_SLOT, GLOB_DAT = R_X86_64_GLOB_DAT };
 #elif defined(__aarch64__)
 enum { JUMP_SLOT = R_AARCH64_JUMP_SLOT, GLOB_DAT = R_AARCH64_GLOB_DAT };
-#elif defined(__i386__)
-enum { JUMP_SLOT = R_386_JMP_SLOT, GLOB_DAT = R_386_GLOB_DAT };
-#elif defined(__powerpc64__)
-enum { JUMP_SLOT = R_PPC64_JMP_SLOT, GLOB_DAT = R_PPC64_GLOB_DAT };
 #else
 enum { JUMP_SLOT = -1, GLOB_DAT = -1 }; /* no slot is recognised: patching says so */
 #endif
 
-#if __SIZEOF_POINTER__ == 8
-#define SYMBOL_OF ELF64_R_SYM
-#define TYPE_OF ELF64_R_TYPE
-#else
-#define SYMBOL_OF ELF32_R_SYM
-#define TYPE_OF ELF32_R_TYPE
-#endif
+/* This library's functions by libxc's names. */
+static const struct {
+    const char *name;
+    void *function;
+} OWN[FUNCTIONS] = {
+#define FUNCTION_ENTRY(result, none, name, parameters, arguments) \
+    [F_##name] = {#name, (void *)name},
+#define EVALUATION_ENTRY(FAMILY, name, OUT) [F_##name] = {#name, (void *)name},
+    INFO_FUNCTIONS(FUNCTION_ENTRY)
+    FORWARDED_FUNCTIONS(FUNCTION_ENTRY)
+    EVALUATION_FUNCTIONS(EVALUATION_ENTRY)
+};
 
 struct patched_slot {
     void **address;
@@ -89,9 +90,8 @@ static const ElfW(Phdr) *segment(const struct dl_phdr_info *object, ElfW(Word) t
 
 /* The tables of its dynamic section; some loaders leave addresses relative to the object. */
 struct tables {
-    ElfW(Addr) symbols, strings, jump, rela, rel;
-    size_t jump_size, rela_size, rel_size;
-    bool jump_is_rela;
+    ElfW(Addr) symbols, strings, jump, rela;
+    size_t jump_size, rela_size;
 };
 
 static ElfW(Addr) absolute(const struct dl_phdr_info *object, ElfW(Addr) address)
@@ -111,11 +111,8 @@ static struct tables read_tables(const struct dl_phdr_info *object)
         case DT_STRTAB: t.strings = absolute(object, d->d_un.d_ptr); break;
         case DT_JMPREL: t.jump = absolute(object, d->d_un.d_ptr); break;
         case DT_PLTRELSZ: t.jump_size = d->d_un.d_val; break;
-        case DT_PLTREL: t.jump_is_rela = d->d_un.d_val == DT_RELA; break;
         case DT_RELA: t.rela = absolute(object, d->d_un.d_ptr); break;
         case DT_RELASZ: t.rela_size = d->d_un.d_val; break;
-        case DT_REL: t.rel = absolute(object, d->d_un.d_ptr); break;
-        case DT_RELSZ: t.rel_size = d->d_un.d_val; break;
         default: break;
         }
     }
@@ -142,12 +139,21 @@ static bool write_slot(const struct dl_phdr_info *object, void **slot, void *val
     return true;
 }
 
+static void *own_function(const char *name)
+{
+    for (int i = 0; i < FUNCTIONS; i++)
+        if (strcmp(OWN[i].name, name) == 0)
+            return OWN[i].function;
+    return NULL;
+}
+
 static bool patch_slot(struct patch *patch, const struct dl_phdr_info *object,
                        const struct tables *tables, ElfW(Addr) offset, ElfW(Xword) info)
 {
-    if ((int)TYPE_OF(info) != JUMP_SLOT && (int)TYPE_OF(info) != GLOB_DAT)
+    int type = (int)ELF64_R_TYPE(info);
+    if (type != JUMP_SLOT && type != GLOB_DAT)
         return true;
-    const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + SYMBOL_OF(info);
+    const ElfW(Sym) *symbol = (const ElfW(Sym) *)tables->symbols + ELF64_R_SYM(info);
     const char *name = (const char *)tables->strings + symbol->st_name;
     if (strncmp(name, "xc_", 3) != 0 || symbol->st_shndx != SHN_UNDEF)
         return true;
@@ -165,14 +171,12 @@ static bool patch_slot(struct patch *patch, const struct dl_phdr_info *object,
 }
 
 static bool patch_table(struct patch *patch, const struct dl_phdr_info *object,
-                        const struct tables *tables, ElfW(Addr) table, size_t size, bool rela)
+                        const struct tables *tables, ElfW(Addr) table, size_t size)
 {
-    size_t entry = rela ? sizeof(ElfW(Rela)) : sizeof(ElfW(Rel));
-    for (size_t at = 0; table && at + entry <= size; at += entry) {
-        const ElfW(Rel) *reloc = (const void *)(table + at); /* Rela starts with the same members */
-        if (!patch_slot(patch, object, tables, reloc->r_offset, reloc->r_info))
+    const ElfW(Rela) *entries = (const void *)table;
+    for (size_t i = 0; table && i < size / sizeof *entries; i++)
+        if (!patch_slot(patch, object, tables, entries[i].r_offset, entries[i].r_info))
             return false;
-    }
     return true;
 }
 
@@ -208,9 +212,8 @@ static struct patch *patch_object(const struct dl_phdr_info *object)
         return NULL;
     }
     struct tables t = read_tables(object);
-    bool good = patch_table(patch, object, &t, t.jump, t.jump_size, t.jump_is_rela) &&
-                patch_table(patch, object, &t, t.rela, t.rela_size, true) &&
-                patch_table(patch, object, &t, t.rel, t.rel_size, false);
+    bool good = patch_table(patch, object, &t, t.jump, t.jump_size) &&
+                patch_table(patch, object, &t, t.rela, t.rela_size);
     if (good && patch->count)
         return patch;
     if (good)

@@ -7,6 +7,12 @@
 
 #include "index.h"
 
+bool refuse(const struct parser *parser, const char *problem)
+{
+    fail("index %s, line %d: %s", parser->path, parser->line, problem);
+    return false;
+}
+
 static bool to_int(const char *field, int *value)
 {
     char *end;
@@ -98,8 +104,8 @@ static bool read_thresholds(struct parser *p)
     struct thresholds *t = &p->record->thresholds;
     double *values[4] = {&t->density, &t->zeta, &t->sigma, &t->tau};
     for (int i = 0; i < 4; i++)
-        if (!to_double(p->fields[i + 1], values[i]))
-            return refuse(p, "a threshold that is not a number");
+        if (!to_double(p->fields[i + 1], values[i]) || *values[i] < 0.0)
+            return refuse(p, "a threshold that is not a number, or negative");
     return t->density > 0.0 || refuse(p, "a density threshold that is not positive");
 }
 
@@ -218,17 +224,6 @@ static bool inputs_fit(const struct record *record)
     return record->inputs == (family == FAMILY_LDA ? rho : rho | sigma);
 }
 
-/* libxc's rules where the record leaves a threshold open. */
-static void complete(struct thresholds *t)
-{
-    if (t->zeta < 0.0)
-        t->zeta = 2.220446049250313e-16;
-    if (t->sigma < 0.0)
-        t->sigma = __builtin_pow(t->density, 4.0 / 3.0);
-    if (t->tau < 0.0)
-        t->tau = 1e-20;
-}
-
 bool finish_functional(struct parser *parser)
 {
     struct record *record = parser->record;
@@ -248,7 +243,6 @@ bool finish_functional(struct parser *parser)
     int closed = count_models(record->closed_shell);
     if (closed != 0 && closed != record->orders)
         return refuse(parser, "the functional before has not all graphs for closed shells");
-    complete(&record->thresholds);
     return true;
 }
 
