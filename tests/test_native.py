@@ -55,7 +55,7 @@ def test_index_has_every_neural_functional(published: Path) -> None:
         floors = spec.thresholds
         given = [float(value) for value in facts["thresholds"][0]]
         assert given == [floors.density, floors.zeta, floors.sigma, floors.tau]
-        for order, digest, path in facts["graph"]:
+        for order, digest, path, *_ in facts["graph"]:
             assert digest == spec.files[spec.derivatives[order]]
             assert Path(path).is_file()
         assert ("nonlocal" in facts) == spec.is_nonlocal

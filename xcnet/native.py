@@ -24,6 +24,9 @@ from xcnet.terms import NeuralTerm
 INDEX_VERSION = 1
 #: More have no room in libxc's structures.
 MAX_REFERENCES = 5
+#: Highest derivative order with a tape: those above take seconds to translate, few programs that
+#: are linked to libxc ask for them, and ONNX Runtime serves them.
+HIGHEST_TAPE = 1
 #: Names the index for a program that the library is preloaded into.
 INDEX_VARIABLE = "XCNET_INDEX"
 #: Takes the place of the library of the installed onnxruntime.
@@ -202,7 +205,8 @@ def _graph_row(spec: FunctionalSpec, order: str, spin: int) -> tuple[str, ...]:
     filename = spec.graphs[order, spin]
     key = "graph" if spin == variables.POLARIZED else "closed_shell"
     row = (key, order, spec.files[filename], str(spec.folder.resolve() / filename))
-    if engine.choose(spec, variables.ORDERS.index(order), spin).engine == engine.RUNTIME:
+    level = variables.ORDERS.index(order)
+    if level > HIGHEST_TAPE or engine.choose(spec, level, spin).engine == engine.RUNTIME:
         return row
     content = tape.content(spec, order, spin)
     path = tape.file(spec, order, spin)

@@ -13,7 +13,6 @@
 enum { MAX_MODEL_BYTES = 1 << 26 };
 
 static struct model *models; /* guarded by the lock, except for the sessions */
-static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
 static char *read_stream(FILE *stream, size_t limit, size_t *size, const char *path,
                          const char *what)

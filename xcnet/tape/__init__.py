@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from xcnet import graphs, variables
@@ -48,9 +48,14 @@ def content(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -
     kept = _read(path)
     if kept is not None:
         return kept
-    made = writer.tape(rows.program(onnx_file.read(graph)))
+    made = _make(graph)
     _keep(path, made)
     return made
+
+
+@lru_cache(maxsize=64)  # another cache folder may want it too
+def _make(graph: bytes) -> bytes:
+    return writer.tape(rows.program(onnx_file.read(graph)))
 
 
 def file(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> Path:

@@ -94,15 +94,18 @@ class Program:
 
     def elementwise(self, operator: str, *operands: Ids) -> Ids:
         """Ids of an operation on rows that are broadcast."""
-        spread = np.broadcast_arrays(*operands)
         block = Block(operator, [])
-        ids = [
-            self._row(operator, tuple(map(int, key)), block)
-            for key in zip(*(array.ravel() for array in spread), strict=True)
-        ]
+        if all(array.size == 1 for array in operands):  # most: much faster than broadcasting
+            keys = [tuple(array.item() for array in operands)]
+            shape = max((array.shape for array in operands), key=len)
+        else:
+            spread = np.broadcast_arrays(*operands)
+            keys = list(zip(*(array.ravel().tolist() for array in spread), strict=True))
+            shape = spread[0].shape
+        ids = [self._row(operator, key, block) for key in keys]
         if block.rows:
             self.blocks.append(block)
-        return np.array(ids, dtype=np.int64).reshape(spread[0].shape)
+        return np.array(ids, dtype=np.int64).reshape(shape)
 
     def _row(self, operator: str, operands: tuple[int, ...], block: Block) -> int:
         if operator == "where" and operands[0] in self.values:

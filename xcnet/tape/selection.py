@@ -79,8 +79,11 @@ def _uses(program: Program, steps: list[Instruction]) -> Counter[int]:
 def _users(steps: list[Instruction]) -> dict[int, list[Instruction]]:
     users: dict[int, list[Instruction]] = {}
     for step in steps:
-        for row in {row for operand in step.operands for row in operand}:
-            users.setdefault(row, []).append(step)
+        for operand in step.operands:
+            for row in operand:
+                known = users.setdefault(row, [])
+                if not known or known[-1] is not step:
+                    known.append(step)
     return users
 
 
