@@ -1,6 +1,7 @@
-# demo | test | test-pyscf | test-oldest | lint | docs | docs-reports | fuzz | audit | sbom | bench |
-# bench-report: each sets up all it needs in .venv, then runs.
-# On a machine with nothing but Python (3.11 or newer) `make demo` is enough.
+# demo | quick | test | test-pyscf | test-oldest | lint | docs | docs-reports | fuzz | audit | sbom |
+# bench | bench-report: each sets up all it needs in .venv, then runs.
+# On a machine with nothing but Python (3.11 or newer) `make demo` is enough. `make quick` is the
+# part of `make test` that runs no host program: two minutes, after every change.
 #
 #   PYTHON=python3.12   the interpreter of the environment (default: the first suitable one found)
 #   TORCH=...           what pip installs as torch, for test, lint and bench only; any pip arguments,
@@ -34,7 +35,11 @@ OLDEST_TESTS ?= $(addprefix tests/test_,spec.py registry.py functional.py libxc.
   pylibxc_compat.py hostile.py compute_hostile.py check.py native.py native_abi.py run.py \
   pyscf_adapter.py)
 
-.PHONY: help demo test test-pyscf test-oldest test-psi4 hosts lint docs docs-reports fuzz audit sbom \
+QUICK_TESTS ?= $(addprefix tests/test_,architecture.py bench_report.py bench_sets.py cards.py check.py \
+  cli.py compute_hostile.py conformance.py expression.py functional.py graph.py hostile.py libxc.py \
+  pylibxc_compat.py registry.py spec.py training_sets.py variables.py)
+
+.PHONY: help demo quick test test-pyscf test-oldest test-psi4 hosts lint docs docs-reports fuzz audit sbom \
   lock bench bench-report clean
 
 help:
@@ -42,6 +47,9 @@ help:
 
 demo: $(VENV)/.demo
 	$(BIN)/xcnet run H2O N2 --xc NN-metaGGA,r2SCAN,M06-L,B3LYP --basis def2-svp --atomization
+
+quick: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow" $(QUICK_TESTS)
 
 test: hosts $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) --ignore tests/psi4 $(TESTS)
@@ -91,7 +99,7 @@ fuzz: $(VENV)/.dev
 	$(PIP) 'atheris>=2.3'
 	mkdir -p tests/fuzz
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz_loader -max_total_time=$$((60 * $(MINUTES))) \
-	  -max_len=20000 -timeout=60 -rss_limit_mb=1000 -artifact_prefix=tests/fuzz/ -print_final_stats=1
+	  -max_len=20000 -timeout=10 -rss_limit_mb=1000 -artifact_prefix=tests/fuzz/ -print_final_stats=1
 
 # Known vulnerabilities in the locked versions; also fails for a package that cannot be looked up.
 audit: $(VENV)/.python

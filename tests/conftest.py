@@ -1,4 +1,4 @@
-"""What several test files share: an isolated user, and the published networks."""
+"""What several test files share: an isolated user, the published networks, failures at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.published import CONVERTED_VARIABLE, convert, have_weights, weights_folder
+from tests.published import (
+    CONVERTED_VARIABLE,
+    are_installed,
+    have_weights,
+    prepare,
+    weights_folder,
+)
 from xcnet import registry
 
 # PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
@@ -20,6 +26,32 @@ os.environ.setdefault("PYSCF_MAX_MEMORY", "16000")
 # A shell's background jobs ignore Ctrl-C, and so would the programs that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(name.startswith("nagai2020_") for name in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
+class FailuresAtOnce:
+    """Prints a failure when it happens, also one of a worker, and not only after the last test."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.section(f"{report.nodeid} ({report.when})", "_", red=True)
+            report.toterminal(self._terminal._tw)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(terminal))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,7 +72,7 @@ def nagai2020_weights() -> Path:
     folder = weights_folder()
     if have_weights():
         return folder
-    reason = f"the published weights are not in {folder}; XCNET_NAGAI2020 names another folder"
+    reason = f"the authors' files are not in {folder}; XCNET_NAGAI2020 names another folder"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -50,7 +82,7 @@ def nagai2020_weights() -> Path:
 def nagai2020_models(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Path:
-    """Folder of the four published functionals, converted once for all test processes.
+    """Folder of the four published functionals, prepared once for all test processes.
 
     Put it on ``XCNET_MODEL_PATH`` to find them by name.
     """
@@ -59,14 +91,15 @@ def nagai2020_models(
     converted = Path(os.environ.get(CONVERTED_VARIABLE, ""))
     if converted.name and converted.is_dir():
         return converted.absolute()
-    request.getfixturevalue("nagai2020_weights")
+    if not are_installed():
+        request.getfixturevalue("nagai2020_weights")
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     folder = shared / "nagai2020"
     with (shared / "nagai2020.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            convert(folder)
+            prepare(folder)
     return folder
 
 

@@ -1,14 +1,13 @@
-"""Random densities and Ridders' finite differences for the laws that every functional obeys."""
+"""Random densities for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from xcnet import sample
-from xcnet.check.ridders import SHRINK, extrapolated
 
 Array = npt.NDArray[np.float64]
 
@@ -23,17 +22,3 @@ def random_densities(
 def closed_shell(polarized: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
     """Unpolarized variables, and the same density as polarized ones."""
     return sample.closed_shell(polarized)
-
-
-def ridders(
-    function: Callable[[Array], Array], x: Array, step: Array, rows: int = 9
-) -> tuple[Array, Array]:
-    """Derivative of a function of one variable at many points, and its estimated error.
-
-    Central differences with steps shrinking by 1.4, extrapolated by Neville's scheme; the entry
-    of the smallest error estimate is taken at each point.
-    Source: C. J. F. Ridders, Adv. Eng. Softw. 4, 75 (1982), doi:10.1016/S0141-1195(82)80057-0.
-    """
-    steps = [step / SHRINK**row for row in range(rows)]
-    central = np.array([(function(x + h) - function(x - h)) / (2 * h) for h in steps])
-    return extrapolated(central)

@@ -1,14 +1,13 @@
 """Coverage-guided fuzzing of the loader: ``make fuzz MINUTES=30``.
 
 An input is read as a graph, as a record and as a reference vector; whatever it holds, only the
-package's own refusals may come of it, within `SECONDS`.
+package's own refusals may come of it, and soon (``-timeout``).
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from pathlib import Path
 FINDINGS = Path(__file__).resolve().parent / "fuzz"
 #: A sound folder, whose files are where the fuzzer starts from.
 TEMPLATE = Path(__file__).resolve().parent / "models" / "gga_x_pbe_clone"
-SECONDS = 1.0
 WANTED = ["rho", "sigma", "zk"]
 
 
@@ -28,16 +26,12 @@ def load(data: bytes) -> None:
     from xcnet.graphs import model, walk
     from xcnet.spec import record_from
 
-    start = time.process_time()
     with suppress(ValueError):
         walk(model.read(data))
     with suppress(ModelError):
         record_from(data, TEMPLATE)
     with suppress(*integrity.UNREADABLE):
         integrity.arrays(data, WANTED)
-    elapsed = time.process_time() - start
-    if elapsed > SECONDS:
-        raise TimeoutError(f"{elapsed:.1f} s for {len(data)} bytes")
 
 
 def main() -> None:

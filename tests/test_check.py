@@ -37,6 +37,12 @@ def test_every_shipped_functional_passes(folder: Path) -> None:
     assert {r.section for r in report.results} == {*results.SECTIONS} - {"domain"}
 
 
+@pytest.mark.parametrize("folder", sorted(MODELS.iterdir()), ids=lambda p: p.name)
+def test_every_clone_passes(folder: Path) -> None:
+    report = check.run(load_spec(folder), LEAST)
+    assert not report.failures, results.text(report.failures)
+
+
 def test_published_functionals_pass(published: Path) -> None:
     for folder in sorted(published.iterdir()):
         report = check.run(load_spec(folder), LEAST)
@@ -294,6 +300,7 @@ def test_domain_by_density_and_by_element() -> None:
     assert not domain.outside(spec, n[1:2], weights[1:2], coords[1:2], ("H",), atoms[:1]).is_large
 
 
+@pytest.mark.slow
 def test_domain_of_molecules() -> None:
     pytest.importorskip("pyscf")
     from xcnet.check import molecules
@@ -306,6 +313,7 @@ def test_domain_of_molecules() -> None:
     assert "(Cl)" in chlorine.note
 
 
+@pytest.mark.slow
 def test_run_warns_outside_the_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("pyscf")
     report = tmp_path / "run.json"
@@ -322,6 +330,7 @@ def test_run_warns_outside_the_domain(capsys: pytest.CaptureFixture[str], tmp_pa
 # -- command, page, installation -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page, rows = tmp_path / "report.html", tmp_path / "report.json"
     words = ["check", str(SHIPPED[0]), "--points", str(LEAST), "--html", str(page)]

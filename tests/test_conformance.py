@@ -292,6 +292,7 @@ def atoms() -> list[Atom]:
     return [_atom(symbol, spin) for symbol, spin in (("H", 1), ("N", 3), ("O", 2), ("Ne", 0))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBXC)
 def test_atoms(name: str, atoms: list[Atom]) -> None:
     for atom in atoms:
@@ -303,6 +304,7 @@ def test_atoms(name: str, atoms: list[Atom]) -> None:
             assert_equal(result, expected(name, spin, inputs, orders), f"{name} {atom.symbol}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spin", [1, 2])
 @pytest.mark.parametrize("name", [name for name in CLONES if "_xc_" not in name])
 def test_neural_functionals_on_atoms(name: str, spin: int, atoms: list[Atom]) -> None:
@@ -325,6 +327,7 @@ def test_neural_functionals_on_atoms(name: str, spin: int, atoms: list[Atom]) ->
             np.testing.assert_allclose(result[label], values, rtol, atol, err_msg=message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PBE", "TPSS", "B3LYP", *CLONES])
 def test_closed_shell_is_the_spin_unpolarized_limit(name: str, atoms: list[Atom]) -> None:
     neon = atoms[-1]
@@ -339,6 +342,7 @@ def test_closed_shell_is_the_spin_unpolarized_limit(name: str, atoms: list[Atom]
             )
 
 
+@pytest.mark.slow
 def test_energy_of_an_atom_as_in_pyscf(atoms: list[Atom]) -> None:
     from pyscf.dft import libxc as host
 

@@ -140,7 +140,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _weights(made: Path) -> Semilocal:
-    return publication.load_weights(made.parents[1] / NAME / "weights.npz", "nra")
+    folder = made.parents[1]
+    return publication.load_weights(
+        folder / NAME / "weights.npz", recipe.load(folder / "tiny.toml")
+    )
 
 
 def test_functional_is_the_module(made: Path) -> None:

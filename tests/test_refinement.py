@@ -109,8 +109,9 @@ def test_heavy_points_are_not_merged_far() -> None:
 def test_merged_points_serve_trained_networks(
     part: parts.Part, states: dict[str, GroundState]
 ) -> None:
-    shipped = publication.shipped_weights(recipe.load(recipe.find("nn_r2scan")))
-    network = publication.load_weights(shipped).network(part.name)
+    shipped = recipe.load(recipe.find("nn_r2scan"))
+    module = publication.load_weights(publication.shipped_weights(shipped), shipped)
+    network = module.network(part.name)
     for state in states.values():
         energy, relative, features = map(
             torch.from_numpy, merging._shares(part.columns, *part.variables(state.density))

@@ -192,6 +192,7 @@ def test_only_the_three_molecules_may_be_trained_on() -> None:
         overlap.refuse([molecules.atom("C"), molecules.read("CH4")])
 
 
+@pytest.mark.slow
 def test_training_on_the_test_set_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

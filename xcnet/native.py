@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import tempfile
 from collections.abc import Iterator
 from ctypes import byref, c_int
 from pathlib import Path
 
 import xcnet
-from xcnet import engine, graphs, registry, shared_library, tape, variables
+from xcnet import engine, files, graphs, registry, shared_library, tape, variables
 from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
@@ -96,10 +95,7 @@ def write_index() -> Path:
         if path.is_file() and path.read_bytes() == content:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder)
-        with open(descriptor, "wb") as stream:
-            stream.write(content)
-        Path(temporary).replace(path)
+        files.write(path, content)
     except OSError as error:
         raise NativeError(
             f"{path} cannot be written: {error.strerror}. XDG_CACHE_HOME names another folder.",

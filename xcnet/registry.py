@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -86,6 +87,7 @@ PUBLISHED = (
 )
 
 _listeners: list[Callable[[], None]] = []
+_included: list[Path] = []
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,22 @@ def find(name: str | int) -> Entry:
     raise _unknown(name, table)
 
 
+def record(source: str) -> FunctionalSpec | None:
+    """Record of a folder's path or of a registered name; None for libxc's and for mixtures.
+
+    Raises
+    ------
+    ModelError
+        The folder cannot be read.
+    """
+    if os.sep in source or (Path(source) / RECORD).is_file():
+        return load_spec(source)
+    try:
+        return find(source).spec
+    except UnknownFunctionalError:
+        return None  # an expression, or an error of its own
+
+
 def entries(origin: str | None = None, family: str | None = None) -> list[Entry]:
     """Registered functionals, neural ones first, each once; optionally of one origin or family."""
     unique = dict.fromkeys(_table().entries.values())
@@ -185,6 +203,18 @@ def refresh() -> None:
     _scan.cache_clear()
     for callback in _listeners:
         callback()
+
+
+@contextmanager
+def including(folder: Path) -> Iterator[None]:
+    """Know the functionals of one more folder, in this process and for a while."""
+    _included.append(folder)
+    refresh()
+    try:
+        yield
+    finally:
+        _included.remove(folder)
+        refresh()
 
 
 def on_change(callback: Callable[[], None]) -> None:
@@ -204,15 +234,15 @@ class _Table:
 
 
 def _table() -> _Table:
-    return _scan(os.environ.get(MODEL_PATH_VARIABLE, ""), user_folder())
+    return _scan(os.environ.get(MODEL_PATH_VARIABLE, ""), user_folder(), tuple(_included))
 
 
 @lru_cache(maxsize=8)
-def _scan(model_path: str, user: Path) -> _Table:
+def _scan(model_path: str, user: Path, included: tuple[Path, ...]) -> _Table:
     found: dict[str | int, Entry] = {}
     broken_folders: dict[str | int, ModelError] = {}
     seen: set[Path] = set()
-    for origin, folder in _folders(model_path, user):
+    for origin, folder in _folders(model_path, user, included):
         if folder.resolve() in seen:
             continue
         seen.add(folder.resolve())
@@ -254,10 +284,11 @@ def _claim(found: dict[str | int, Entry], key: str | int, entry: Entry) -> None:
     )
 
 
-def _folders(model_path: str, user: Path) -> Iterator[tuple[str, Path]]:
+def _folders(model_path: str, user: Path, included: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Candidate functional folders with the origin they come from."""
     roots = [("package", paths.models_folder()), ("user", user)]
     roots += [("path", Path(item).expanduser()) for item in model_path.split(os.pathsep) if item]
+    roots += [("path", folder) for folder in included]
     roots += [("entry point", folder) for folder in _entry_point_folders()]
     for origin, root in roots:
         if (root / RECORD).is_file():

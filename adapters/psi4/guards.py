@@ -12,23 +12,30 @@ from functools import wraps
 from typing import Any
 
 from psi4 import core
+from psi4.driver import driver
 from psi4.driver.procrouting import dft, proc_util, response
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
 import xcnet
 from xcnet import native, registry, variables
-from xcnet.adapters.psi4 import nonlocal_parts, registration
+from xcnet.adapters.psi4 import everywhere, nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
 
 _FXC = 2
+#: Functions of the driver that take composite methods.
+_COMPOSITES = ("energy", "gradient", "optimize", "hessian", "frequency")
 _PYSCF = "the same functional in PySCF (import xcnet.adapters.pyscf)"
+_SOSCF = "SOSCF", "DIIS (set soscf false), with damping_percentage in hard cases"
+_LINEAR = "linear response", f"finite differences in a field (perturb_h), or {_PYSCF}"
+_TDDFT = "TDDFT and response", f"mf.TDDFT() of {_PYSCF}"
 #: Methods of wavefunctions that need second derivatives: what they serve, what to use instead.
 _RESPONSE = {
-    "soscf_update": ("SOSCF", "DIIS (set soscf false), with damping_percentage in hard cases"),
-    "cphf_solve": ("linear response", f"finite differences in a field (perturb_h), or {_PYSCF}"),
-    "cphf_Hx": ("linear response", f"finite differences in a field (perturb_h), or {_PYSCF}"),
-    "twoel_Hx": ("TDDFT and response", f"mf.TDDFT() of {_PYSCF}"),
+    "HF.soscf_update": _SOSCF,
+    "HF.cphf_solve": _LINEAR,
+    "HF.cphf_Hx": _LINEAR,
+    "HF.twoel_Hx": _TDDFT,
+    "RHF.twoel_Hx_full": _TDDFT,
 }
 
 
@@ -40,9 +47,16 @@ def put() -> None:
     _wrap(core.HF.compute_E, _checked_after, core.HF)
     _wrap(core.scfgrad, _checked_after, core)
     _wrap(core.scfhess, _checked_hessian, core)
-    for name, (method, instead) in _RESPONSE.items():
-        original = getattr(core.HF, name)
-        setattr(core.HF, name, _refusing(original, method, instead))
+    for text, (method, instead) in _RESPONSE.items():
+        original = versions.find("psi4.core", text)
+        if original is not None:
+            owner, name = text.split(".")
+            setattr(getattr(core, owner), name, _refusing(original, method, instead))
+    iterations = versions.find("psi4.core", "HF.openorbital_scf")
+    if iterations is not None:
+        _wrap(iterations, _checked_iterations, core.HF)
+    composites = (getattr(driver, name) for name in _COMPOSITES)
+    everywhere.replace({each: _checked_composite(each) for each in composites})
     _guard_procedures("properties", "scf", _checked_properties)
     _guard_procedures("energy", "td-scf", _checked_excitations)
 
@@ -61,6 +75,8 @@ def _guard_procedures(kind: str, like: str, guard: Callable[[Any], Callable[...,
     if original is None:
         return
     guarded = wraps(original)(guard(original))
+    # Psi4 compares what is in its tables with the function itself.
+    everywhere.replace({original: guarded})
     for name, procedure in table.items():
         if procedure is original:
             table[name] = guarded
@@ -110,7 +126,7 @@ def _checked_whole(build: Any) -> Callable[..., Any]:
             raise error
         built = build(name, *args, **kwargs)
         if core.get_option("SCF", "SOSCF"):
-            _require_response(built[0], *_RESPONSE["soscf_update"])
+            _require_response(built[0], *_SOSCF)
         return built
 
     return guarded
@@ -179,7 +195,7 @@ def _checked_properties(run: Any) -> Callable[..., Any]:
     def guarded(name: str, **kwargs: Any) -> Any:
         asked = {str(word).upper() for word in kwargs.get("properties", ())}
         if asked & set(response.scf_response.property_dicts):
-            _require_response_of(kwargs.get("dft_functional") or name, *_RESPONSE["cphf_solve"])
+            _require_response_of(kwargs.get("dft_functional") or name, *_LINEAR)
         return run(name, **kwargs)
 
     return guarded
@@ -190,7 +206,10 @@ def _checked_excitations(run: Any) -> Callable[..., Any]:
 
     def guarded(name: str, **kwargs: Any) -> Any:
         functional = kwargs.get("dft_functional") or name.removeprefix("td-")
-        _require_response_of(functional, *_RESPONSE["twoel_Hx"])
+        _require_response_of(functional, *_TDDFT)
+        if isinstance(functional, str) and registration.neural([functional]):
+            # Psi4 strips letters t and d from a name that follows "td-".
+            return run("td-scf", **{**kwargs, "dft_functional": functional})
         return run(name, **kwargs)
 
     return guarded
@@ -204,6 +223,50 @@ def _require_response_of(functional: Any, method: str, instead: str) -> None:
     entries = registration.parts_of(functional)
     if not all(_has_fxc(entry) and "tau" not in entry.spec.inputs for entry in entries):
         raise _unsupported(functional["name"], method, instead)
+
+
+# -- other ways of the driver --------------------------------------------------------------------
+
+
+def _checked_composite(calculate: Any) -> Callable[..., Any]:
+    """Refuse composite methods with a functional as an argument, which Psi4 forgets."""
+
+    @wraps(calculate)
+    def guarded(name: Any, *args: Any, **kwargs: Any) -> Any:
+        functional = kwargs.get("dft_functional")
+        text = name if isinstance(name, str) else getattr(name, "__name__", "")
+        composite = text == "cbs" or ("/" in text and ("[" in text or "d:" in text))
+        if composite and functional is not None and _is_ours(functional):
+            raise UnsupportedError(
+                f"{text} with dft_functional: Psi4 forgets the functional in composite methods, "
+                "and would compute Hartree-Fock. Calculate with one basis set at a time, and "
+                "extrapolate the energies",
+                method=text,
+            )
+        return calculate(name, *args, **kwargs)
+
+    return guarded
+
+
+def _is_ours(functional: Any) -> bool:
+    if isinstance(functional, str):
+        return bool(registration.neural([functional]))
+    return isinstance(functional, dict) and bool(registration.parts_of(functional))
+
+
+def _checked_iterations(iterate: Any) -> Callable[..., Any]:
+    """Refuse iterations in C++, which would leave out a nonlocal part."""
+
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if nonlocal_parts.parts_of(self.functional()) is not None:
+            raise UnsupportedError(
+                f"{self.functional().name()}: iterations in C++ leave out the nonlocal part; "
+                "let Psi4 iterate itself (set orbital_optimizer_package internal)",
+                functional=self.functional().name(),
+            )
+        return iterate(self, *args, **kwargs)
+
+    return guarded
 
 
 # -- errors from inside the native library -------------------------------------------------------

@@ -7,14 +7,14 @@ one has another basis set; and scratch files of that basis set.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
-from types import FunctionType
 from typing import Any
 
 from psi4 import core
 from psi4.driver import driver, p4util
+
+from xcnet.adapters.psi4 import everywhere
 
 #: Functions of Psi4's driver that calculate, under all the names that they have.
 _CALCULATE = ("energy", "gradient", "properties", "optimize", "hessian", "frequency")
@@ -31,11 +31,8 @@ def install() -> None:
     state = p4util.OptionsState
     state.__init__ = _noting(state.__init__, lambda self, *_: _options.append(self))
     state.restore = _noting(state.restore, _forget_options)
-    recovering = {(old := getattr(driver, name)): _recovering(old) for name in _CALCULATE}
-    for module in [m for name, m in sys.modules.items() if name.split(".")[0] == "psi4"]:
-        for name, value in list(vars(module).items()):
-            if isinstance(value, FunctionType) and value in recovering:
-                setattr(module, name, recovering[value])
+    calculations = (getattr(driver, name) for name in _CALCULATE)
+    everywhere.replace({each: _recovering(each) for each in calculations})
 
 
 def _noting(original: Any, note: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from pyscf.hessian.rhf import HessianBase
 from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.grid_response import with_right_radii
 from xcnet.adapters.pyscf.refusals import Needs
 from xcnet.errors import InputError, UnknownFunctionalError
 
@@ -80,8 +81,16 @@ def whole_grid(ours: Function) -> Maker:
 
 
 def whole_grid_response(original: Function) -> Function:
-    """Prepare the values of nonlocal functionals for PySCF's ``get_vxc_full_response``."""
-    return whole_grid(partial(nonlocal_gradient.full_response, original))(original)
+    """PySCF's ``get_vxc_full_response`` with the right grid, and for nonlocal functionals."""
+    nonlocal_too = whole_grid(partial(nonlocal_gradient.full_response, original))(original)
+
+    @wraps(original)
+    def call(ni: Any, mol: Any, grids: Any, xc_code: object, *args: Any, **kwargs: Any) -> Any:
+        if plan_of(ni, xc_code) is None:
+            return original(ni, mol, grids, xc_code, *args, **kwargs)
+        return nonlocal_too(ni, mol, with_right_radii(grids), xc_code, *args, **kwargs)
+
+    return call
 
 
 def checked_values(needs: Needs, applies: Callable[[Any], bool] | None = None) -> Maker:

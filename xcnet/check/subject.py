@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 
 from xcnet import registry, variables
 from xcnet.density import Array
-from xcnet.errors import UnknownFunctionalError, UnsupportedError
+from xcnet.errors import UnsupportedError
 from xcnet.functional import LibXCFunctional
-from xcnet.spec import RECORD, FunctionalSpec, load_spec
+from xcnet.spec import FunctionalSpec
 
 
 class Subject:
@@ -24,7 +22,7 @@ class Subject:
     """
 
     def __init__(self, what: FunctionalSpec | str) -> None:
-        self.spec = what if isinstance(what, FunctionalSpec) else _spec(what)
+        self.spec = what if isinstance(what, FunctionalSpec) else registry.record(what)
         source = self.spec if self.spec is not None else str(what)
         self.polarized = LibXCFunctional(source, variables.POLARIZED)
         self.unpolarized = LibXCFunctional(source, variables.UNPOLARIZED)
@@ -77,13 +75,3 @@ class Subject:
         """Energy per particle ``(N,)`` at spin-resolved points."""
         result: Array = self.compute(points, 0)["zk"][:, 0]
         return result
-
-
-def _spec(what: str) -> FunctionalSpec | None:
-    """Record of a folder's path or of a registered name; None for libxc's and for mixtures."""
-    if os.sep in what or (Path(what) / RECORD).is_file():
-        return load_spec(what)
-    try:
-        return registry.find(what).spec
-    except UnknownFunctionalError:
-        return None  # an expression, or an error of its own

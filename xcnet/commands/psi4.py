@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from xcnet.commands import psi4_hook
@@ -28,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--remove-hook", action="store_true", help="undo --install-hook")
     parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="check all that the adapter needs of this Psi4: a minute, with a line for each check",
+    )
+    parser.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="INPUT ...",
@@ -38,14 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run Psi4 and return its exit code; or put or take away the hook."""
     words = [word for word in arguments.arguments if word != "--"]
-    if arguments.install_hook + arguments.remove_hook + bool(words) != 1:
-        raise InputError("give an input file, or --install-hook, or --remove-hook")
+    if sum((arguments.install_hook, arguments.remove_hook, arguments.self_test, bool(words))) != 1:
+        raise InputError("give an input file, or --install-hook, --remove-hook or --self-test")
     if arguments.install_hook:
         return _install()
     if arguments.remove_hook:
         return _remove()
+    if arguments.self_test:
+        return _self_test()
     launcher = [sys.executable, psi4_hook.__file__, _program(), *words]
     return subprocess.run(launcher, check=False).returncode
+
+
+def _self_test() -> int:
+    """Run the adapter's own checks as an input file, as all others are run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "self_test.dat"
+        path.write_text("from xcnet.adapters.psi4 import selftest\nexit(selftest.run())\n")
+        words = [sys.executable, psi4_hook.__file__, _program(), str(path)]
+        return subprocess.run(words, check=False, cwd=folder).returncode
 
 
 def _program() -> str:

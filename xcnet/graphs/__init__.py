@@ -107,7 +107,7 @@ def _check_signature(graph: Model, spec: FunctionalSpec, order: str, spin: int) 
             )
 
 
-def walk(graph: Model) -> None:
+def walk(graph: Model) -> dict[str, Value]:
     """Type and shape of every result; ValueError for what does not fit or is too large."""
     values: dict[str, Value] = {}
     for constant in graph.constants:
@@ -137,6 +137,7 @@ def walk(graph: Model) -> None:
         if values.get(tensor.name) != Value("d", shape):
             raise ValueError(f"the output {tensor.name!r} is not what the graph computes")
     _check_memory(graph, values)
+    return values
 
 
 def _define(values: dict[str, Value], name: str, value: Value) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xcnet import files
 from xcnet.errors import InputError
 from xcnet.systems.molecules import Molecule
 
@@ -110,17 +110,12 @@ class JsonFile:
         if self.path is None:
             return
         text = json.dumps(_plain(self.document), indent=2, ensure_ascii=False) + "\n"
-        temporary = self.path.with_name(f".{self.path.name}.part")
         try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.path)
+            files.write(self.path, text)
         except OSError as error:
             raise InputError(
                 f"cannot write {self.path}: {error.strerror}", file=str(self.path)
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
 
 
 def _plain(value: Any) -> Any:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcnet import enhancement, extras, variables
-from xcnet.check import Subject
+from xcnet import enhancement, extras, registry, variables
 from xcnet.density import Array
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.functional import LibXCFunctional
@@ -110,4 +109,6 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
 
 def open_all(names: Sequence[str]) -> dict[str, LibXCFunctional]:
     """Polarized functionals by the names, or folders, that were given."""
-    return {name: Subject(name).polarized for name in names}
+    return {
+        name: LibXCFunctional(registry.record(name) or name, variables.POLARIZED) for name in names
+    }

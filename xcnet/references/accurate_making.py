@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from xcnet import files
 from xcnet.errors import InputError
 from xcnet.references.accurate import FOLDER, SPINS, load, pack
 from xcnet.references.coupled_cluster import SCHEME, Scheme, Solution, solve
@@ -151,9 +151,7 @@ def _write(
         "arrays_sha256": hashlib.sha256(stored.read_bytes()).hexdigest(),
         "systems": records,
     }
-    unfinished = text.with_name(f".{text.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(text)
+    files.write(text, json.dumps(facts, indent=1) + "\n")
     return text, stored
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from tqdm import tqdm
 from xcnet.errors import InputError, XCNetError
 from xcnet.paths import training_folder
 from xcnet.scf import kept
-from xcnet.scf.limits import GRID_LEVEL, LEAST_DENSITY, NAME
 from xcnet.scf.molecule import build
 from xcnet.spec import NearRegion
 from xcnet.systems.molecules import Molecule
@@ -39,10 +38,10 @@ class DensitySettings:
         Grid points below this total density are dropped, bohr^-3.
     """
 
-    xc: Annotated[str, NAME]
-    basis: Annotated[str, NAME]
-    grid_level: Annotated[int, GRID_LEVEL]
-    min_density: Annotated[float, LEAST_DENSITY]
+    xc: str
+    basis: str
+    grid_level: int
+    min_density: float
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from tqdm import tqdm
 from xcnet.errors import XCNetError
 from xcnet.scf import kept
 from xcnet.scf.densities import GridDensity, array_names, on_grid
-from xcnet.scf.limits import GRID_LEVEL, LEAST_DENSITY, NAME, POSITIVE
 from xcnet.spec import NearRegion
 from xcnet.systems.molecules import Molecule
 
@@ -44,11 +43,11 @@ class GroundStateSettings:
         Grid points below this total density are dropped, bohr^-3.
     """
 
-    basis: Annotated[str, NAME]
-    grid_level: Annotated[int, GRID_LEVEL]
+    basis: str
+    grid_level: int
     density_fit: str
-    tolerance: Annotated[float, POSITIVE]
-    min_density: Annotated[float, LEAST_DENSITY]
+    tolerance: float
+    min_density: float
 
 
 @dataclass(frozen=True)

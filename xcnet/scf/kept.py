@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xcnet import files
 from xcnet.errors import InputError
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -52,15 +52,10 @@ def read(path: Path, names: Iterable[str], what: str) -> Arrays:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write an ``.npz`` file that is either complete or not there (rename of a finished file)."""
+    """Write an ``.npz`` file that is either complete or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.whole(path) as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def _altered(path: Path, what: str, reason: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from xcnet import files
 from xcnet.errors import InputError, InstallError
 from xcnet.paths import training_folder
 from xcnet.systems import refdata, training_sets
@@ -88,13 +87,9 @@ def _records(path: Path) -> Any:
 
 
 def _write(path: Path, text: str) -> Path:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        files.write(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         raise InstallError(f"{path} cannot be written: {error.strerror}", file=str(path)) from error
     return path

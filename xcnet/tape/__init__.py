@@ -7,13 +7,12 @@ that neither a changed graph nor another version of xcnet ever meets an old tape
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
-import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
 
-from xcnet import graphs, variables
+from xcnet import files, graphs, variables
 from xcnet.graphs import model as onnx_file
 from xcnet.spec import FunctionalSpec
 from xcnet.tape import rows, writer
@@ -89,11 +88,6 @@ def _read(path: Path) -> bytes | None:
 
 def _keep(path: Path, made: bytes) -> None:
     """Write a file at once; a folder that cannot be written costs time, not results."""
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        with open(descriptor, "wb") as stream:
-            stream.write(made)
-        os.replace(temporary, path)
-    except OSError:
-        return
+        files.write(path, made)

@@ -61,9 +61,7 @@ def _living(program: Program) -> list[Block]:
 
 def _instruction(program: Program, block: Block) -> Instruction:
     if block.product is not None:
-        return Instruction(
-            "product", block.rows, [list(block.product.rows)], block.product.weights
-        )
+        return Instruction("product", block.rows, [list(block.product.rows)], block.product.weights)
     operands = zip(*(program.operands[row] for row in block.rows), strict=True)
     return Instruction(block.operator, block.rows, [list(column) for column in operands])
 

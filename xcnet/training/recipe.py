@@ -6,30 +6,21 @@ import dataclasses
 import hashlib
 import json
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+from xcnet import paths
 from xcnet.errors import InputError
 from xcnet.scf.densities import DensitySettings
 from xcnet.scf.ground_states import GroundStateSettings
-from xcnet.scf.limits import (
-    COUNT,
-    GRID_LEVEL,
-    NAME,
-    NAMES,
-    NOT_NEGATIVE,
-    POSITIVE,
-    WIDTHS,
-    Rules,
-    complaint,
-    of_record,
-)
+from xcnet.spec import SCHEMA
+from xcnet.training.form import networks
 from xcnet.training.form.forms import FORMS
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,11 +39,11 @@ class SamplingSettings:
         Width of the logarithms of these factors.
     """
 
-    points: Annotated[int, COUNT]
-    energy_points: Annotated[int, COUNT]
-    jittered: Annotated[int, COUNT]
-    wide: Annotated[int, COUNT]
-    jitter: Annotated[float, NOT_NEGATIVE]
+    points: int
+    energy_points: int
+    jittered: int
+    wide: int
+    jitter: float
 
 
 @dataclass(frozen=True)
@@ -71,26 +62,28 @@ class LossSettings:
         Points of density rho count less by 1 + core rho^(1/3): cores cancel in differences.
     """
 
-    potential: Annotated[float, NOT_NEGATIVE]
-    energy: Annotated[float, NOT_NEGATIVE]
-    jittered: Annotated[float, NOT_NEGATIVE]
-    wide: Annotated[float, NOT_NEGATIVE]
-    core: Annotated[float, NOT_NEGATIVE]
+    potential: float
+    energy: float
+    jittered: float
+    wide: float
+    core: float
 
 
 @dataclass(frozen=True)
 class PartSettings:
-    """One network: the libxc functional it learns, its hidden widths and its training.
+    """One network: the libxc functional it learns, its hidden widths, its training and its kind.
 
     ``starts`` initial networks take ``start_iterations`` each; the best one goes on to
-    ``iterations`` in all.
+    ``iterations`` in all. ``network`` is a kind of `xcnet.training.form.networks`, the form's if it
+    is not given.
     """
 
-    target: Annotated[str, NAME]
-    hidden: Annotated[list[int], WIDTHS]
-    starts: Annotated[int, COUNT]
-    start_iterations: Annotated[int, COUNT]
-    iterations: Annotated[int, COUNT]
+    target: str
+    hidden: list[int]
+    starts: int
+    start_iterations: int
+    iterations: int
+    network: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +103,9 @@ class OrbitalSettings:
         Empty orbitals above this energy are left out, Hartree.
     """
 
-    set: Annotated[str, NAME]
-    weight: Annotated[float, NOT_NEGATIVE]
-    grid_level: Annotated[int, GRID_LEVEL]
+    set: str
+    weight: float
+    grid_level: int
     highest: float
 
 
@@ -140,17 +133,17 @@ class RefinementSettings:
         Weight of the squares of the networks' parameters against squared errors in (kcal/mol)^2.
     """
 
-    sets: Annotated[list[str], NAMES]
-    part: Annotated[str, NAME]
+    sets: list[str]
+    part: str
     check: str
-    start: Annotated[str, NAME]
-    rounds: Annotated[int, COUNT]
-    iterations: Annotated[int, COUNT]
-    prior: Annotated[float, NOT_NEGATIVE]
-    width: Annotated[float, POSITIVE]
+    start: str
+    rounds: int
+    iterations: int
+    prior: float
+    width: float
     ground_states: GroundStateSettings
     orbitals: OrbitalSettings | None = None
-    decay: Annotated[float | None, NOT_NEGATIVE] = None
+    decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,11 +153,11 @@ class RecordSettings:
     ``note`` ends the card's section on how good the functional is.
     """
 
-    name: Annotated[str, of_record("name")]
-    alias: Annotated[str, of_record("aliases")]
-    id: Annotated[int, of_record("id")]
-    description: Annotated[str, of_record("description")]
-    grid_level: Annotated[int, of_record("grid_level")]
+    name: str
+    alias: str
+    id: int
+    description: str
+    grid_level: int
     note: str = ""
 
 
@@ -182,15 +175,15 @@ class Recipe:
         Form of the functional: lda, gga, meta-gga or nra, see `xcnet.training.form.forms`.
     """
 
-    seed: Annotated[int, NOT_NEGATIVE]
-    sets: Annotated[list[str], NAMES]
+    seed: int
+    sets: list[str]
     record: RecordSettings
     densities: DensitySettings
     sampling: SamplingSettings
     loss: LossSettings
     exchange: PartSettings
     correlation: PartSettings
-    form: Annotated[str, {"enum": tuple(FORMS)}] = "meta-gga"
+    form: str = "meta-gga"
     refinement: RefinementSettings | None = None
 
     @property
@@ -232,58 +225,99 @@ def load(path: Path) -> Recipe:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read the recipe {path}: {error}", file=str(path)) from error
-    recipe = _build(Recipe, data, path, "")
-    name, start = recipe.record.name, f"{FORMS[recipe.form].family}_xc_"
-    if not name.startswith(start):
-        raise InputError(
-            f"{path}: record.name = {name!r} must begin with {start}, the family of the form "
-            f"{recipe.form}",
-            file=str(path),
-            given=name,
-        )
+    if wrong := _complaint(data):
+        raise InputError(f"{path}: {wrong}", file=str(path))
+    recipe: Recipe = _build(Recipe, data)
+    if wrong := _contradiction(recipe):
+        raise InputError(f"{path}: {wrong}", file=str(path))
     return recipe
 
 
-def _build(kind: type[T], data: dict[str, Any], path: Path, prefix: str) -> T:
-    hints = get_type_hints(kind, include_extras=True)
-    required = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}  # type: ignore[arg-type]
-    for problem, keys in (("unknown", data.keys() - hints), ("missing", required - data.keys())):
-        if keys:
-            raise InputError(
-                f"{path}: {problem} key {prefix}{min(keys)}; the keys of this table are "
-                f"{', '.join(hints)}",
-                file=str(path),
-                given=sorted(keys),
-            )
-    return kind(**{key: _value(hints[key], data[key], path, f"{prefix}{key}") for key in data})
+def _build(kind: Any, data: dict[str, Any]) -> Any:
+    """Settings of a kind from what the schema has accepted."""
+    hints = get_type_hints(kind)
+    return kind(**{key: _value(hints[key], value) for key, value in data.items()})
 
 
-def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
-    rules: Rules = {}
-    if get_origin(hint) is Annotated:
-        hint, rules = get_args(hint)
+def _value(hint: Any, value: Any) -> Any:
     if isinstance(hint, UnionType):
         hint = get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise InputError(f"{path}: {where} must be a table", file=str(path))
-        return _build(hint, value, path, f"{where}.")  # type: ignore[arg-type]
-    found = _typed(hint, value, path, where)
-    if wanted := complaint(found, rules):
-        raise InputError(
-            f"{path}: {where} = {value!r} must be {wanted}", file=str(path), given=value
+        return _build(hint, value)
+    return float(value) if hint is float else value
+
+
+def _contradiction(recipe: Recipe) -> str:
+    """What the schema cannot know: names of forms and networks, and which family a form has."""
+    if recipe.form not in FORMS:
+        return f"form = {recipe.form!r} must be one of {', '.join(FORMS)}"
+    for part in FORMS[recipe.form].networks:
+        kind = getattr(recipe, part).network
+        if kind is not None and kind not in networks.names():
+            return f"{part}.network = {kind!r} must be one of {', '.join(networks.names())}"
+    name, start = recipe.record.name, f"{FORMS[recipe.form].family}_xc_"
+    if not name.startswith(start):
+        return (
+            f"record.name = {name!r} must begin with {start}, the family of the form {recipe.form}"
         )
-    return found
+    return ""
 
 
-def _typed(hint: Any, value: Any, path: Path, where: str) -> Any:
-    """Value of the type that a setting has."""
-    item = {list[int]: int, list[str]: str}.get(hint)
-    if item is not None and isinstance(value, list) and all(type(x) is item for x in value):
-        return value
-    if hint is float and type(value) in (int, float) and isfinite(value):
-        return float(value)
-    if item is None and hint is not float and type(value) is hint:
-        return value
-    expected = str(hint) if item else {float: "a finite number"}.get(hint, hint.__name__)
-    raise InputError(f"{path}: {where} = {value!r} must be {expected}", file=str(path))
+#: Rule of the schema -> what it asks for.
+_RULES = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "greater than {}",
+    "maximum": "at most {}",
+    "pattern": "text that matches {}",
+    "minLength": "{} or more characters long",
+    "maxLength": "{} or fewer characters long",
+    "minItems": "a list of {} or more",
+    "uniqueItems": "a list without repetition",
+    "type": "of the type {}",
+}
+
+
+def _complaint(data: dict[str, Any]) -> str:
+    """What a recipe must have and has not; empty if it keeps the schema and is finite."""
+    import fastjsonschema
+
+    if where := _not_finite(data):
+        return where
+    try:
+        _validator()(data)
+    except fastjsonschema.JsonSchemaValueException as error:
+        where = error.name.removeprefix("data").removeprefix(".")
+        if error.rule in ("additionalProperties", "required"):
+            known = error.definition["properties"]
+            # A key that is misspelled is both, and better named by what stands there.
+            unknown = set(error.value) - set(known)
+            keys = unknown or set(error.definition["required"]) - set(error.value)
+            key = ".".join(filter(None, [where, min(keys)]))
+            problem = "unknown" if unknown else "missing"
+            return f"{problem} key {key}; the keys of this table are {', '.join(known)}"
+        wanted = _RULES[error.rule].format(error.rule_definition)
+        return f"{where} = {error.value!r} must be {wanted}"
+    return ""
+
+
+def _not_finite(table: dict[str, Any], prefix: str = "") -> str:
+    for key, value in table.items():
+        if isinstance(value, dict) and (found := _not_finite(value, f"{prefix}{key}.")):
+            return found
+        if isinstance(value, float) and not isfinite(value):
+            return f"{prefix}{key} = {value!r} must be a finite number"
+    return ""
+
+
+@cache
+def _validator() -> Callable[[Any], Any]:
+    """Validator of the schema; fields of the functional's record are those of records."""
+    import fastjsonschema
+
+    schema = json.loads((Path(__file__).parent / "recipe.schema.json").read_text(encoding="utf-8"))
+    record = json.loads((paths.models_folder() / SCHEMA).read_text(encoding="utf-8"))
+    fields = {f"record_{name}": rules for name, rules in record["properties"].items()}
+    fields["record_alias"] = fields["record_aliases"]["items"]
+    schema["definitions"] |= record["definitions"] | fields
+    validator: Callable[[Any], Any] = fastjsonschema.compile(schema)
+    return validator

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,6 @@ from tqdm import tqdm
 from xcnet import registry
 from xcnet.errors import XCNetError
 from xcnet.references import accurate
-from xcnet.registry import MODEL_PATH_VARIABLE
 from xcnet.scf import ground_states
 from xcnet.scf.densities import GridDensity, file_sha256
 from xcnet.scf.ground_states import GroundState
@@ -183,8 +180,8 @@ class Rounds:
         target = self.work / "functionals" / identity[:8] / name
         if not target.exists():
             recipe = replace(self.recipe, record=record, refinement=None)
-            publication.publish(recipe, weights, self.metrics, identity, target)
-        with _registered(target.parent):
+            publication.draft(recipe, weights, self.metrics, identity, target)
+        with registry.including(target.parent):
             return solve(name)
 
 
@@ -198,17 +195,3 @@ def _self_consistent(
 
 def _mean(found: ReactionErrors, module: Semilocal) -> str:
     return f"{float(found.values(module).abs().mean()):.2f}"
-
-
-@contextmanager
-def _registered(folder: Path) -> Iterator[None]:
-    """Add a folder of functionals to those that are known."""
-    before = os.environ.get(MODEL_PATH_VARIABLE)
-    os.environ[MODEL_PATH_VARIABLE] = os.pathsep.join(filter(None, [str(folder), before]))
-    registry.refresh()  # the folder may be known without what came into it since
-    try:
-        yield
-    finally:
-        del os.environ[MODEL_PATH_VARIABLE]
-        if before is not None:
-            os.environ[MODEL_PATH_VARIABLE] = before

@@ -16,7 +16,7 @@ from xcnet.errors import InputError
 from xcnet.scf.densities import GridDensity
 from xcnet.scf.kept import write_arrays
 from xcnet.training import levenberg
-from xcnet.training.form.networks.perceptron import Perceptron
+from xcnet.training.form.networks.network import Network
 from xcnet.training.form.semilocal import Semilocal
 from xcnet.training.levenberg import State
 from xcnet.training.loss import parts
@@ -75,8 +75,13 @@ def total_steps(settings: PartSettings) -> int:
 
 def build(recipe: Recipe, start: int = 0) -> Semilocal:
     """Untrained functional number ``start`` of a recipe."""
-    hidden = {part.name: parts.settings(part, recipe).hidden for part in parts.trained(recipe.form)}
-    return Semilocal(recipe.form, hidden, [recipe.seed, start])
+    chosen = {part.name: parts.settings(part, recipe) for part in parts.trained(recipe.form)}
+    return Semilocal(
+        recipe.form,
+        {name: settings.hidden for name, settings in chosen.items()},
+        [recipe.seed, start],
+        {name: settings.network for name, settings in chosen.items() if settings.network},
+    )
 
 
 def trained(recipe: Recipe, progress: Progress) -> Semilocal:
@@ -88,7 +93,7 @@ def trained(recipe: Recipe, progress: Progress) -> Semilocal:
     return module.requires_grad_(False)
 
 
-def network(module: Semilocal, part: Part) -> Perceptron:
+def network(module: Semilocal, part: Part) -> Network:
     """Network of a part that has one."""
     found = module.network(part.name)
     assert found is not None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xcnet.training.form import networks
 from xcnet.training.form.baselines import is_present
 from xcnet.training.form.forms import FORMS
-from xcnet.training.form.networks.perceptron import Perceptron
+from xcnet.training.form.networks.network import Network
 
 #: Spin densities at or below are an empty channel: floor of the functionals of this form.
 DENSITY_THRESHOLD = 1e-12
@@ -27,16 +29,28 @@ class Semilocal(nn.Module):
         Hidden widths of the network of each part that has one.
     seed : sequence of int
         Seed of the initial weights.
+    kinds : mapping of str to str, optional
+        Kind of the network of each part, where it is not the form's.
     """
 
-    def __init__(self, form: str, hidden: Mapping[str, Sequence[int]], seed: Sequence[int]) -> None:
+    def __init__(
+        self,
+        form: str,
+        hidden: Mapping[str, Sequence[int]],
+        seed: Sequence[int],
+        kinds: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         number = int(np.random.SeedSequence(seed).generate_state(1)[0])
         generator = torch.Generator().manual_seed(number)
         self.form = FORMS[form]
         self.networks = nn.ModuleDict(
             {
-                name: part.network((part.inputs, *hidden[name], part.outputs), generator)
+                name: networks.make(
+                    kinds.get(name, part.network),
+                    (part.inputs, *hidden[name], part.outputs),
+                    generator,
+                )
                 for name, part in self.form.networks.items()
             }
         )
@@ -93,12 +107,12 @@ class Semilocal(nn.Module):
             density = density + 2.0 * exchange
         return density / rho[:, 0]
 
-    def network(self, part: str) -> Perceptron | None:
+    def network(self, part: str) -> Network | None:
         """Network of a part, if it has one."""
         if part not in self.networks:
             return None
         found = self.networks[part]
-        assert isinstance(found, Perceptron)
+        assert isinstance(found, Network)
         return found
 
     def energy(self, part: str, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from xcnet.training.form.networks.perceptron import Perceptron
+from xcnet.training.form.networks.network import Network
 
 Columns = Callable[..., tuple[Tensor, Tensor, Tensor]]
 CHUNK = 2000
@@ -36,13 +36,13 @@ class PointResiduals:
         """Return the same residuals on a torch device."""
         return PointResiduals(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def residuals(self, network: Perceptron) -> Tensor:
+    def residuals(self, network: Network) -> Tensor:
         """(P m,)."""
         out, slopes = network.evaluate(self.inputs, self.tangents)
         linear = torch.einsum("pmo,po->pm", self.value, out) + (self.slope * slopes).sum(-1)
         return (self.constant + linear).flatten()
 
-    def jacobian_chunks(self, network: Perceptron) -> Iterator[Tensor]:
+    def jacobian_chunks(self, network: Network) -> Iterator[Tensor]:
         """Jacobian (P m, p) in pieces of rows."""
         for i in torch.arange(len(self.inputs)).split(CHUNK):
             yield network.jacobian(self.inputs[i], self.tangents[i], self.value[i], self.slope[i])
@@ -73,7 +73,7 @@ class EnergyResiduals:
         )
 
     @torch.no_grad()
-    def residuals(self, network: Perceptron | None) -> Tensor:
+    def residuals(self, network: Network | None) -> Tensor:
         """(count,); without a network the sums of the constants."""
         errors = self.constant
         if network is not None:
@@ -81,18 +81,18 @@ class EnergyResiduals:
             errors = errors + torch.cat([(c * network(x)).sum(-1) for x, c in chunks])
         return errors.new_zeros(self.count).index_add(0, self.system, errors)
 
-    def jacobian(self, network: Perceptron) -> Tensor:
+    def jacobian(self, network: Network) -> Tensor:
         """Derivatives of the residuals by the network's parameters (count, p)."""
         sizes = torch.bincount(self.system, minlength=self.count).tolist()
         systems = zip(self.inputs.split(sizes), self.coefficients.split(sizes), strict=True)
         return torch.stack([_gradient(network, *system) for system in systems])
 
-    def jacobian_chunks(self, network: Perceptron) -> Iterator[Tensor]:
+    def jacobian_chunks(self, network: Network) -> Iterator[Tensor]:
         """`jacobian` in one piece."""
         yield self.jacobian(network)
 
 
-def _gradient(network: Perceptron, inputs: Tensor, coefficients: Tensor) -> Tensor:
+def _gradient(network: Network, inputs: Tensor, coefficients: Tensor) -> Tensor:
     total = network.vector().zero_()
     for x, c in zip(inputs.split(CHUNK), coefficients.split(CHUNK), strict=True):
         total += network.gradient(x, c)
@@ -106,7 +106,7 @@ Terms = Sequence[PointResiduals | EnergyResiduals]
 class LeastSquares:
     """Sum of the squares of all terms over the parameters of one network; a `levenberg.Problem`."""
 
-    network: Perceptron
+    network: Network
     terms: Terms
 
     def vector(self) -> Tensor:
@@ -124,7 +124,7 @@ class LeastSquares:
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """J^T J and J^T r."""
         size = len(self.vector())
-        matrix = self.network.weights[0].new_zeros(size, size)
+        matrix = self.vector().new_zeros(size, size)
         gradient = matrix.new_zeros(size)
         for term in self.terms:
             residuals, first = term.residuals(self.network), 0

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from xcnet import variables
 from xcnet.errors import InputError
 from xcnet.export.exporter import export
 from xcnet.scf.kept import write_arrays
 from xcnet.spec import FunctionalSpec
-from xcnet.training.form.forms import FORMS
+from xcnet.training import trainer
 from xcnet.training.form.semilocal import Semilocal
 from xcnet.training.publish.cards import card
 from xcnet.training.publish.records import record
@@ -56,9 +57,19 @@ def publish(
     """
     facts = record(recipe, weights, metrics, data)
     tested = "" if results is None else validation(results, facts["training"]["weights_sha256"])
-    return export(
-        load_weights(weights, recipe.form), facts, folder, card=card(recipe, facts, tested)
-    )
+    return export(load_weights(weights, recipe), facts, folder, card=card(recipe, facts, tested))
+
+
+def draft(
+    recipe: Recipe, weights: Path, metrics: Mapping[str, Any], data: str, folder: Path
+) -> FunctionalSpec:
+    """Export what only the training itself uses: first derivatives, no card, no laws measured.
+
+    Parameters and errors are those of `publish`.
+    """
+    facts = record(recipe, weights, metrics, data)
+    module = load_weights(weights, recipe)
+    return export(module, facts, folder, variables.ORDERS[:2], lawful=False)
 
 
 def republish(
@@ -114,18 +125,16 @@ def save_weights(module: Semilocal, path: Path) -> None:
     write_arrays(path, arrays)
 
 
-def load_weights(path: Path, form: str = "meta-gga") -> Semilocal:
-    """Functional with the weights of a file that `save_weights` wrote (InputError otherwise)."""
+def load_weights(path: Path, recipe: Recipe) -> Semilocal:
+    """Functional of a recipe with the weights of a file that `save_weights` wrote.
+
+    InputError if it is no such file, or holds the weights of other networks.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
             state = {f"networks.{key}": torch.from_numpy(stored[key]) for key in stored.files}
-        module = Semilocal(form, {name: _hidden(state, name) for name in FORMS[form].networks}, [0])
+        module = trainer.build(recipe)
         module.load_state_dict(state)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"cannot read weights from {path}: {error}", file=str(path)) from error
     return module.requires_grad_(False)
-
-
-def _hidden(state: Mapping[str, torch.Tensor], part: str) -> list[int]:
-    biases = [key for key in state if key.startswith(f"networks.{part}.biases.")]
-    return [len(state[key]) for key in biases[:-1]]

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from xcnet.training.form.networks.algebraic import AlgebraicPerceptron
-from xcnet.training.form.networks.perceptron import Perceptron
-
 
 @dataclass(frozen=True)
 class PartForm:
@@ -21,11 +18,11 @@ class PartForm:
         Numbers of features and of factors. A part without factors has no network.
     columns : function
         Density variables -> base (N,), coefficients (N, outputs), features (N, inputs).
-    network : class
-        Kind of network.
+    network : str
+        Kind of network, see `xcnet.training.form.networks`, where a recipe names no other.
     """
 
     inputs: int
     outputs: int
     columns: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    network: type[Perceptron] = AlgebraicPerceptron
+    network: str = "algebraic"

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from xcnet.training.form.features.form import PartForm
-from xcnet.training.form.networks.elu import EluPerceptron
 
 #: Keeps the logarithms and quotients finite; part of the published form.
 TINY = 1e-7
@@ -66,4 +65,4 @@ def columns(
     return base, base[..., None], torch.log(torch.stack(features, -1))
 
 
-META_GGA = PartForm(4, 1, columns, EluPerceptron)
+META_GGA = PartForm(4, 1, columns, "elu")

@@ -28,3 +28,6 @@ class AlgebraicPerceptron(Perceptron):
         if order == 1:
             return z * root, first
         return z * root, first, -3.0 * z * first * root**2
+
+
+NETWORK = AlgebraicPerceptron

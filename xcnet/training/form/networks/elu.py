@@ -29,3 +29,6 @@ class EluPerceptron(Perceptron):
         first = torch.exp(torch.where(falling, z, 0.0))
         second = torch.where(falling, first, 0.0)
         return (torch.where(falling, first - 1.0, z), first, second)[: order + 1]
+
+
+NETWORK = EluPerceptron

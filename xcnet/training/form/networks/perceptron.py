@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xcnet.training.form.networks.network import Network
+
 
 class _Layer(NamedTuple):
     """What a layer is given: inputs and their slopes.
@@ -28,7 +30,7 @@ class _Layer(NamedTuple):
     before: Tensor | None = None
 
 
-class Perceptron(nn.Module, ABC):
+class Perceptron(Network, ABC):
     """Float64 layers with an activation after each but the last, and maybe after this, too.
 
     Parameters
@@ -130,17 +132,6 @@ class Perceptron(nn.Module, ABC):
     def ordered(self) -> list[nn.Parameter]:
         """Parameters in the order weight, bias, weight, bias, ..."""
         return [p for pair in zip(self.weights, self.biases, strict=True) for p in pair]
-
-    def vector(self) -> Tensor:
-        """All parameters as one vector, in the order of `ordered`."""
-        return torch.cat([parameter.detach().flatten() for parameter in self.ordered()])
-
-    @torch.no_grad()
-    def load_vector(self, vector: Tensor) -> None:
-        """Set all parameters from a vector in the order of `ordered`."""
-        sizes = [parameter.numel() for parameter in self.ordered()]
-        for parameter, values in zip(self.ordered(), vector.split(sizes), strict=True):
-            parameter.copy_(values.view_as(parameter))
 
     def _layers(self) -> list[tuple[Tensor, Tensor, bool]]:
         """Weight, bias, and whether the activation follows."""
