@@ -81,7 +81,7 @@ def _signature(content: bytes) -> tuple[Sequence[tuple[str, int]], Sequence[tupl
     at = len(MAGIC) + HEAD.size
     tensors = []
     for _ in range(inputs + outputs):
-        name = content[at : at + NAME_BYTES].rstrip(b"\0").decode()
+        name = content[at : at + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
         (width,) = struct.unpack_from("<I", content, at + NAME_BYTES)
         tensors.append((name, int(width)))
         at += NAME_BYTES + 4 + 4 * width

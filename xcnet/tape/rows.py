@@ -8,8 +8,9 @@ is reordered and no product is rewritten: rows round as ONNX Runtime rounds them
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,11 +152,11 @@ def folded(operator: str, values: Sequence[float]) -> float:
 
 def _sigmoid(x: np.float64) -> np.float64:
     # ONNX Runtime's own form, with its cancellation below zero.
-    half = 1.0 / (1.0 + np.exp(-np.abs(x)))
-    return half if x >= 0.0 else 1.0 - half
+    half = np.float64(1.0) / (1.0 + np.exp(-abs(x)))
+    return half if x >= 0.0 else np.float64(1.0) - half
 
 
-_FOLD = {
+_FOLD: Mapping[str, Callable[..., Any]] = {
     "abs": np.abs,
     "add": np.add,
     "div": np.divide,
