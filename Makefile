@@ -126,10 +126,11 @@ lock: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/xcnet bench speed --output benchmarks/results/speed.jsonl
 
-# Page, figures and the README's tables from the committed results.
+# Page, figures, and the tables and pictures of README and docs, from the committed results.
 bench-report: $(VENV)/.dev
 	cd benchmarks/results && ../../$(BIN)/xcnet bench report \
-	  --output ../../build/bench-report --readme ../../README.md
+	  --output ../../build/bench-report --pictures ../../docs/static \
+	  --readme ../../README.md --readme ../../docs/accuracy.md
 
 clean:
 	rm -rf $(VENV) $(PSI4) $(OLDEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import xcnet
@@ -115,6 +116,13 @@ def _part(words: list[str]) -> str:
     return "/".join(words[:2] if words[0] == "adapters" else words[:1])
 
 
+def _module(imported: str) -> str:
+    """Module that a dotted name of ours belongs to; empty for all others."""
+    words = imported.split(".")[1:] if imported.startswith("xcnet.") else []
+    parts = ("/".join(words[:n]) for n in range(len(words), 0, -1))
+    return next((part for part in parts if part in MODULES), "")
+
+
 def _layer(part: str) -> int | None:
     return next((i for i, row in enumerate(LAYERS) if part in row), None)
 
@@ -134,6 +142,8 @@ def test_imports_point_downwards() -> None:
             if target != part and layer is not None and layer >= own:
                 wrong.append(f"{name} imports {imported}")
     assert not wrong
+    graph = {name: {_module(i) for i in IMPORTS[name]} - {name, ""} for name in MODULES}
+    TopologicalSorter(graph).prepare()  # refuses circles
 
 
 def test_heavy_packages_stay_at_home() -> None:

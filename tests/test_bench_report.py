@@ -18,8 +18,9 @@ pytest.importorskip("matplotlib", reason="xcnet bench report needs the bench ext
 from tests.bench_records import atomization_records, speed_records
 from xcnet import cli
 from xcnet.bench import report
+from xcnet.bench.report import page as report_page
 from xcnet.bench.report import readme
-from xcnet.errors import InputError
+from xcnet.errors import BenchmarkError, InputError
 from xcnet.systems import sets
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,7 +155,8 @@ def test_no_results_at_all(tmp_path: Path) -> None:
 
 def test_readme_is_updated_between_its_marks(results: Path, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    begin, end = readme.MARKS["bench"]
+    path.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     content = report.read([results / "ae147.jsonl", results / "speed.jsonl"])
     assert readme.update(path, *content)
     assert not readme.update(path, *content)
@@ -176,11 +178,33 @@ def test_readme_without_marks_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "no marks"
 
 
-def test_readme_agrees_with_the_committed_results() -> None:
-    """`make bench-report` brings it up to date."""
-    text = (ROOT / "README.md").read_text()
-    made = readme.render(*report.read(report.default_files(RESULTS)))
-    assert f"{readme.BEGIN}\n{made}{readme.END}" in text
+@pytest.mark.parametrize(
+    ("path", "kind", "render"),
+    [
+        ("README.md", "bench summary", readme.summary),
+        ("docs/accuracy.md", "bench", readme.render),
+    ],
+)
+def test_tables_agree_with_the_committed_results(path: str, kind: str, render: Any) -> None:
+    """`make bench-report` brings them up to date."""
+    begin, end = readme.MARKS[kind]
+    made = render(*report.read(report.default_files(RESULTS)))
+    assert f"{begin}\n{made}{end}" in (ROOT / path).read_text()
+
+
+def test_summary_is_short() -> None:
+    made = readme.summary(*report.read(report.default_files(RESULTS)))
+    assert len(re.findall(r"^\|", made, re.MULTILINE)) <= 2 + 8
+    assert set(readme.SUMMARY) == set(re.findall(r"^\| (\w[\w-]+) \|", made, re.MULTILINE))
+
+
+def test_pictures_of_readme_and_pages(tmp_path: Path) -> None:
+    content = report.read(report.default_files(RESULTS))
+    for path in report_page.pictures(*content, tmp_path):
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert (ROOT / "docs/static" / path.name).is_file()
+    with pytest.raises(BenchmarkError, match="cannot write"):
+        report_page.pictures(*content, tmp_path / "none")
 
 
 def test_committed_results_follow_the_protocol() -> None:

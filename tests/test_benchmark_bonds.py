@@ -1,4 +1,4 @@
-"""Bond lengths: the scan finds a minimum, and the README has the committed means."""
+"""Bond lengths: the scan finds a minimum, and the page has the committed means."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_a_bond_at_rest_has_no_force() -> None:
     assert abs(force).max() < 1e-4
 
 
-def test_readme_has_the_committed_means() -> None:
+def test_the_page_has_the_committed_means() -> None:
     table = bond_lengths.RESULT.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if line[:1] == "|"]
     means = {name: float(mean) / 1000 for name, mean in zip(rows[0][2:], rows[-1][2:], strict=True)}
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs/accuracy.md").read_text(encoding="utf-8")
     assert (
         f"off by {means['NN-metaGGA']:.4f} Å, those of NN-NRA by {means['NN-NRA']:.4f}, of "
         f"NN-metaGGA-3mol and r2SCAN by {means['r2SCAN']:.4f}, of M06-L by {means['M06-L']:.4f}"
-    ) in " ".join(readme.split())
+    ) in " ".join(page.split())
     assert means["NN-metaGGA-3mol"] == means["r2SCAN"]

@@ -1,4 +1,4 @@
-"""The README's geometries and frequencies are those of the committed results."""
+"""The pages' geometries and frequencies are those of the committed results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks import pyscf_structures
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs/accuracy.md"
 RESULTS = {(line["molecule"], line["xc"]): line for line in pyscf_structures.read()}
 
 
 def _rows(molecule: str) -> list[list[str]]:
-    """Cells of the README's table of a molecule."""
-    text = README.read_text(encoding="utf-8")
+    """Cells of the page's table of a molecule."""
+    text = PAGE.read_text(encoding="utf-8")
     table = re.search(rf"^\| {molecule}[^\n]*\n\| ---[^\n]*\n((?:\|[^\n]*\n)+)", text, re.MULTILINE)
     assert table is not None
     return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table[1].splitlines()]
@@ -26,7 +26,7 @@ def _line(molecule: str, name: str) -> Any:
     return RESULTS[molecule, name]
 
 
-def test_readme_has_the_committed_water() -> None:
+def test_the_page_has_the_committed_water() -> None:
     rows = _rows("water")
     for name, bond, angle, frequencies in rows:
         line = _line("water", name)
@@ -39,7 +39,7 @@ def test_readme_has_the_committed_water() -> None:
     assert [row[0] for row in rows if row[3]] == list(pyscf_structures.FREQUENCIES)
 
 
-def test_readme_has_the_committed_benzene() -> None:
+def test_the_page_has_the_committed_benzene() -> None:
     rows = _rows("benzene")
     assert [row[0] for row in rows] == list(pyscf_structures.BENZENE)
     for name, *bonds in rows:

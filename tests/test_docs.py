@@ -127,7 +127,7 @@ def test_files_and_modules_exist(name: str) -> None:
 
 def test_links_of_the_readme() -> None:
     """Sphinx holds those of the pages."""
-    links = re.findall(r"\]\((docs/[^)#]+)(#[^)]*)?\)", (ROOT / "README.md").read_text("utf-8"))
+    links = re.findall(r"\]\((docs/[^)#]+\.md)(#[^)]*)?\)", (ROOT / "README.md").read_text("utf-8"))
     assert len(links) >= 8
     for path, anchor in links:
         titles = re.findall(r"^#+ (.*)$", (ROOT / path).read_text("utf-8"), re.MULTILINE)

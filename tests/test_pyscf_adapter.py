@@ -22,7 +22,7 @@ from tests.densities import random_densities
 from tests.folders import copy_folder
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
-from xcnet.adapters.pyscf import installation, layout
+from xcnet.adapters.pyscf import layout
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import (
     ArgumentTypeError,
@@ -321,8 +321,7 @@ def test_functionals_of_define_xc_are_left_alone(water: Any) -> None:
 # -- installation --------------------------------------------------------------------------------
 
 
-def test_install_is_idempotent_and_reversible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "_attached", False)  # by another test
+def test_install_is_idempotent_and_reversible() -> None:
     first = numint.LibXCMixin.libxc
     adapter.install()
     assert numint.LibXCMixin.libxc is first

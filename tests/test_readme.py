@@ -39,22 +39,16 @@ def test_lookups_run(command: str, tmp_path: Path) -> None:
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(PYTHON) >= 4
+    assert len(PYTHON) >= 3
     assert len(LOOKUPS) >= 3
 
 
-@pytest.mark.parametrize(
-    "path", re.findall(r"`((?:models|benchmarks|docs|examples)/[\w./-]+)`", TEXT)
-)
-def test_files_exist(path: str) -> None:
-    assert (README.parent / path).exists()
+def test_files_exist() -> None:
+    paths = re.findall(r"(?:\]\(|python |-o energy )((?:docs|examples)/[\w./-]+)", TEXT)
+    assert len(paths) >= 10
+    for path in paths:
+        assert (README.parent / path).exists(), path
 
 
-def test_summary_of_the_accuracy_table() -> None:
-    table = dict(re.findall(r"^\| (\S+) \| 147 of 147 \| (\d+\.\d+) \|", TEXT, re.MULTILINE))
-    sentence = re.search(r"147 atomization energies are (.*?)\n  \(", TEXT, re.DOTALL)
-    assert sentence is not None
-    given = re.findall(r"(\d\.\d)(?: kcal/mol)?\s+with\s+([\w-]+)", sentence[1])
-    assert len(given) == 5
-    for error, name in given:
-        assert error == f"{float(table[name]):.1f}", name
+def test_readme_is_short() -> None:
+    assert len(TEXT.splitlines()) <= 150

@@ -19,7 +19,7 @@ from pyscf import dft, gto
 from xcnet import cli, registry
 from xcnet.errors import InputError, SpinError
 from xcnet.job import report
-from xcnet.systems import molecules
+from xcnet.systems import elements, molecules
 
 MODELS = Path(__file__).resolve().parent / "models"
 QUICK = ["--basis", "sto-3g", "--grid", "1", "--quiet"]
@@ -84,7 +84,7 @@ def test_spin_of_the_ground_state(source: str, spin: int) -> None:
 
 
 def test_spins_of_atoms_fit_their_electrons() -> None:
-    for number, symbol in enumerate(molecules.SYMBOLS[1:], 1):
+    for number, symbol in enumerate(elements.SYMBOLS[1:], 1):
         assert (number - molecules.atom(symbol).spin) % 2 == 0, symbol
 
 
@@ -244,7 +244,7 @@ def test_exit_code_and_mark_of_what_does_not_converge(
         (("H2O", "--xc", "MGGA_X_SCANL"), "Laplacian"),
         (("H2O", "--xc", " , "), "no functional"),
         (("H2O", "--xc", "PBE", "--basis", "def2-swp"), "def2svp"),
-        (("Au 0 0 0", "--xc", "PBE", "--basis", "6-31g"), "lacks an element of Au"),
+        (("Au 0 0 0", "--xc", "PBE", "--basis", "6-31g"), "lacks Au"),
         (("H2O", "N2", "--xc", "PBE", "--charge", "1"), "single molecule"),
         (("H2O", "--xc", "PBE", "--charge", "1", "--atomization"), "neutral"),
         (("H2O", "--xc", "PBE", "--json", "/nowhere/out.json"), "/nowhere/out.json"),

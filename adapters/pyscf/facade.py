@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,11 +40,19 @@ class Libxc:
     ----------
     previous
         What stood there before: ``pyscf.dft.libxc`` or another plug-in's stand-in for it.
+
+    Attributes
+    ----------
+    retired
+        It hands on everything.
+    detached
+        It refuses neural functionals, without which its object must not silently go on.
     """
 
     def __init__(self, previous: Any) -> None:
         self.previous = previous
         self.retired = False
+        self.detached = False
         self._plans: dict[str, Plan | None] = {}
         self._registered: object = None
         self.__name__ = f"xcnet {xcnet.__version__} over {previous.__name__}"
@@ -55,23 +62,26 @@ class Libxc:
             raise AttributeError(name)
         return getattr(self.previous, name)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from xcnet.adapters.pyscf.installation import restored  # which imports this module
-
-        # Modules cannot be pickled; their names are enough.
-        previous = self.previous
-        return restored, (previous.__name__ if isinstance(previous, ModuleType) else previous,)
-
     def plan(self, xc_code: object) -> Plan | None:
         """Plan of an expression; None where the previous libxc should answer alone."""
         if xc_code is None or self.retired:
             return None
         text = expressions.as_text(xc_code)
+        if self.detached and expressions.holds_neural(text):
+            raise self.refusal(text)
         if self._registered is not registry.state():
             self._registered, self._plans = registry.state(), {}
         if text not in self._plans:
             self._plans[text] = self._new_plan(xc_code, text)
         return self._plans[text]
+
+    def refusal(self, text: str) -> UnsupportedError:
+        """Error of an object that was attached before PySCF was put back as it was."""
+        return UnsupportedError(
+            f"{text}: uninstall() took neural functionals from all objects; call "
+            "xcnet.adapters.pyscf.attach(mf) again",
+            functional=text,
+        )
 
     def _new_plan(self, xc_code: object, text: str) -> Plan | None:
         if not expressions.holds_neural(text):

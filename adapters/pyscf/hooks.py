@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -24,11 +24,11 @@ from pyscf.solvent.hessian import pcm as hessian_pcm
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
 
+from xcnet.adapters._patch import Maker, Patches
 from xcnet.adapters.pyscf import announcement, dispersion, hessian, nonlocal_numint, states
 from xcnet.adapters.pyscf.makers import (
     Function,
     GridResponse,
-    Maker,
     Missing,
     answered,
     checked,
@@ -44,29 +44,26 @@ from xcnet.adapters.pyscf.makers import (
 )
 from xcnet.adapters.pyscf.refusals import Needs
 
-_originals: dict[tuple[Any, str], tuple[Any, Any]] = {}
+_patches = Patches()
 
 
 def put() -> None:
     """Put the replacements of `TABLE` and `OPTIONAL` in place; again changes nothing."""
-    found = [(_found(module, owner), name, make) for module, owner, name, make in OPTIONAL]
-    for owner, name, make in (*TABLE, *found):
-        if owner is not None and (owner, name) not in _originals:
-            original = vars(owner)[name]
-            ours = make(original)
-            setattr(owner, name, ours)
-            _originals[owner, name] = original, ours
+    if _patches:
+        return
+    optional = [(_optional(module, owner), name, make) for module, owner, name, make in OPTIONAL]
+    for owner, name, make in (*TABLE, *optional):
+        if owner is not None:
+            _patches.put(owner, name, make)
 
 
 def remove() -> None:
     """Undo `put`, but for what somebody else has replaced since."""
-    for (owner, name), (original, ours) in _originals.items():
-        if vars(owner)[name] is ours:
-            setattr(owner, name, original)
-    _originals.clear()
+    _patches.remove()
 
 
-def _found(module: str, owner: str) -> Any:
+@cache
+def _optional(module: str, owner: str) -> Any:
     """Class in one of PySCF's other packages, or None where there is none that works."""
     with warnings.catch_warnings():  # they are "under testing"
         warnings.simplefilter("ignore")

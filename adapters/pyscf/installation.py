@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 import threading
+import weakref
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from pyscf.dft import numint
@@ -15,7 +18,7 @@ from xcnet.errors import ArgumentTypeError, UnsupportedError
 
 _lock = threading.RLock()
 _installed: Libxc | None = None
-_attached = False
+_attached: set[weakref.finalize[..., Libxc]] = set()
 
 
 def install() -> None:
@@ -35,7 +38,10 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`. Objects that were attached one by one keep their functionals."""
+    """Undo `install` and each `attach`: PySCF is as it was before the first of them.
+
+    Objects that were attached refuse neural functionals from then on.
+    """
     global _installed
     with _lock:
         if _installed is not None:
@@ -43,12 +49,19 @@ def uninstall() -> None:
                 numint.LibXCMixin.libxc = _installed.previous
             _installed.retired = True  # another plug-in on top of it may still hand on requests
         _installed = None
-        if not _attached:
-            hooks.remove()
+        for finalizer in list(_attached):
+            alive = finalizer.detach()
+            if alive is not None:
+                alive[0].detached = True
+        _attached.clear()
+        hooks.remove()
 
 
 def attach(mf: Any) -> Any:
     """Make one Kohn-Sham object, and the objects made from it, know the registry's functionals.
+
+    While any of them exists, the methods of PySCF that have to be told about neural functionals
+    ask each object's functional first (`hooks`); others are answered as before.
 
     Parameters
     ----------
@@ -81,12 +94,33 @@ def restored(previous: Any) -> Libxc:
     previous
         What it stands in for: a module or its name, or another plug-in's stand-in.
     """
-    global _attached
     with _lock:
         startup.check()
-        _attached = True
+        stand_in = Libxc(import_module(previous) if isinstance(previous, str) else previous)
+        finalizer = weakref.finalize(stand_in, _leave)
+        finalizer.atexit = False
+        _attached.add(finalizer)
         hooks.put()
-    return Libxc(import_module(previous) if isinstance(previous, str) else previous)
+    return stand_in
+
+
+def _leave() -> None:
+    """Called when an attached stand-in has gone: the last one takes the hooks with it."""
+    with _lock:
+        _attached.difference_update([f for f in list(_attached) if not f.alive])
+        if _installed is None and not _attached:
+            hooks.remove()
+
+
+def _reduced(stand_in: Libxc) -> tuple[Any, ...]:
+    """How a stand-in is copied and pickled: modules cannot be; their names are enough."""
+    if stand_in.detached:
+        raise stand_in.refusal("a copy of this object")
+    previous = stand_in.previous
+    return restored, (previous.__name__ if isinstance(previous, ModuleType) else previous,)
+
+
+copyreg.pickle(Libxc, _reduced)
 
 
 def _refuse_another_copy(stand_in: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from pyscf.dft import libxc as pyscf_libxc
 from pyscf.hessian.rhf import HessianBase
 
+from xcnet.adapters._patch import Maker
 from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
@@ -21,7 +22,6 @@ from xcnet.adapters.pyscf.refusals import Needs
 from xcnet.errors import InputError, UnknownFunctionalError
 
 Function = Callable[..., Any]
-Maker = Callable[[Any], Any]
 
 
 def plan_of(ni: Any, xc_code: object) -> Plan | None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from xcnet import extras
 from xcnet.errors import MissingPackageError
-from xcnet.systems.molecules import SYMBOLS, Molecule
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule
 
 BOHR = 0.529177210903  # angstrom, CODATA 2018
 

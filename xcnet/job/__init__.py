@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from xcnet import domain, extras
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.job import report
-from xcnet.systems.molecules import SYMBOLS, Molecule, atom, read
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule, atom, read
 
 if TYPE_CHECKING:
     from xcnet.scf.calculation import Settings
@@ -27,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "molecules",
         nargs="+",
         metavar="MOLECULE",
-        help="XYZ file, name in the G2/97 set (H2O, NO, CH3OH ...), or 'O 0 0 0; H 0 0 0.97; ...' "
-        "in angstrom",
+        help="file (XYZ, or any format that ASE reads), name in the G2/97 set (H2O, NO, benzene "
+        "...), or 'O 0 0 0; H 0 0 0.97; ...' in angstrom",
     )
     add(
         "--xc",
@@ -39,8 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "0.25*HF+0.75*NN-r2SCAN",
     )
     add("--basis", default="def2-svp", help="basis set (default: %(default)s)")
-    add("--charge", type=int, default=0, help="total charge (default: %(default)s)")
-    add("--spin", type=int, help="number of unpaired electrons (default: the ground state's)")
+    add("--charge", type=int, help="total charge (default: that of the file, or 0)")
+    add(
+        "--spin",
+        type=int,
+        help="number of unpaired electrons (default: that of the file, or the ground state's)",
+    )
+    add(
+        "--frame",
+        type=int,
+        metavar="N",
+        help="which geometry of files that hold several: 1 ..., or -1 for the last",
+    )
     add(
         "--grid",
         type=int,
@@ -122,9 +133,11 @@ def _molecules(arguments: argparse.Namespace) -> list[Molecule]:
     sources = arguments.molecules
     if len(sources) > 1 and (arguments.charge or arguments.spin is not None):
         raise InputError("--charge and --spin are for a single molecule; give them one by one")
-    if arguments.atomization and arguments.charge:
-        raise InputError("--atomization is for neutral molecules; leave out --charge")
-    found = [read(source, arguments.charge, arguments.spin) for source in sources]
+    charge, spin, frame = arguments.charge, arguments.spin, arguments.frame
+    found = [read(source, charge, spin, frame, _warn) for source in sources]
+    charged = [molecule.name for molecule in found if molecule.charge]
+    if arguments.atomization and charged:
+        raise InputError(f"--atomization is for neutral molecules, which {charged[0]} is not")
     # The name of an element is that of its ground-state atom, also in the table of energies.
     found = [
         replace(m, name=f"{m.name}#1") if m.name in SYMBOLS and m != atom(m.name) else m
@@ -203,6 +216,10 @@ def _solve_all(
                 for part in found:
                     _warn_of_domain(bar, molecule.name, part)
                 bar.update()
+
+
+def _warn(text: str) -> None:
+    print(f"xcnet: warning: {text}", file=sys.stderr, flush=True)
 
 
 def _warn_of_domain(bar: Any, molecule: str, outside: dict[str, Any]) -> None:

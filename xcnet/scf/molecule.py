@@ -9,7 +9,8 @@ from typing import Any
 
 from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError
-from xcnet.systems.molecules import SYMBOLS, Molecule
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule
 
 LIGHTEST_WITH_ECP = 37  # def2 bases have effective core potentials from Rb on
 
@@ -45,11 +46,27 @@ def build(molecule: Molecule, basis: str | Mapping[str, str]) -> Any:
         except (BasisNotFoundError, KeyError) as error:
             if not isinstance(basis, str):
                 raise InputError(f"basis sets {dict(basis)}: {error}", given=basis) from error
-            known = _folded(basis) in gto.basis.ALIAS
-            near = difflib.get_close_matches(_folded(basis), gto.basis.ALIAS, 4, 0.6)
-            hint = f" Near names: {', '.join(near)}." if near and not known else ""
-            reason = f"lacks an element of {molecule.name}" if known else "is unknown to PySCF"
-            raise InputError(f"basis set {basis!r} {reason}.{hint}", given=basis) from error
+            raise _basis_error(molecule, basis) from error
+
+
+def _basis_error(molecule: Molecule, basis: str) -> InputError:
+    """Tell a basis set that lacks elements from one that there is not."""
+    from pyscf import gto
+
+    def has(symbol: str) -> bool:
+        try:
+            return bool(gto.basis.load(basis, symbol))
+        except (KeyError, RuntimeError):  # PySCF's own error is one of them, by its version
+            return False
+
+    lacking = [symbol for symbol in dict.fromkeys(molecule.symbols) if not has(symbol)]
+    if any(map(has, ("H", "C", *molecule.symbols))):
+        return InputError(
+            f"basis set {basis!r} lacks {', '.join(lacking)}, of {molecule.name}", given=basis
+        )
+    near = difflib.get_close_matches(_folded(basis), gto.basis.ALIAS, 4, 0.6)
+    hint = f". Near names: {', '.join(near)}" if near else ""
+    return InputError(f"basis set {basis!r} is unknown to PySCF{hint}", given=basis)
 
 
 def _ecp(molecule: Molecule, basis: str | Mapping[str, str]) -> dict[str, str]:

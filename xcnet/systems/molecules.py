@@ -1,43 +1,21 @@
-"""Molecules from an XYZ file, a name in ASE's G2/97 set, or a geometry written inline."""
+"""Molecules from a file, a name in ASE's G2/97 set, or a geometry written inline."""
 
 from __future__ import annotations
 
 import difflib
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError, SpinError
+from xcnet.systems import files
+from xcnet.systems.elements import GROUND_STATE_SPIN, SYMBOLS
 
 CLOSEST = 0.1  # angstrom: nuclei nearer than this are a mistake in the input
-
-# fmt: off
-SYMBOLS = (
-    "X", "H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S",
-    "Cl", "Ar", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge",
-    "As", "Se", "Br", "Kr", "Rb", "Sr", "Y", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd",
-    "In", "Sn", "Sb", "Te", "I", "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd",
-    "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg",
-    "Tl", "Pb", "Bi", "Po", "At", "Rn",
-)
-#: Unpaired electrons of the neutral atoms' ground states (NIST Atomic Spectra Database); elements
-#: that are not listed have none.
-UNPAIRED = {
-    1: "H Li B F Na Al Cl K Sc Cu Ga Br Rb Y Ag In I Cs La Tm Lu Au Tl At",
-    2: "C O Si S Ti Ni Ge Se Zr Sn Te Er Hf Pt Pb Po",
-    3: "N P V Co As Rh Sb Pr Ho Ta Ir Bi",
-    4: "Fe Ru Nd W Os Dy",
-    5: "Mn Nb Tc Re Pm Tb",
-    6: "Cr Mo Sm",
-    7: "Eu",
-    8: "Gd",
-}
-# fmt: on
-GROUND_STATE_SPIN = {symbol: n for n, text in UNPAIRED.items() for symbol in text.split()}
 
 
 @dataclass(frozen=True)
@@ -62,19 +40,30 @@ def atom(symbol: str) -> Molecule:
     return Molecule(symbol, (symbol,), ((0.0, 0.0, 0.0),), 0, GROUND_STATE_SPIN.get(symbol, 0))
 
 
-def read(source: str, charge: int = 0, spin: int | None = None) -> Molecule:
+def read(
+    source: str,
+    charge: int | None = None,
+    spin: int | None = None,
+    frame: int | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Molecule:
     """Molecule of a command-line argument.
 
     Parameters
     ----------
     source
-        Path of an XYZ file (angstrom), a name of ASE's G2/97 set such as ``H2O``, or an inline
-        geometry such as ``"O 0 0 0; H 0 0.76 0.59; H 0 -0.76 0.59"`` (angstrom).
+        Path of a file (`xcnet.systems.files`), a name of ASE's G2/97 set such as ``H2O`` or
+        ``benzene``, or an inline geometry such as ``"O 0 0 0; H 0 0.76 0.59; H 0 -0.76 0.59"``
+        (angstrom).
     charge
-        Total charge.
+        Total charge; by default that of the file, or none.
     spin
-        Number of unpaired electrons. By default that of the G2 set or of the atom's ground state,
-        otherwise the lowest possible.
+        Number of unpaired electrons. By default that of the file, of the G2 set or of the atom's
+        ground state, otherwise the lowest possible.
+    frame
+        Which geometry of a file that holds several, from 1, or from -1 for the last.
+    note
+        Called with what a user should know about the file.
 
     Raises
     ------
@@ -83,80 +72,59 @@ def read(source: str, charge: int = 0, spin: int | None = None) -> Molecule:
     SpinError
         If the number of electrons does not allow the spin.
     """
-    path = Path(source)
-    if path.suffix.lower() == ".xyz" or ("/" in source and ";" not in source):
-        molecule, known_spin = read_xyz(path), None
-    elif ";" in source or len(source.split()) > 1:
-        molecule, known_spin = _inline(source), None
+    if _is_path(source):
+        return _of_file(Path(source), charge, spin, frame, note)
+    known_spin = None
+    if ";" in source or len(source.split()) > 1:
+        molecule = _inline(source)
     else:
         try:
             molecule, known_spin = _g2(source)
         except InputError:
-            if not path.is_file():
+            if not Path(source).is_file():
                 raise
-            molecule, known_spin = read_xyz(path), None
-    molecule = replace(molecule, charge=charge)
+            return _of_file(Path(source), charge, spin, frame, note)
     if charge:
-        molecule, known_spin = replace(molecule, experiment=None), None
+        molecule, known_spin = replace(molecule, charge=charge, experiment=None), None
+    return _complete(molecule, source, known_spin if spin is None else spin)
+
+
+def _is_path(source: str) -> bool:
+    if ";" in source:
+        return False
+    path = Path(source)
+    named = bool(path.suffix) and len(source.split()) == 1
+    return "/" in source or named or (path.is_file() and len(source.split()) > 1)
+
+
+def _of_file(
+    path: Path,
+    charge: int | None,
+    spin: int | None,
+    frame: int | None,
+    note: Callable[[str], None],
+) -> Molecule:
+    geometry = files.read(path, frame)
+    if geometry.periodic:
+        note(f"{path} holds a periodic cell: its {len(geometry.symbols)} atoms are computed alone")
+    if charge is None:
+        charge = geometry.charge or 0
+    molecule = Molecule(path.stem, geometry.symbols, geometry.positions, charge)
+    if spin is None and charge == (geometry.charge or 0):
+        spin = geometry.unpaired(molecule.electrons)
+    return _complete(molecule, str(path), spin)
+
+
+def _complete(molecule: Molecule, source: str, spin: int | None) -> Molecule:
     _check_distances(source, molecule)
-    return replace(molecule, spin=_spin(molecule, known_spin if spin is None else spin))
-
-
-def read_xyz(path: Path) -> Molecule:
-    """Molecule of an XYZ file: number of atoms, comment, then symbol and x y z in angstrom.
-
-    Numbers after the coordinates (forces, charges) are allowed and ignored.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise InputError(f"{path} cannot be read: {reason}", file=str(path)) from error
-    count = _atom_count(path, lines)
-    body = lines[2 : 2 + count]
-    if len(body) < count:
-        raise _junk(path, len(lines), f"the file ends after {len(body)} of {count} atoms")
-    for number, line in enumerate(lines[2 + count :], 3 + count):
-        if line.strip():
-            raise _junk(path, number, f"{line.strip()!r} follows the {count} atoms of line 1")
-    atoms = [_atom_line(line, f"{path}, line {i}") for i, line in enumerate(body, 3)]
-    return _molecule(path.stem, atoms)
-
-
-def _atom_count(path: Path, lines: list[str]) -> int:
-    text = lines[0].strip() if lines else ""
-    if not text.isdecimal() or int(text) == 0:
-        raise _junk(path, 1, f"the number of atoms is expected here, not {text[:40]!r}")
-    return int(text)
-
-
-def _junk(path: Path, line: int, what: str) -> InputError:
-    return InputError(f"{path}, line {line}: {what}", file=str(path), line=line)
-
-
-def _atom_line(text: str, place: str) -> tuple[str, tuple[float, float, float]]:
-    words = text.split()
-    symbol = words[0].capitalize() if words else ""
-    if symbol.isdecimal() and 0 < int(symbol) < len(SYMBOLS):
-        symbol = SYMBOLS[int(symbol)]
-    if symbol not in SYMBOLS[1:]:
-        raise InputError(f"{place}: no element in {text.strip()!r}", given=text, place=place)
-    try:
-        numbers = [float(word) for word in words[1:]]
-    except ValueError as error:
-        raise InputError(f"{place}: {error} in {text.strip()!r}", place=place) from error
-    if len(numbers) < 3 or not all(map(math.isfinite, numbers[:3])):
-        raise InputError(
-            f"{place}: an element and three finite coordinates are expected, not {text.strip()!r}",
-            given=text,
-            place=place,
-        )
-    return symbol, (numbers[0], numbers[1], numbers[2])
+    return replace(molecule, spin=_spin(molecule, spin))
 
 
 def _inline(source: str) -> Molecule:
     pieces = [piece for piece in source.split(";") if piece.strip()]
-    atoms = [_atom_line(piece, f"inline geometry, atom {i}") for i, piece in enumerate(pieces, 1)]
+    atoms = [
+        files.atom_of(piece, f"inline geometry, atom {i}") for i, piece in enumerate(pieces, 1)
+    ]
     return _molecule(_formula(symbol for symbol, _ in atoms), atoms)
 
 
@@ -182,10 +150,10 @@ def _g2(name: str) -> tuple[Molecule, int]:
             f"{name!r} is not a file, and names of molecules need ASE: {extras.hint('pyscf')}",
             package="ase",
         ) from error
-    names = {known.lower(): known for known in g2.data}
+    names = _common_names(g2.data) | {known.lower(): known for known in g2.data}
     key = names.get(name.lower())
     if key is None:
-        raise _unknown_molecule(name, list(g2.data))
+        raise _unknown_molecule(name, names)
     data: Any = g2.data[key]
     symbols = _symbols(data["symbols"])
     positions = tuple((float(x), float(y), float(z)) for x, y, z in data["positions"])
@@ -213,12 +181,25 @@ def _symbols(formula: str) -> tuple[str, ...]:
     return tuple(string2symbols(formula))
 
 
-def _unknown_molecule(name: str, known: list[str]) -> InputError:
-    near = difflib.get_close_matches(name, known, 4, 0.5)
+def _common_names(data: Any) -> dict[str, str]:
+    """Keys of the set by names such as ``benzene``, from its descriptions: Benzene (C6H6), ..."""
+    names = ((entry["description"].split(" (")[0], key) for key, entry in data.items())
+    found: dict[str, str] = {}
+    for name, key in names:
+        if name.replace(" ", "").isalpha():
+            found.setdefault(name.lower().replace(" ", "-"), key)
+    return found
+
+
+def _unknown_molecule(name: str, names: Mapping[str, str]) -> InputError:
+    words = difflib.get_close_matches(name.lower(), names, 4, 0.5)
+    near = [
+        names[word] if names[word].lower() == word else f"{word} ({names[word]})" for word in words
+    ]
     hint = f" Near names in G2: {', '.join(near)}." if near else ""
     return InputError(
-        f"{name!r} is neither a file nor a molecule of ASE's G2/97 set.{hint} Give an XYZ file, "
-        "a G2 name, or an inline geometry such as 'H 0 0 0; H 0 0 0.74'.",
+        f"{name!r} is neither a file nor a molecule of ASE's G2/97 set.{hint} Give a file of any "
+        "format that ASE reads, a G2 name, or an inline geometry such as 'H 0 0 0; H 0 0 0.74'.",
         given=name,
         near=near,
     )

@@ -14,8 +14,9 @@ from typing import Any
 
 from xcnet import extras
 from xcnet.errors import InputError, MissingPackageError
-from xcnet.systems import molecules
-from xcnet.systems.molecules import SYMBOLS, Molecule
+from xcnet.systems import elements, molecules
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule
 from xcnet.systems.sets import BenchmarkSet
 from xcnet.systems.units import EV_PER_HARTREE, KCAL_PER_HARTREE
 
@@ -93,7 +94,7 @@ def _cation(neutral: Molecule, spins: Mapping[str, int]) -> Molecule:
     """The cation; an atom's has the configuration of the element before it."""
     if neutral.name in SYMBOLS:
         before = SYMBOLS[SYMBOLS.index(neutral.name) - 1]
-        spin = molecules.GROUND_STATE_SPIN.get(before, 0)
+        spin = elements.GROUND_STATE_SPIN.get(before, 0)
     else:
         spin = spins.get(neutral.name, abs(neutral.spin - 1))
     return replace(neutral, name=f"{neutral.name}+", charge=1, spin=spin, experiment=None)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from xcnet import download
 from xcnet.errors import InputError
-from xcnet.systems.molecules import SYMBOLS
+from xcnet.systems.elements import SYMBOLS
 
 REPOSITORY = "aoterodelaroza/refdata"
 BASE_URL = "https://raw.githubusercontent.com"

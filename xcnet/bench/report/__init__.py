@@ -36,7 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="functionals of the scatter plot (default: the best two of each set)",
     )
-    add("--readme", type=Path, metavar="FILE", help="put the tables between its bench marks too")
+    add(
+        "--readme",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="put the tables between its bench marks too; may be given again",
+    )
+    add(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the two pictures that README and pages show",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,9 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     pair = tuple(arguments.scatter.split(",")) if arguments.scatter else ()
     path = page.write(sections, speed, arguments.output, pair)
     print(path)
-    if arguments.readme:
-        changed = readme.update(arguments.readme, sections, speed)
-        print(f"{arguments.readme} {'updated' if changed else 'is up to date'}")
+    for document in arguments.readme:
+        changed = readme.update(document, sections, speed)
+        print(f"{document} {'updated' if changed else 'is up to date'}")
+    if arguments.pictures:
+        for picture in page.pictures(sections, speed, arguments.pictures):
+            print(picture)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import xcnet
 from xcnet.bench import statistics, tables
-from xcnet.bench.report import figures
+from xcnet.bench.report import figures, readme
 from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Column, Section
 from xcnet.bench.store import Record
@@ -67,6 +67,39 @@ def write(
             f"cannot write the report to {folder}: {error.strerror}", file=str(folder)
         ) from error
     return path
+
+
+def pictures(sections: Sequence[Section], speed: Sequence[Record], folder: Path) -> list[Path]:
+    """Draw accuracy against cost, and accuracy as bars, on white; returns the files' paths.
+
+    A picture that the results have nothing for is left out.
+
+    Raises
+    ------
+    BenchmarkError
+        They cannot be written.
+    """
+    errors = readme.errors(sections)
+    costs = speed_tables.relative_times(speed)
+    both = {name: (costs[name], errors[name]) for name in errors if name in costs}
+    chosen = {name: errors[name] for name in readme.SUMMARY if name in errors}
+    drawn = (
+        ("accuracy_cost", figures.accuracy_against_cost, both, 4.2),
+        ("ae147", figures.bars, chosen, 3.6),
+    )
+    paths = []
+    for stem, draw, what, height in drawn:
+        if not what:
+            continue
+        path = folder / f"{stem}.png"
+        try:
+            path.write_bytes(draw_as(draw, what, "light", height))
+        except OSError as error:
+            raise BenchmarkError(
+                f"cannot write {path}: {error.strerror}", file=str(path)
+            ) from error
+        paths.append(path)
+    return paths
 
 
 def _parts(section: Section, shown: list[Figure]) -> dict[str, object]:

@@ -1,22 +1,39 @@
-"""The README's tables, made of committed results and of nothing else."""
+"""Tables of the README and of the pages, made of committed results and of nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xcnet.bench import tables
 from xcnet.bench.speed import tables as speed_tables
-from xcnet.bench.statistics import Section
+from xcnet.bench.statistics import Column, Section, Statistics
 from xcnet.bench.store import Record
 from xcnet.errors import InputError
 
-BEGIN = "<!-- bench: made by make bench-report, do not edit -->"
-END = "<!-- /bench -->"
+#: Kind of tables -> the marks that they stand between.
+MARKS = {
+    kind: (f"<!-- {kind}: made by make bench-report, do not edit -->", f"<!-- /{kind} -->")
+    for kind in ("bench", "bench summary")
+}
+#: The summary's functionals, and the set whose errors it has.
+SUMMARY = (
+    "NN-NRA",
+    "NN-metaGGA",
+    "B3LYP",
+    "NN-GGA",
+    "r2SCAN",
+    "M06-L",
+    "NN-metaGGA-Nagai2020",
+    "PBE",
+)
+SET = "ae147"
 
 
 def update(path: Path, sections: Sequence[Section], speed: Sequence[Record]) -> bool:
     """Put the tables between the marks of a file; returns whether that changed it.
+
+    All tables stand between the marks ``bench``, a short one between those of ``bench summary``.
 
     Raises
     ------
@@ -27,15 +44,58 @@ def update(path: Path, sections: Sequence[Section], speed: Sequence[Record]) -> 
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", file=str(path)) from error
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"{path} lacks the marks {BEGIN!r} and {END!r}", file=str(path))
-    made = f"{before}{BEGIN}\n{render(sections, speed)}{END}{after}"
+    made = text
+    for kind, render_kind in (("bench", render), ("bench summary", summary)):
+        begin, end = MARKS[kind]
+        before, found, rest = made.partition(begin)
+        _, closed, after = rest.partition(end)
+        if found and closed:
+            made = f"{before}{begin}\n{render_kind(sections, speed)}{end}{after}"
+    if not any(begin in text and end in text for begin, end in MARKS.values()):
+        raise InputError(
+            f"{path} lacks the marks {' or '.join(begin for begin, _ in MARKS.values())}",
+            file=str(path),
+        )
     if made == text:
         return False
     path.write_text(made, encoding="utf-8")
     return True
+
+
+def errors(sections: Sequence[Section]) -> dict[str, float]:
+    """Mean absolute errors of the set `SET` by functional, kcal/mol."""
+    return {column.label: stats.mae for column, stats in _measured(sections)}
+
+
+def summary(sections: Sequence[Section], speed: Sequence[Record]) -> str:
+    """Markdown of a few functionals' errors of atomization energies, and their cost."""
+    times = speed_tables.relative_times(speed)
+    rows = sorted(
+        (stats.mae, column.label, f"{stats.largest:+.1f} ({stats.worst})")
+        for column, stats in _measured(sections)
+        if column.label in SUMMARY
+    )
+    header = [
+        "147 atomization energies, kcal/mol",
+        "mean absolute error",
+        "largest",
+        "time of a calculation / M06-L's",
+    ]
+    body = [
+        [name, f"{mae:.2f}", largest, f"{times[name]:.2f}" if name in times else ""]
+        for mae, name, largest in rows
+    ]
+    return f"\n{tables.markdown(header, body)}\n\n"
+
+
+def _measured(sections: Sequence[Section]) -> Iterator[tuple[Column, Statistics]]:
+    for section in sections:
+        if section.set.name == SET and not section.changed:
+            names = section.subsets[next(iter(section.set.subsets))]
+            for column in section.columns:
+                stats = column.statistics(names)
+                if stats is not None:
+                    yield column, stats
 
 
 def render(sections: Sequence[Section], speed: Sequence[Record]) -> str:

@@ -152,6 +152,16 @@ def _cell(record: Mapping[str, Any] | None) -> str:
     return f"{record['mb']:.0f} MB" if "mb" in record else f"{record['seconds']:.2f} s"
 
 
+def relative_times(records: Iterable[Record]) -> dict[str, float]:
+    """Time of a self-consistent calculation of each functional, over that of M06-L in one run."""
+    seconds = {
+        record["case"].removeprefix("xcnet "): record["seconds"]
+        for record in latest(records)
+        if record["speed"] == "scf" and record["quantity"] == "whole SCF"
+    }
+    return {name: value / seconds["M06-L"] for name, value in seconds.items() if "M06-L" in seconds}
+
+
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Slope of log(value) against log(size), by least squares."""
     x, y = [math.log(s) for s in sizes], [math.log(v) for v in values]

@@ -1,0 +1,88 @@
+"""Attributes of a host that are replaced, and put back: one mechanism for all adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Makes a replacement from what was there before.
+Maker = Callable[[Any], Any]
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, eq=False)
+class _Patch:
+    owner: Any
+    name: str
+    before: Any  # _ABSENT where the owner only inherits it
+    ours: Any
+
+    def is_in_place(self) -> bool:
+        return _own(self.owner).get(self.name, _ABSENT) is self.ours
+
+    def undo(self) -> None:
+        if isinstance(self.owner, MutableMapping):
+            self.owner[self.name] = self.before
+        elif self.before is _ABSENT:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.before)
+
+
+class Patches:
+    """Replacements in the modules, classes and tables of a host.
+
+    Several on one attribute lie on top of each other, each made from the one below.
+    """
+
+    def __init__(self) -> None:
+        self._patches: list[_Patch] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._patches)
+
+    def put(self, owner: Any, name: str, make: Maker) -> None:
+        """Replace an attribute of a module or class, or an item of a table.
+
+        Parameters
+        ----------
+        owner
+            A module, a class, or a dictionary.
+        name
+            Of the attribute, or key of the item.
+        make
+            Gets what is there, as the owner holds it (a method as a function), and returns what
+            takes its place.
+
+        Raises
+        ------
+        AttributeError, KeyError
+            Nothing of this name is there.
+        """
+        own = _own(owner)
+        before = own.get(name, _ABSENT)
+        if before is not _ABSENT:
+            found = before
+        elif isinstance(owner, MutableMapping):
+            raise KeyError(name)
+        else:
+            found = getattr(owner, name)
+        patch = _Patch(owner, name, before, make(found))
+        if isinstance(owner, MutableMapping):
+            owner[name] = patch.ours
+        else:
+            setattr(owner, name, patch.ours)
+        self._patches.append(patch)
+
+    def remove(self) -> None:
+        """Put everything back, but for what somebody else has replaced since."""
+        while self._patches:
+            patch = self._patches.pop()
+            if patch.is_in_place():
+                patch.undo()
+
+
+def _own(owner: Any) -> Any:
+    return owner if isinstance(owner, MutableMapping) else vars(owner)
