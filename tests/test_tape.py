@@ -128,7 +128,7 @@ def test_instructions_agree(spec: FunctionalSpec, tmp_path: Path) -> None:
         "found = tape.Tape(tape.content(spec, 'vxc')).run(dict(np.load(sys.argv[1])));"
         "np.savez(sys.argv[2], **found); print(tape.instructions())"
     )
-    results = {}
+    results: dict[str, dict[str, Array]] = {}
     for name in ("portable", "avx2", ""):
         file = tmp_path / f"outputs{name}.npz"
         done = subprocess.run(

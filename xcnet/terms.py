@@ -96,11 +96,8 @@ class NeuralTerm:
         EngineError
             The graph cannot be run, or gives NaN or infinity at a point.
         """
-        order = max(
-            order
-            for order in range(self.spec.highest_order + 1)
-            if any(label in labels for label in variables.labels(self.spec.variables, order))
-        )
+        orders = variables.orders(self.spec.variables)
+        order = max(orders[label] for label in labels if label in orders)
         if self._spin == variables.POLARIZED:
             values, empty = self._spin_resolved(chunk, order)
         else:
@@ -111,7 +108,7 @@ class NeuralTerm:
             value = values[label]
             if any_empty:
                 value[empty] = 0.0
-            if not np.isfinite(value).all():
+            if not density.all_finite(value):
                 raise self._not_finite(label, value, chunk)
             result[label] = value
         return result

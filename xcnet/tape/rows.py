@@ -152,8 +152,8 @@ def folded(operator: str, values: Sequence[float]) -> float:
 
 def _sigmoid(x: np.float64) -> np.float64:
     # ONNX Runtime's own form, with its cancellation below zero.
-    half = np.float64(1.0) / (1.0 + np.exp(-abs(x)))
-    return half if x >= 0.0 else np.float64(1.0) - half
+    half = np.float64(1.0 / (1.0 + np.exp(-abs(x))))
+    return half if x >= 0.0 else np.float64(1.0 - half)
 
 
 _FOLD: Mapping[str, Callable[..., Any]] = {
