@@ -87,7 +87,7 @@ docs: $(VENV)/.dev
 docs-reports: $(VENV)/.dev
 	set -e; for folder in models/*/; do name=$$(basename "$$folder"); \
 	  OMP_NUM_THREADS=1 $(BIN)/xcnet check "$$folder" --scf --html docs/extra/reports/$$name.html \
-	    --json docs/extra/reports/$$name.json; done
+	    --back ../reports.html --json docs/extra/reports/$$name.json; done
 	sha256sum models/*/model.json > docs/extra/reports/SHA256SUMS
 
 test-oldest: $(OLDEST)/.ready

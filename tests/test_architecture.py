@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "engine",
         "expression near_region terms",
         "facts grid native",
-        "functional",
+        "functional preparation",
         "adapters adapters/_patch",
         "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
@@ -62,7 +62,7 @@ HOMES = {
     "numba": {"near_region"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"native", "paths", "registry", "tape"},
+    "platformdirs": {"paths", "registry"},
     "psi4": {"adapters/psi4"},
     "pyscf": {
         "adapters/ase",

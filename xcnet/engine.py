@@ -89,10 +89,11 @@ def choose(spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED) ->
     InputError
         XCNET_ENGINE names no engine.
     """
-    return _evaluator(spec, order, spin, _wish())[0]
+    return _evaluator(spec, order, spin, wish())[0]
 
 
-def _wish() -> str:
+def wish() -> str:
+    """Engine that XCNET_ENGINE names; empty where none is named (InputError if there is none)."""
     wish = os.environ.get(ENGINE_VARIABLE, "")
     if wish not in ("", TAPE, RUNTIME):
         raise InputError(
@@ -147,7 +148,7 @@ def run(
     """
     if not isinstance(inputs[spec.variables[0]], np.ndarray):
         return run_in_place(spec, order, inputs, spin)
-    opened = _evaluator(spec, order, spin, _wish())[1]
+    opened = _evaluator(spec, order, spin, wish())[1]
     return opened.run(inputs) if opened else run_session(spec, order, inputs, spin)
 
 

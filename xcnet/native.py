@@ -1,35 +1,40 @@
 """The C library ``libxcnet.so``: where it is, what it reads, and the calls that Python makes.
 
-The library has libxc's entry points and evaluates the graphs as `xcnet.engine` chooses: by tapes,
+The library has libxc's entry points and evaluates the graphs as `xcnet.engine` chooses, by tapes
 or through ONNX Runtime's C API. It finds functionals through an index, a text file written here:
-one line ``key<TAB>value...`` per fact of a functional, with backslash, tab and newline escaped.
+one line ``key<TAB>value...`` per fact of a functional, with backslash, tab and newline escaped. The
+graphs of each functional and their tapes are listed in a file of their own, which `prepare` writes
+once they are verified: the library calls it (`xcnet.preparation`) when a functional is asked for
+and there is no such file yet.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from ctypes import byref, c_int
 from pathlib import Path
+from types import MappingProxyType
 
 import xcnet
-from xcnet import engine, files, graphs, registry, shared_library, tape, variables
-from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
+from xcnet import engine, files, graphs, paths, registry, shared_library, tape, variables
+from xcnet.errors import EngineError, MissingPackageError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
 
 INDEX_VERSION = 1
 #: More have no room in libxc's structures.
 MAX_REFERENCES = 5
-#: Highest derivative order with a tape: those above take seconds to translate, few programs that
-#: are linked to libxc ask for them, and ONNX Runtime serves them.
-HIGHEST_TAPE = 1
-#: Names the index for a program that the library is preloaded into.
-INDEX_VARIABLE = "XCNET_INDEX"
+#: Highest derivative order with a tape: few programs that are linked to libxc ask for the third
+#: derivatives, whose tapes take longest to make; ONNX Runtime evaluates them.
+HIGHEST_TAPE = 2
 #: Takes the place of the library of the installed onnxruntime.
 RUNTIME_VARIABLE = "XCNET_ONNXRUNTIME"
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def runtime_path() -> Path:
@@ -64,19 +69,27 @@ def specs() -> list[FunctionalSpec]:
     return [entry.spec for entry in registry.entries() if entry.spec is not None]
 
 
-def index_text() -> str:
-    """Index of the registry's neural functionals."""
-    rows = [
-        ("xcnet-index", str(INDEX_VERSION)),
-        ("onnxruntime", str(runtime_path())),
-        ("version", xcnet.__version__),
-        *(row for spec in specs() for row in _rows(spec)),
-    ]
-    return "".join("\t".join(map(_escape, row)) + "\n" for row in rows)
+def index_text(numbers: Mapping[str, int] = _NONE) -> str:
+    """Index of the registry's neural functionals.
+
+    Parameters
+    ----------
+    numbers : Mapping[str, int]
+        Numbers that functionals have in the place of their ids, by their names.
+    """
+    return _text(
+        [
+            ("xcnet-index", str(INDEX_VERSION)),
+            ("onnxruntime", str(runtime_path())),
+            ("python", sys.executable, str(Path(__file__).resolve().parent.parent)),
+            ("version", xcnet.__version__),
+            *(row for spec in specs() for row in _rows(spec, numbers.get(spec.name, spec.id))),
+        ]
+    )
 
 
-def write_index() -> Path:
-    """Index file in the user's cache folder, named after its content.
+def write_index(numbers: Mapping[str, int] = _NONE) -> Path:
+    """Index file in the user's cache folder, named after its content; see `index_text`.
 
     A running program keeps the file that it was started with, and processes that write at the
     same time write the same bytes.
@@ -86,15 +99,47 @@ def write_index() -> Path:
     NativeError
         The folder cannot be written.
     """
-    import platformdirs
+    text = index_text(numbers)
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    return _keep(paths.cache_folder() / f"index-{digest[:32]}.txt", text)
 
-    content = index_text().encode(errors="surrogateescape")  # as in paths that are not UTF-8
-    folder = platformdirs.user_cache_path("xcnet", appauthor=False)
-    path = folder / f"index-{hashlib.sha256(content).hexdigest()[:16]}.txt"
+
+def prepare(spec: FunctionalSpec) -> Path:
+    """File that lists the verified graphs of a functional, in the user's cache folder.
+
+    Its name stands for the record, which has the graphs' hashes, for the code that verifies them
+    and makes their tapes, and for the engine if one is named: where it is there, nothing is
+    verified again. The library hashes each graph before use.
+
+    Raises
+    ------
+    ModelError
+        A graph is refused, or not the record's.
+    NativeError
+        The folder cannot be written.
+    """
+    path = graphs_file(spec)
+    if not path.is_file():
+        for order, spin in spec.graphs:
+            graphs.verify(spec, order, spin)
+        _keep(path, _text([("xcnet-graphs", str(INDEX_VERSION)), *_graph_rows(spec)]))
+    return path
+
+
+def graphs_file(spec: FunctionalSpec) -> Path:
+    """Place of a functional's list of verified graphs; the file need not be there."""
+    code = graphs.revision(), tape.revision(), xcnet.__version__
+    facts = [str(spec.folder.resolve()), spec.record, *code, engine.wish()]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return paths.cache_folder().absolute() / f"graphs-{digest[:32]}.txt"
+
+
+def _keep(path: Path, text: str) -> Path:
+    content = text.encode(errors="surrogateescape")  # as in paths that are not UTF-8
     try:
         if path.is_file() and path.read_bytes() == content:
             return path
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, content)
     except OSError as error:
         raise NativeError(
@@ -154,7 +199,7 @@ def take_error() -> str:
 
 
 def check() -> None:
-    """Raise EngineError if an evaluation has failed: a C function cannot, and gave zeros."""
+    """Raise EngineError if an evaluation has failed: a C function cannot, and gave NaN."""
     message = take_error()
     if message:
         raise EngineError(message)
@@ -166,10 +211,10 @@ def evaluations() -> int:
     return count
 
 
-def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
+def _rows(spec: FunctionalSpec, number: int) -> Iterator[tuple[str, ...]]:
     """Facts of one functional for the index; numbers in a form that C reads back exactly."""
     yield "functional", spec.name
-    yield "number", str(spec.id)
+    yield "number", str(number)
     yield "kind", str(variables.KINDS[spec.kind])
     yield "family", str(variables.FAMILIES[spec.family])
     yield "flags", str(NeuralTerm(spec, variables.UNPOLARIZED).flags)
@@ -187,28 +232,23 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     if spec.is_nonlocal:
         name = (*spec.aliases, spec.name)[0]
         yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
-    try:
-        rows = [_graph_row(spec, order, spin) for order, spin in spec.graphs]
-    except ModelError as error:
-        yield "refused", str(error)
-        return
-    yield from rows
+    yield "folder", str(spec.folder.resolve()), str(graphs_file(spec))
 
 
-def _graph_row(spec: FunctionalSpec, order: str, spin: int) -> tuple[str, ...]:
-    """A verified graph's file and, unless ONNX Runtime evaluates it, its tape's."""
-    graphs.verify(spec, order, spin)
-    filename = spec.graphs[order, spin]
-    key = "graph" if spin == variables.POLARIZED else "closed_shell"
-    row = (key, order, spec.files[filename], str(spec.folder.resolve() / filename))
-    level = variables.ORDERS.index(order)
-    if level > HIGHEST_TAPE or engine.choose(spec, level, spin).engine == engine.RUNTIME:
-        return row
-    content = tape.content(spec, order, spin)
-    path = tape.file(spec, order, spin)
-    if not path.is_file():
-        raise NativeError(f"{path} cannot be written", file=str(path))
-    return (*row, hashlib.sha256(content).hexdigest(), str(path.absolute()))
+def _graph_rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
+    for order, spin in spec.graphs:
+        filename = spec.graphs[order, spin]
+        key = "graph" if spin == variables.POLARIZED else "closed_shell"
+        row = (key, order, spec.files[filename], str(spec.folder.resolve() / filename))
+        level = variables.ORDERS.index(order)
+        if level <= HIGHEST_TAPE and engine.choose(spec, level, spin).engine == engine.TAPE:
+            digest = hashlib.sha256(tape.content(spec, order, spin)).hexdigest()
+            row = (*row, digest, str(tape.file(spec, order, spin).absolute()))
+        yield row
+
+
+def _text(rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join("\t".join(map(_escape, row)) + "\n" for row in rows)
 
 
 def _escape(value: str) -> str:

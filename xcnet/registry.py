@@ -284,13 +284,23 @@ def _claim(found: dict[str | int, Entry], key: str | int, entry: Entry) -> None:
     )
 
 
+def roots() -> list[Path]:
+    """Folders that functionals are looked for in; they need not be there."""
+    model_path = os.environ.get(MODEL_PATH_VARIABLE, "")
+    return [root for _, root in _roots(model_path, user_folder(), tuple(_included))]
+
+
+def _roots(model_path: str, user: Path, included: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    yield "package", paths.models_folder()
+    yield "user", user
+    yield from (("path", Path(item).expanduser()) for item in model_path.split(os.pathsep) if item)
+    yield from (("path", folder) for folder in included)
+    yield from (("entry point", folder) for folder in _entry_point_folders())
+
+
 def _folders(model_path: str, user: Path, included: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Candidate functional folders with the origin they come from."""
-    roots = [("package", paths.models_folder()), ("user", user)]
-    roots += [("path", Path(item).expanduser()) for item in model_path.split(os.pathsep) if item]
-    roots += [("path", folder) for folder in included]
-    roots += [("entry point", folder) for folder in _entry_point_folders()]
-    for origin, root in roots:
+    for origin, root in _roots(model_path, user, included):
         if (root / RECORD).is_file():
             yield origin, root
         elif root.is_dir():

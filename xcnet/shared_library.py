@@ -26,6 +26,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "xcnet_tape_close": (None, [c_void_p]),
     "xcnet_tape_run": (c_int, [c_void_p, c_size_t, _POINTERS, _POINTERS]),
     "xcnet_tape_instructions": (c_char_p, []),
+    "xcnet_stop_on_failure": (None, [c_int]),
 }
 
 
@@ -76,6 +77,7 @@ def load() -> ctypes.CDLL:
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
+        library.xcnet_stop_on_failure(0)  # Python looks at the error, and at NaN until it does
     except (OSError, AttributeError) as error:
         raise NativeError(f"{file} is not a usable library: {error}", file=str(file)) from error
     return library

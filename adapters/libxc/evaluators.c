@@ -5,12 +5,18 @@
    the last bit whichever points it is evaluated with: threads, blocks and the cache change
    nothing. Tapes need no such care. */
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal.h"
 #include "tape.h"
+
+enum { MAX_TAPE_BYTES = 1 << 26 };
 
 /* -- opening ---------------------------------------------------------------------------------- */
 
@@ -50,19 +56,58 @@ static bool fits(struct model *model, const struct tape *tape, int nspin)
     return true;
 }
 
+/* Length of the path of the folder above a file's own: the cache folder. */
+static int folder_length(const char *path)
+{
+    int length = (int)strlen(path);
+    for (int levels = 0; length > 0 && levels < 2; levels += path[length] == '/')
+        length--;
+    return length;
+}
+
+/* Content of a tape's file if it has the hash; else NULL and what is wrong. */
+static unsigned char *read_tape(const struct model *model, size_t *size, const char **problem)
+{
+    struct stat status;
+    char given[65];
+    int descriptor = open(model->tape_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    unsigned char *bytes = NULL;
+    *problem = "it cannot be read";
+    if (descriptor < 0)
+        return NULL;
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_size <= MAX_TAPE_BYTES)
+        bytes = malloc((size_t)status.st_size + 1);
+    if (bytes && read(descriptor, bytes, (size_t)status.st_size) == status.st_size) {
+        *size = (size_t)status.st_size;
+        sha256_hex(bytes, *size, given);
+        *problem = "it is not the one that the index names";
+        if (strcmp(given, model->tape_sha256) == 0) {
+            close(descriptor);
+            return bytes;
+        }
+    }
+    close(descriptor);
+    free(bytes);
+    return NULL;
+}
+
+/* A tape that is lost or damaged is not used: ONNX Runtime, the reference, evaluates in its place. */
 static struct tape *open_tape(struct model *model, const char *functional, int nspin)
 {
     size_t size;
-    const char *problem = "its inputs or outputs are not those of the functional";
-    char *bytes = model_read(model->tape_path, model->tape_sha256, functional, &size);
-    if (!bytes)
-        return NULL;
-    struct tape *tape = tape_open((unsigned char *)bytes, size, &problem);
+    const char *problem;
+    unsigned char *bytes = read_tape(model, &size, &problem);
+    struct tape *tape = bytes ? tape_open(bytes, size, &problem) : NULL;
     free(bytes);
     if (tape && fits(model, tape, nspin))
         return tape;
-    fail("%s: the tape %s is refused: %s. Delete it, and it is made again", functional,
-         model->tape_path, problem);
+    if (tape)
+        problem = "its inputs or outputs are not those of the functional";
+    fprintf(stderr, "xcnet: warning: %s: the tape %s is refused (%s): ONNX Runtime, which is slower, "
+                    "evaluates in its place. Delete %.*s, and all in it is made again\n",
+            functional, model->tape_path, problem, folder_length(model->tape_path),
+            model->tape_path);
     tape_close(tape);
     return NULL;
 }
@@ -108,14 +153,12 @@ bool model_open(struct model *model, const char *functional, int nspin)
     if (is_open(model))
         return true;
     lock();
-    if (!is_open(model)) {
-        if (!model->tape_path)
-            atomic_store_explicit(&model->session, open_session(model, functional),
-                                  memory_order_release);
-        else if (model_check(model, functional))
-            atomic_store_explicit(&model->tape, open_tape(model, functional, nspin),
-                                  memory_order_release);
-    }
+    if (!is_open(model) && model->tape_path && model_check(model, functional))
+        atomic_store_explicit(&model->tape, open_tape(model, functional, nspin),
+                              memory_order_release);
+    if (!is_open(model))
+        atomic_store_explicit(&model->session, open_session(model, functional),
+                              memory_order_release);
     unlock();
     return is_open(model);
 }

@@ -8,8 +8,11 @@ only.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from xcnet import variables
@@ -19,7 +22,7 @@ from xcnet.graphs.model import DOUBLE, Model
 from xcnet.graphs.shapes import OPERATORS, POINTS, Value, results
 from xcnet.spec import FunctionalSpec, metadata
 
-__all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "verify"]
+__all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "revision", "verify"]
 
 OPSET = 17
 IR_VERSION = 8
@@ -67,6 +70,13 @@ def verify(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) ->
         ) from error
     _good.setdefault(spec, set()).add((order, spin))
     return content
+
+
+@cache
+def revision() -> str:
+    """Hash of the code that verifies, which stands for it where a result is kept."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _check_versions(graph: Model) -> None:

@@ -12,13 +12,13 @@ import hashlib
 from functools import cache, lru_cache
 from pathlib import Path
 
-from xcnet import files, graphs, variables
+from xcnet import files, graphs, paths, variables
 from xcnet.graphs import model as onnx_file
 from xcnet.spec import FunctionalSpec
 from xcnet.tape import rows, writer
 from xcnet.tape.evaluator import Tape, instructions
 
-__all__ = ["Tape", "content", "file", "folder", "instructions"]
+__all__ = ["Tape", "content", "file", "folder", "instructions", "revision"]
 
 _SUFFIX = ".tape"
 
@@ -60,18 +60,16 @@ def _make(graph: bytes) -> bytes:
 def file(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> Path:
     """File of a graph's tape in the cache folder; it need not be there."""
     graph = spec.files[spec.graphs[order, spin]]
-    return folder() / (hashlib.sha256(f"{graph} {_revision()}".encode()).hexdigest() + _SUFFIX)
+    return folder() / (hashlib.sha256(f"{graph} {revision()}".encode()).hexdigest() + _SUFFIX)
 
 
 def folder() -> Path:
     """Folder of the tapes that were made before."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("xcnet", appauthor=False) / "tapes"
+    return paths.cache_folder() / "tapes"
 
 
 @cache
-def _revision() -> str:
+def revision() -> str:
     """Hash of the code that makes tapes."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
