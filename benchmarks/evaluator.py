@@ -24,6 +24,7 @@ import xcnet
 from xcnet import density, engine, libxc, native, registry, shared_library, tape, variables
 from xcnet.bench.machine import machine
 from xcnet.bench.speed import cases
+from xcnet.commands import exec as exec_command
 from xcnet.density import Array
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +53,7 @@ def in_c(rounds: int) -> Iterator[tuple[str, int, float, float, float]]:
         library = libxc.library().path
         environment = {
             **os.environ,
-            native.INDEX_VARIABLE: str(native.write_index()),
+            exec_command.INDEX: str(native.write_index()),
             libxc.ENVIRONMENT_VARIABLE: str(library),
         }
         for spin, number in SPINS.items():

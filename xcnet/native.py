@@ -239,7 +239,8 @@ def _graph_rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     for order, spin in spec.graphs:
         filename = spec.graphs[order, spin]
         key = "graph" if spin == variables.POLARIZED else "closed_shell"
-        row = (key, order, spec.files[filename], str(spec.folder.resolve() / filename))
+        path = str(spec.folder.resolve() / filename)
+        row: tuple[str, ...] = (key, order, spec.files[filename], path)
         level = variables.ORDERS.index(order)
         if level <= HIGHEST_TAPE and engine.choose(spec, level, spin).engine == engine.TAPE:
             digest = hashlib.sha256(tape.content(spec, order, spin)).hexdigest()

@@ -16,6 +16,7 @@ enum { SCRATCH_BYTES = 1 << 18, MOST_POINTS = 64 };
 struct target {
     const char *name;
     tape_kernel *const *kernels;
+    tape_kernel *const *single; /* for one point */
     bool is_there;
 };
 
@@ -23,10 +24,10 @@ static const struct target *choose(void)
 {
     static struct target targets[] = {
 #ifdef __x86_64__
-        {"avx512", tape_kernels_avx512, false},
-        {"avx2", tape_kernels_avx2, false},
+        {"avx512", tape_kernels_avx512, tape_single_avx2, false},
+        {"avx2", tape_kernels_avx2, tape_single_avx2, false},
 #endif
-        {"portable", tape_kernels_portable, true},
+        {"portable", tape_kernels_portable, tape_single_portable, true},
     };
     enum { COUNT = sizeof targets / sizeof *targets };
 #ifdef __x86_64__
@@ -110,17 +111,18 @@ static void write_outputs(const struct tape *tape, size_t first, size_t n, size_
 bool tape_run(const struct tape *tape, size_t n, const double *const *inputs,
               double *const *outputs)
 {
-    size_t points = block_points(tape), rounded = round_up(n);
+    bool is_single = n == 1;
+    size_t points = block_points(tape), rounded = is_single ? 1 : round_up(n);
     points = rounded < points ? rounded : points;
     size_t scratch_bytes = points * tape->rows * sizeof(double);
     char *scratch = workspace(WORK_TAPE, scratch_bytes + tape->most_terms * sizeof(char *));
     if (!scratch)
         return false;
-    tape_kernel *const *kernels = target()->kernels;
+    tape_kernel *const *kernels = is_single ? target()->single : target()->kernels;
     struct tape_frame frame = {tape, scratch, 0, (const char **)(void *)(scratch + scratch_bytes)};
     for (size_t first = 0; first < n; first += points) {
         size_t live = n - first < points ? n - first : points;
-        rounded = round_up(live);
+        rounded = is_single ? 1 : round_up(live);
         frame.row_bytes = rounded * sizeof(double);
         read_inputs(tape, first, live, rounded, inputs, (double *)(void *)scratch);
         const struct tape_step *end = tape->step + tape->steps;

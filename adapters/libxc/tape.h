@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TAPE_LANES = 8, TAPE_NAME = 32, TAPE_OPERANDS = 3 };
+enum { TAPE_LANES = 8, TAPE_LANE_BITS = 3, TAPE_NAME = 32, TAPE_OPERANDS = 3 };
 
 /* Operators with their numbers of operands, in the order of xcnet/tape/writer.py. */
 #define TAPE_ELEMENTWISE(X)                                                                       \
@@ -49,6 +49,10 @@ struct tape_step {
     uint32_t term_count;
     const double *weights, *biases; /* of a product; biases may be NULL */
     const int32_t *terms;           /* rows */
+    /* The weights of a product by term, then the biases, each in column_width places of which the
+       last are zero. */
+    double *columns;
+    size_t column_width;
 };
 
 /* An input or output: for each component its row, or ~constant of an output, or -1 of an input
@@ -80,9 +84,11 @@ struct tape_frame {
 typedef void tape_kernel(const struct tape_step *step, const struct tape_frame *frame);
 
 extern tape_kernel *const tape_kernels_portable[TAPE_OPERATORS];
+extern tape_kernel *const tape_single_portable[TAPE_OPERATORS]; /* for rows of one number */
 #ifdef __x86_64__
 extern tape_kernel *const tape_kernels_avx2[TAPE_OPERATORS];
 extern tape_kernel *const tape_kernels_avx512[TAPE_OPERATORS];
+extern tape_kernel *const tape_single_avx2[TAPE_OPERATORS];
 #endif
 
 /* Reads a tape; NULL, and what is wrong in *problem (a literal), if it is none. */

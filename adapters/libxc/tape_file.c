@@ -184,6 +184,22 @@ static bool read_operand(struct reader *r, const struct tape_step *step,
     return true;
 }
 
+static bool turn_weights(struct reader *r, struct tape_step *step)
+{
+    size_t width = (step->count + TAPE_LANES - 1) / TAPE_LANES * TAPE_LANES;
+    step->column_width = width;
+    step->columns = calloc(width * ((size_t)step->term_count + 1), sizeof *step->columns);
+    if (!step->columns)
+        return wrong(r, "out of memory");
+    for (size_t row = 0; row < step->count; row++) {
+        for (size_t k = 0; k < step->term_count; k++)
+            step->columns[k * width + row] = step->weights[row * step->term_count + k];
+        if (step->biases)
+            step->columns[step->term_count * width + row] = step->biases[row];
+    }
+    return true;
+}
+
 static bool read_product(struct reader *r, struct tape_step *step)
 {
     struct tape *t = r->tape;
@@ -208,7 +224,7 @@ static bool read_product(struct reader *r, struct tape_step *step)
             return wrong(r, "a product's term is no row that holds a result");
     }
     t->most_terms = step->term_count > t->most_terms ? step->term_count : t->most_terms;
-    return true;
+    return turn_weights(r, step);
 }
 
 static bool read_second(struct reader *r, struct tape_step *step)
@@ -318,6 +334,8 @@ void tape_close(struct tape *tape)
         return;
     for (uint32_t i = 0; tape->tensors && i < tape->inputs + tape->outputs; i++)
         free(tape->tensors[i].places);
+    for (uint32_t i = 0; tape->step && i < tape->steps; i++)
+        free(tape->step[i].columns);
     free(tape->tensors);
     free(tape->constant_values);
     free(tape->weight_values);

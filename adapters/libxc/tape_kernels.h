@@ -1,9 +1,19 @@
 /* The kernels of one instruction set: compiled once each from tape_portable.c, tape_avx2.c and
-   tape_avx512.c, which name the table (TAPE_TABLE). */
+   tape_avx512.c, which name the table (TAPE_TABLE).
+
+   With TAPE_SINGLE, kernels for a single point: rows are single numbers, so that the results of a
+   layer are neighbours, and vectors go across them. Every number passes through the same operations
+   as in a block. */
 
 #include "tape.h"
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#ifdef TAPE_SINGLE
+#ifdef __AVX2__
+enum { VECTOR_BYTES = 32 };
+#else
+enum { VECTOR_BYTES = 16 };
+#endif
+#elif defined(__AVX512F__) && defined(__AVX512DQ__)
 enum { VECTOR_BYTES = 64, TILE_ROWS = 4, TILE_VECTORS = 4 };
 #elif defined(__AVX2__)
 enum { VECTOR_BYTES = 32, TILE_ROWS = 4, TILE_VECTORS = 2 };
@@ -15,7 +25,7 @@ typedef double vector __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef int64_t integers __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef uint64_t naturals __attribute__((vector_size(VECTOR_BYTES), may_alias));
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(TAPE_SINGLE)
 #include <immintrin.h>
 #define HAVE_FMA
 static inline vector fused(vector a, vector b, vector c)
@@ -60,6 +70,8 @@ static inline vector root(vector x)
 
 #include "tape_math.h"
 
+enum { SINGLE_TILE = 3 };
+
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static ALWAYS_INLINE vector load(const char *place)
@@ -73,6 +85,42 @@ static ALWAYS_INLINE void store(char *place, vector value)
 }
 
 /* -- elementwise ------------------------------------------------------------------------------ */
+
+#ifdef TAPE_SINGLE
+
+typedef double loose_vector __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(8)));
+
+static ALWAYS_INLINE const double *single_place(const struct tape_operand *operand,
+                                                const struct tape_frame *frame)
+{
+    const double *bases[2] = {(const double *)(const void *)frame->scratch,
+                              frame->tape->constant_values};
+    return bases[operand->is_constant] +
+           ((size_t)operand->index << (operand->is_constant ? TAPE_LANE_BITS : 0));
+}
+
+/* Numbers from one row's operand to the next one's. */
+static ALWAYS_INLINE size_t single_stride(const struct tape_operand *operand)
+{
+    return !operand->advances ? 0 : operand->is_constant ? TAPE_LANES : 1;
+}
+
+static ALWAYS_INLINE vector load_single(const double *place, size_t stride)
+{
+    if (stride == 1)
+        return (vector)(*(const loose_vector *)place);
+    vector values;
+    for (size_t lane = 0; lane < LANE_COUNT; lane++)
+        values[lane] = place[lane * stride];
+    return values;
+}
+
+static ALWAYS_INLINE void store_single(double *place, vector value)
+{
+    *(loose_vector *)place = (loose_vector)value;
+}
+
+#endif
 
 static ALWAYS_INLINE const char *place_of(const struct tape_operand *operand,
                                           const struct tape_frame *frame)
@@ -95,6 +143,43 @@ static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
 {
     return operand->is_constant ? 0 : VECTOR_BYTES;
 }
+
+#ifdef TAPE_SINGLE
+
+/* The expression of one number, in all lanes. */
+#define ONE(expression)                                                                           \
+    {                                                                                             \
+        vector a = SPLAT(*p), b = SPLAT(*q), c = SPLAT(*r);                                       \
+        (void)b, (void)c;                                                                         \
+        *result = (expression)[0];                                                                \
+    }
+
+#define KERNEL(name, operand_count, expression)                                                   \
+    static void kernel_##name(const struct tape_step *step, const struct tape_frame *frame)       \
+    {                                                                                             \
+        const struct tape_operand *o = step->operands;                                            \
+        double *result = (double *)(void *)frame->scratch + step->first;                          \
+        const double *p = single_place(o, frame);                                                 \
+        const double *q = operand_count > 1 ? single_place(o + 1, frame) : p;                     \
+        const double *r = operand_count > 2 ? single_place(o + 2, frame) : p;                     \
+        size_t count = step->count;                                                               \
+        if (step->count == 1) {                                                                   \
+            ONE(expression)                                                                       \
+            return;                                                                               \
+        }                                                                                         \
+        size_t i = single_stride(o), j = single_stride(o + 1), k = single_stride(o + 2);          \
+        for (; count >= LANE_COUNT; count -= LANE_COUNT, result += LANE_COUNT) {                  \
+            vector a = load_single(p, i), b = operand_count > 1 ? load_single(q, j) : a;          \
+            vector c = operand_count > 2 ? load_single(r, k) : a;                                 \
+            (void)b, (void)c;                                                                     \
+            store_single(result, expression);                                                     \
+            p += LANE_COUNT * i, q += LANE_COUNT * j, r += LANE_COUNT * k;                        \
+        }                                                                                         \
+        for (; count > 0; count--, result++, p += i, q += j, r += k)                              \
+            ONE(expression)                                                                       \
+    }
+
+#else
 
 /* Calls `expression` of the vectors a, b and c for every vector of a step. */
 #define KERNEL(name, operand_count, expression)                                                   \
@@ -124,6 +209,8 @@ static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
                 places[i] += row_strides[i];                                                      \
         }                                                                                         \
     }
+
+#endif
 
 KERNEL(copy, 1, a)
 KERNEL(abs, 1, vector_abs(a))
@@ -162,6 +249,75 @@ KERNEL(sub_sub, 3, a - b - c)
 KERNEL(sub_rsub, 3, c - (a - b))
 KERNEL(sub_div, 3, (a - b) / c)
 KERNEL(sub_rdiv, 3, c / (a - b))
+
+#ifdef TAPE_SINGLE
+
+/* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
+static ALWAYS_INLINE vector algebraic(vector x, vector *second)
+{
+    vector sum = x * x + SPLAT(1.0), length = root(sum);
+    *second = length * sum;
+    return x / length;
+}
+
+static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
+{
+    double *scratch = (double *)(void *)frame->scratch;
+    double *result = scratch + step->first;
+    double *second = step->second < 0 ? NULL : scratch + step->second;
+    const double *x = single_place(step->operands, frame);
+    size_t stride = single_stride(step->operands), row = 0;
+    vector cube;
+    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT) {
+        store_single(result + row, algebraic(load_single(x + row * stride, stride), &cube));
+        if (second)
+            store_single(second + row, cube);
+    }
+    for (; row < step->count; row++) {
+        result[row] = algebraic(SPLAT(x[row * stride]), &cube)[0];
+        if (second)
+            second[row] = cube[0];
+    }
+}
+
+/* Sums of up to SINGLE_TILE vectors of results; weights lie column by column (tape.h). */
+static ALWAYS_INLINE void column(int vectors, const struct tape_step *step, size_t row,
+                                 const double *scratch, double *result)
+{
+    vector sums[SINGLE_TILE];
+    size_t width = step->column_width;
+    const double *weights = step->columns + row;
+    for (int j = 0; j < vectors; j++)
+        sums[j] = SPLAT(0.0);
+    for (size_t k = 0; k < step->term_count; k++, weights += width) {
+        vector x = SPLAT(scratch[step->terms[k]]);
+        for (int j = 0; j < vectors; j++)
+            sums[j] = fused(load_single(weights + (size_t)j * LANE_COUNT, 1), x, sums[j]);
+    }
+    for (int j = 0; j < vectors; j++) {
+        if (step->biases)
+            sums[j] += load_single(weights + (size_t)j * LANE_COUNT, 1);
+        store_single(result + (size_t)j * LANE_COUNT, sums[j]);
+    }
+}
+
+static void kernel_product(const struct tape_step *step, const struct tape_frame *frame)
+{
+    double *scratch = (double *)(void *)frame->scratch, *result = scratch + step->first;
+    size_t row = 0;
+    for (; row + SINGLE_TILE * LANE_COUNT <= step->count; row += SINGLE_TILE * LANE_COUNT)
+        column(SINGLE_TILE, step, row, scratch, result + row);
+    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT)
+        column(1, step, row, scratch, result + row);
+    if (row < step->count) {
+        double rest[LANE_COUNT];
+        column(1, step, row, scratch, rest);
+        for (size_t i = 0; row + i < step->count; i++)
+            result[row + i] = rest[i];
+    }
+}
+
+#else
 
 /* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
 static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
@@ -242,6 +398,8 @@ static void kernel_product(const struct tape_step *step, const struct tape_frame
             terms[k] += done;
     }
 }
+
+#endif
 
 tape_kernel *const TAPE_TABLE[TAPE_OPERATORS] = {
 #define TABLE_ENTRY(name, operands) [TAPE_##name] = kernel_##name,
