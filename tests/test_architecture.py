@@ -21,13 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors variables elf extras files",
-        "_libxc_signatures arguments download page paths sample shared_library",
+        "errors elf extras files",
+        "threads",
+        "operators",
+        "rows variables",
+        "_libxc_signatures arguments catalogue download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
-        "registry domain enhancement tape",
+        "domain enhancement registry seal tape",
         "engine",
-        "expression near_region terms",
+        "expression terms",
+        "stages",
         "facts grid native",
         "functional preparation",
         "adapters adapters/_patch",
@@ -37,6 +41,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "check",
         "export install",
         "training",
+        "published",
         "bench",
         "commands compat cli",
     )
@@ -59,7 +64,7 @@ HOMES = {
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},
-    "numba": {"near_region"},
+    "numba": {"operators"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
     "platformdirs": {"paths", "registry"},
@@ -73,7 +78,7 @@ HOMES = {
         "scf",
         "training",
     },
-    "torch": {"bench/speed", "export", "training"},
+    "torch": {"bench/speed", "export", "published", "training"},
     "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}

@@ -1,4 +1,4 @@
-"""What evaluates a graph: its tape in C, or ONNX Runtime; chunks of points spread over threads.
+"""What evaluates a graph: its tape in C, or ONNX Runtime.
 
 One choice for all hosts (`choose`). The only module that imports onnxruntime. Tapes and sessions
 are opened once per process and run on the thread that calls them, so several chunks run at once,
@@ -8,8 +8,7 @@ and results do not depend on the number of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,7 +17,11 @@ import numpy.typing as npt
 
 from xcnet import graphs, tape, variables
 from xcnet.errors import EngineError, InputError, MissingPackageError, ModelError, NativeError
-from xcnet.spec import FunctionalSpec
+from xcnet.spec import FunctionalSpec, Signature
+from xcnet.threads import THREADS_VARIABLE as THREADS_VARIABLE
+from xcnet.threads import for_each_chunk as for_each_chunk
+from xcnet.threads import num_threads as num_threads
+from xcnet.threads import set_num_threads as set_num_threads
 
 Array = npt.NDArray[np.float64]
 
@@ -29,43 +32,11 @@ LARGE_CHUNK = 8192
 #: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
 HOST = ("cpu", 0)
 CUDA = "CUDAExecutionProvider"
-THREADS_VARIABLE = "XCNET_NUM_THREADS"
 #: Names the engine in place of the rule of `choose`.
 ENGINE_VARIABLE = "XCNET_ENGINE"
 TAPE, RUNTIME = "tape", "onnxruntime"
 #: Multiply-adds per point in matrix products from which on ONNX Runtime is as fast as a tape.
 MOST_MULTIPLY_ADDS = 100_000
-
-_threads: int | None = None
-
-
-def num_threads() -> int:
-    """Threads used: ``set_num_threads``, else XCNET_NUM_THREADS, OMP_NUM_THREADS, or all cores."""
-    if _threads is not None:
-        return _threads
-    for name in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "").split(",")[0].strip()
-        if text.isdecimal() and int(text) > 0:
-            return int(text)
-        if text and name == THREADS_VARIABLE:
-            raise InputError(
-                f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
-                argument=THREADS_VARIABLE,
-                given=text,
-            )
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def set_num_threads(threads: int | None) -> None:
-    """Set the number of threads of this process; None returns to the environment's choice."""
-    global _threads
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise InputError(
-            f"the number of threads must be a positive integer, not {threads!r}",
-            argument="threads",
-            given=threads,
-        )
-    _threads = threads
 
 
 class Choice(NamedTuple):
@@ -75,11 +46,13 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED) -> Choice:
+def choose(
+    spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED, of_channels: bool = False
+) -> Choice:
     """Engine that evaluates a graph on this machine's processors.
 
     A tape unless the C library is missing, the graph has something that tapes do not have, or its
-    matrix products are so large that ONNX Runtime is as fast (``xcnet bench engines`` measures
+    matrix products are so large that ONNX Runtime is as fast (`benchmarks.evaluator` measures
     both). XCNET_ENGINE decides otherwise.
 
     Raises
@@ -89,7 +62,7 @@ def choose(spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED) ->
     InputError
         XCNET_ENGINE names no engine.
     """
-    return _evaluator(spec, order, spin, wish())[0]
+    return _evaluator(spec, (variables.ORDERS[order], spin, of_channels), wish())[0]
 
 
 def wish() -> str:
@@ -106,13 +79,13 @@ def wish() -> str:
 
 @lru_cache(maxsize=256)
 def _evaluator(
-    spec: FunctionalSpec, order: int, spin: int, wish: str
+    spec: FunctionalSpec, which: tuple[str, int, bool], wish: str
 ) -> tuple[Choice, tape.Tape | None]:
     """Choice for a graph, and its tape if that is chosen."""
     if wish == RUNTIME:
         return Choice(RUNTIME, f"{ENGINE_VARIABLE} says so"), None
     try:
-        opened = tape.Tape(tape.content(spec, variables.ORDERS[order], spin))
+        opened = tape.Tape(tape.content(spec, *which))
     except ModelError:
         raise
     except NativeError as error:
@@ -126,7 +99,11 @@ def _evaluator(
 
 
 def run(
-    spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Array],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
 ) -> dict[str, Array]:
     """Evaluate the graph of one derivative order on validated variables.
 
@@ -137,51 +114,65 @@ def run(
     order : int
         Highest derivative order wanted; lower ones come with it.
     inputs : mapping
-        (N, k) float64 arrays of ``spec.variables``, clamped, N > 0.
+        (N, k) float64 arrays of the graph's inputs (`FunctionalSpec.signature`), clamped, N > 0.
     spin : int
         2: spin-resolved variables; 1: those of closed shells, for which the functional has graphs.
+    of_channels : bool
+        The graph of the first stage in place of the energy's.
 
     Returns
     -------
     dict
         Label -> (N, width) float64, ``zk`` per particle, derivatives of n*zk.
     """
-    if not isinstance(inputs[spec.variables[0]], np.ndarray):
-        return run_in_place(spec, order, inputs, spin)
-    opened = _evaluator(spec, order, spin, wish())[1]
-    return opened.run(inputs) if opened else run_session(spec, order, inputs, spin)
+    if not isinstance(inputs[spec.inputs[0]], np.ndarray):
+        return run_in_place(spec, order, inputs, spin, of_channels)
+    which = variables.ORDERS[order], spin, of_channels
+    opened = _evaluator(spec, which, wish())[1]
+    return opened.run(inputs) if opened else run_session(spec, order, inputs, spin, of_channels)
 
 
 def run_session(
-    spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Array],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
 ) -> dict[str, Array]:
     """Evaluate by ONNX Runtime, the reference, whatever is chosen. See `run`."""
-    session, names = _session(spec, order, spin, HOST)
-    feed = {name: inputs[name] for name in spec.variables}
+    which = variables.ORDERS[order], spin, of_channels
+    session, signature = _session(spec, *which, HOST)
+    names = tuple(signature.outputs)
+    feed = {name: inputs[name] for name in signature.inputs}
     try:
         results: Sequence[Array] = session.run(names, feed)
     except Exception as error:
-        raise _failed(spec, order, spin, error) from error
+        raise _failed(spec, which, error) from error
     return dict(zip(names, results, strict=True))
 
 
 def run_in_place(
-    spec: FunctionalSpec, order: int, inputs: Mapping[str, Any], spin: int = variables.POLARIZED
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Any],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a graph where its inputs lie: arrays of cupy on their CUDA device, or of numpy.
 
     Inputs and outputs are bound by address; nothing is copied between device and host. On a
     device this needs the package onnxruntime-gpu. See `run`.
     """
-    feed = {name: inputs[name] for name in spec.variables}
-    feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
-    first = feed[spec.variables[0]]
+    which = variables.ORDERS[order], spin, of_channels
+    first = inputs[spec.inputs[0]]
     on_host = isinstance(first, np.ndarray)
     place = HOST if on_host else ("cuda", int(first.device.id))
-    session, names = _session(spec, order, spin, place)
+    session, signature = _session(spec, *which, place)
+    feed = {name: inputs[name] for name in signature.inputs}
+    feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
     results = {
-        label: np.empty_like(first, shape=(len(first), variables.width(label, spin)))
-        for label in names
+        label: np.empty_like(first, shape=(len(first), width))
+        for label, width in signature.outputs.items()
     }
     binding = session.io_binding()
     for bind, arrays in ((binding.bind_input, feed), (binding.bind_output, results)):
@@ -193,16 +184,15 @@ def run_in_place(
     try:
         session.run_with_iobinding(binding)
     except Exception as error:
-        raise _failed(spec, order, spin, error) from error
+        raise _failed(spec, which, error) from error
     binding.synchronize_outputs()
     return results
 
 
-def _failed(spec: FunctionalSpec, order: int, spin: int, error: Exception) -> EngineError:
+def _failed(spec: FunctionalSpec, which: tuple[str, int, bool], error: Exception) -> EngineError:
     # ONNX Runtime raises its own hierarchy, derived from Exception alone.
-    filename = spec.graphs[variables.ORDERS[order], spin]
     return EngineError(
-        f"{spec.name}: ONNX Runtime failed on {filename}: {error}",
+        f"{spec.name}: ONNX Runtime failed on {spec.graph(*which)}: {error}",
         functional=spec.name,
     )
 
@@ -212,34 +202,12 @@ def chunk(flags: Sequence[bool], spin: int) -> int:
     return LARGE_CHUNK if any(flags[3:]) else CHUNK[spin]
 
 
-def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
-    """Call ``work`` on slices that cover ``points``, in parallel where it pays."""
-    if points <= chunk:
-        work(slice(0, points))
-        return
-    slices = [slice(i, min(i + chunk, points)) for i in range(0, points, chunk)]
-    threads = min(num_threads(), len(slices))
-    if threads < 2:
-        for part in slices:
-            work(part)
-        return
-    # A pool per call: starting threads costs 0.1 ms against milliseconds of work, and nothing
-    # is left over that a fork could break.
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, part) for part in slices]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 @lru_cache(maxsize=64)
 def _session(
-    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
-) -> tuple[Any, tuple[str, ...]]:
-    return _open(spec, order, spin, place)
+    spec: FunctionalSpec, order: str, spin: int, of_channels: bool, place: tuple[str, int]
+) -> tuple[Any, Signature]:
+    session = _open(spec, (order, spin, of_channels), place)
+    return session, spec.signature(order, spin, of_channels)
 
 
 # A session copied by fork holds locks of threads that are gone; the child opens its own.
@@ -247,11 +215,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_session.cache_clear)
 
 
-def _open(
-    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
-) -> tuple[Any, tuple[str, ...]]:
-    name = variables.ORDERS[order]
-    content = graphs.verify(spec, name, spin)
+def _open(spec: FunctionalSpec, which: tuple[str, int, bool], place: tuple[str, int]) -> Any:
+    content = graphs.verify(spec, *which)
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -276,14 +241,12 @@ def _open(
     # Exported graphs are simplified already; rewritten once more they run 2 to 10 % slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
     except Exception as error:
-        file = str(spec.folder / spec.graphs[name, spin])
+        file = str(spec.folder / spec.graph(*which))
         raise EngineError(
             f"{spec.name}: {file} is not a graph that ONNX Runtime {onnxruntime.__version__} "
             f"can load: {error}",
             functional=spec.name,
             file=file,
         ) from error
-    labels = tuple(variables.requested_labels(spec.variables, [True] * (order + 1)))
-    return session, labels

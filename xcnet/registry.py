@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 
-from xcnet import libxc, paths
+from xcnet import catalogue, libxc, paths
 from xcnet.errors import (
     LibxcNotFoundError,
     ModelError,
@@ -76,14 +76,6 @@ COMPOSITES: Mapping[str, str] = MappingProxyType(
         "wB97M-V": "HYB_MGGA_XC_WB97M_V",
         "TPSSh": "HYB_MGGA_XC_TPSSH",
     }
-)
-
-#: Published functionals that `xcnet models install nagai2020` makes.
-PUBLISHED = (
-    "NN-LSDA-Nagai2020",
-    "NN-GGA-Nagai2020",
-    "NN-metaGGA-Nagai2020",
-    "NN-NRA-Nagai2020",
 )
 
 _listeners: list[Callable[[], None]] = []
@@ -358,11 +350,15 @@ def _libxc_citations(number: int) -> list[Citation]:
 
 
 def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
-    published = {normalize(value): value for value in PUBLISHED}
+    published = {
+        normalize(value): (value, collection.name)
+        for collection in catalogue.collections().values()
+        for value in (*collection.functionals, *collection.names)
+    }
     if isinstance(name, str) and normalize(name) in published:
-        value = published[normalize(name)]
+        value, collection = published[normalize(name)]
         return UnknownFunctionalError(
-            f"{value} is not installed: run `xcnet models install nagai2020`.",
+            f"{value} is not installed: run `xcnet models install {collection}`.",
             functional=name,
             near=[value],
         )

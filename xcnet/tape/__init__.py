@@ -23,7 +23,9 @@ __all__ = ["Tape", "content", "file", "folder", "instructions", "revision"]
 _SUFFIX = ".tape"
 
 
-def content(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> bytes:
+def content(
+    spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED, of_channels: bool = False
+) -> bytes:
     """Tape of one graph, from the cache folder if it is there whole.
 
     Parameters
@@ -34,6 +36,8 @@ def content(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -
         ``exc``, ``vxc``, ``fxc`` or ``kxc``.
     spin : int
         2, or 1 for the graph of closed shells.
+    of_channels : bool
+        Of the first stage, in place of the energy.
 
     Raises
     ------
@@ -42,8 +46,8 @@ def content(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -
     ValueError
         It has something that tapes do not have; the message says what.
     """
-    graph = graphs.verify(spec, order, spin)
-    path = file(spec, order, spin)
+    graph = graphs.verify(spec, order, spin, of_channels)
+    path = file(spec, order, spin, of_channels)
     kept = _read(path)
     if kept is not None:
         return kept
@@ -57,9 +61,11 @@ def _make(graph: bytes) -> bytes:
     return writer.tape(rows.program(onnx_file.read(graph)))
 
 
-def file(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> Path:
+def file(
+    spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED, of_channels: bool = False
+) -> Path:
     """File of a graph's tape in the cache folder; it need not be there."""
-    graph = spec.files[spec.graphs[order, spin]]
+    graph = spec.files[spec.graph(order, spin, of_channels)]
     return folder() / (hashlib.sha256(f"{graph} {revision()}".encode()).hexdigest() + _SUFFIX)
 
 

@@ -51,14 +51,15 @@ class Tape:
         self._pointers = ctypes.c_void_p * len(self.inputs), ctypes.c_void_p * len(self.outputs)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs (N, width) at the points of C-contiguous float64 inputs (N, width)."""
-        points = len(inputs[self.inputs[0][0]])
+        """Outputs (N, width) at the points of float64 inputs (N, width)."""
+        arrays = [np.ascontiguousarray(inputs[name]) for name, _ in self.inputs]
+        points = len(arrays[0])
         results = {name: np.empty((points, width)) for name, width in self.outputs}
         given, made = self._pointers
         failed = self._run(
             self._address,
             points,
-            given(*[_address(inputs[name], points, width) for name, width in self.inputs]),
+            given(*[_address(x, points, w) for x, (_, w) in zip(arrays, self.inputs, strict=True)]),
             made(*[array.__array_interface__["data"][0] for array in results.values()]),
         )
         if failed:
@@ -69,8 +70,6 @@ class Tape:
 def _address(array: Array, points: int, width: int) -> int:
     if array.shape != (points, width) or array.dtype != np.float64:
         raise EngineError(f"an input has the shape {array.shape}, not {(points, width)} of float64")
-    if not array.flags.c_contiguous:
-        raise EngineError("an input is not C-contiguous")
     address: int = array.__array_interface__["data"][0]
     return address
 
