@@ -35,6 +35,7 @@ CUDA = "CUDAExecutionProvider"
 #: Names the engine in place of the rule of `choose`.
 ENGINE_VARIABLE = "XCNET_ENGINE"
 TAPE, RUNTIME = "tape", "onnxruntime"
+NAMES = {TAPE: "its tape", RUNTIME: "ONNX Runtime"}
 #: Multiply-adds per point in matrix products from which on ONNX Runtime is as fast as a tape.
 MOST_MULTIPLY_ADDS = 100_000
 
@@ -92,10 +93,10 @@ def _evaluator(
         return Choice(RUNTIME, f"the C library cannot be used: {error}"), None
     except ValueError as error:
         return Choice(RUNTIME, f"its graph has no tape: {error}"), None
-    size = f"{opened.multiply_adds} multiply-adds per point in matrix products"
+    size = f"{opened.multiply_adds} multiply-adds per point"
     if opened.multiply_adds > MOST_MULTIPLY_ADDS and wish != TAPE:
         return Choice(RUNTIME, f"{size}, more than {MOST_MULTIPLY_ADDS}"), None
-    return Choice(TAPE, f"{size}, at most {MOST_MULTIPLY_ADDS}"), opened
+    return Choice(TAPE, size), opened
 
 
 def run(
