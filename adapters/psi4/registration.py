@@ -29,12 +29,17 @@ _refused: dict[str, XCNetError] = {}
 _ours: list[tuple[dict[str, Any], str]] = []
 
 
-def register() -> None:
-    """Enter all functionals of the registry in place of those entered before."""
+def clear() -> None:
+    """Take out all functionals that were entered."""
     for table, name in _ours:
         del table[name]
     for memory in (_ours, _refused):
         memory.clear()
+
+
+def register() -> None:
+    """Enter all functionals of the registry in place of those entered before."""
+    clear()
     for entry in registry.entries():
         if entry.spec is not None:
             _register(entry)
