@@ -90,7 +90,7 @@ def test_unknown_part_is_psi4s_error() -> None:
 
 @pytest.mark.parametrize("name", ["TPSS_clone", "NN-NRA"])
 def test_correlation_counted_twice_is_refused(name: str) -> None:
-    parts = {"x_functionals": {name: {}}, "c_functionals": {"GGA_C_LYP": {}}}
+    parts: dict[str, Any] = {"x_functionals": {name: {}}, "c_functionals": {"GGA_C_LYP": {}}}
     with pytest.raises(ExpressionError, match=f"'twice' counts correlation 2 times.*{name}"):
         energy({"name": "twice", **parts}, molecule(HYDROGEN))
 
