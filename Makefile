@@ -88,7 +88,7 @@ docs-reports: $(VENV)/.dev
 	set -e; for folder in models/*/; do name=$$(basename "$$folder"); \
 	  OMP_NUM_THREADS=1 $(BIN)/xcnet check "$$folder" --scf --html docs/extra/reports/$$name.html \
 	    --back ../reports.html --json docs/extra/reports/$$name.json; done
-	sha256sum models/*/model.json > docs/extra/reports/SHA256SUMS
+	sha256sum models/*/reference.npz > docs/extra/reports/SHA256SUMS
 
 test-oldest: $(OLDEST)/.ready
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(PYTEST) $(OLDEST_TESTS)

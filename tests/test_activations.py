@@ -26,7 +26,7 @@ POINTS = np.concatenate([-TAILS, TAILS, np.linspace(-30.0, 30.0, 60_001)])
 def values(node: Node, x: Array = POINTS) -> list[Array]:
     """A function of X and its slope, as ONNX Runtime has them."""
     slope = derivatives(node, [X], 1)[0,]
-    data = to_onnx({"zk": [node], "vrho": [slope]}, {"rho": 1}, {})
+    data = to_onnx({"zk": [node], "vrho": [slope]}, {"rho": 1})
     session = onnxruntime.InferenceSession(data)
     return [found[:, 0] for found in session.run(None, {"rho": x[:, None]})]
 

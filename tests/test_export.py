@@ -26,7 +26,7 @@ from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.export.closed_shell import ClosedShell
 from xcnet.export.verification import torch_values
 from xcnet.graphs import OPERATORS
-from xcnet.spec import flatten, load_spec
+from xcnet.spec import load_spec
 from xcnet.training import export
 from xcnet.training.form import baselines
 
@@ -136,13 +136,11 @@ def test_folder_is_complete(tmp_path: Path) -> None:
     assert (share == 0.5).sum() >= 8
 
 
-def test_metadata_is_the_record(tmp_path: Path) -> None:
+def test_graphs_hold_nothing_but_operations() -> None:
     spec = load_spec(MODELS / GGA.name)
-    for (order, spin), filename in spec.graphs.items():
+    for filename in spec.graphs.values():
         model = onnx.load_from_string(spec.read(filename))
-        metadata = {p.key: p.value for p in model.metadata_props}
-        spins = {"xcnet.spin": "unpolarized"} if spin == variables.UNPOLARIZED else {}
-        assert metadata == {**flatten(spec.record), "xcnet.order": order, **spins}
+        assert not model.metadata_props
         assert {node.op_type for node in model.graph.node} <= OPERATORS
         assert not model.functions
 

@@ -49,7 +49,7 @@ def value(node: Node) -> np.ndarray:
 
 def through_onnx(node: Node) -> np.ndarray:
     columns = [column(node, i) for i in range(node.width)]
-    data = to_onnx({"zk": columns}, {"rho": 2, "sigma": 3}, {"xcnet.name": "test"})
+    data = to_onnx({"zk": columns}, {"rho": 2, "sigma": 3})
     assert {n.op_type for n in onnx.load_from_string(data).graph.node} <= OPERATORS
     session = onnxruntime.InferenceSession(data)
     result: np.ndarray = session.run(None, POINTS)[0].T
@@ -292,7 +292,7 @@ def test_derivatives_vanish_exactly() -> None:
 
 
 def test_constant_outputs_have_one_row_per_point() -> None:
-    data = to_onnx({"zk": [X], "vrho": [ZERO, const(3.0)], "vtau": [X, ONE]}, {"rho": 2}, {})
+    data = to_onnx({"zk": [X], "vrho": [ZERO, const(3.0)], "vtau": [X, ONE]}, {"rho": 2})
     session = onnxruntime.InferenceSession(data)
     for n in (1, 5):
         rho = np.arange(2.0 * n).reshape(n, 2)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import xcnet
 from xcnet import check, engine, variables
 from xcnet.errors import XCNetError
+from xcnet.operators.near_region import NearRegion
 from xcnet.published import nagai2020
 from xcnet.published.nagai2020 import PUBLISHED, Facts
 from xcnet.spec import load_spec
@@ -117,8 +118,7 @@ def test_record(facts: Facts, nagai2020_models: Path) -> None:
     assert check.self_test(spec) < check.TOLERANCE
     assert spec.is_nonlocal == (facts.alias == "NN-NRA-Nagai2020")
     if spec.is_nonlocal:
-        near = spec.descriptors["near_region"]
-        assert (near.definition, near.sigma_bohr, near.cutoff) == ("grid-sum", 0.2, 0.001)
+        assert spec.descriptors == {"near_region": NearRegion("grid-sum", 0.2, 0.001)}
 
 
 @pytest.mark.parametrize("facts", PUBLISHED[:3], ids=ids[:3])

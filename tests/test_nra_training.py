@@ -30,21 +30,33 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 GAS = near_region_of_gas(NEAR_REGION.sigma_bohr)
 NAME, ALIAS = "mgga_xc_nn_nra_tiny", "NN-NRA-tiny"
 SET = """
-    from xcnet.systems.molecules import Molecule, atom
-    from xcnet.systems.training_sets import Reaction, digest, record, system
-
-    NAME, DOI, UNITS, SPLITS = "boron_hydride", "", {"positions": "angstrom"}, {"train": 1}
-
-    def data():
-        molecule = Molecule("BH", ("B", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.232)))
-        return [record(one) for one in (molecule, atom("B"), atom("H"))]
-
-    def contents(data):
-        systems = [system(one) for one in data]
-        terms = tuple(zip((-1, 1, 1), systems))
-        return systems, [Reaction("BH", terms, 0.1356)]
-
-    SHA256 = digest(data())
+title = "a test"
+doi = ""
+format = "inline"
+[splits]
+train = 1
+[[reactions]]
+name = "BH"
+terms = { BH = -1, B = 1, H = 1 }
+reference_hartree = 0.1356
+[[systems]]
+name = "BH"
+charge = 0
+multiplicity = 1
+symbols = ["B", "H"]
+positions_angstrom = [[0.0, 0.0, 0.0], [0.0, 0.0, 1.232]]
+[[systems]]
+name = "B"
+charge = 0
+multiplicity = 2
+symbols = ["B"]
+positions_angstrom = [[0.0, 0.0, 0.0]]
+[[systems]]
+name = "H"
+charge = 0
+multiplicity = 2
+symbols = ["H"]
+positions_angstrom = [[0.0, 0.0, 0.0]]
 """
 REFINEMENT = """
 [refinement]
@@ -85,7 +97,9 @@ def test_exchange_does_not_know_the_descriptor(module: Semilocal) -> None:
     """Its scaling with the density and with the spins is that of the form without."""
     inputs = {
         name: torch.from_numpy(value)
-        for name, value in sample(("rho", "sigma", "tau", "near_region"), 50, seed=2).items()
+        for name, value in sample(
+            ("rho", "sigma", "tau", "near_region"), 50, 2, {"near_region": NEAR_REGION}
+        ).items()
     }
     energies = [
         module(**{**inputs, "near_region": factor * inputs["near_region"]}) for factor in (1, 3)
@@ -165,7 +179,7 @@ def test_energies_of_the_training_are_those_of_calculations(made: Path, tmp_path
     assert settings is not None
     systems = load("boron_hydride").systems
     states = ground_states.solve(
-        systems, ALIAS, settings.ground_states, tmp_path, near_region=NEAR_REGION
+        systems, ALIAS, settings.ground_states, tmp_path, descriptor=NEAR_REGION
     )
     functional = _weights(made)
     for state in states.values():

@@ -115,8 +115,8 @@ def prepare(spec: FunctionalSpec) -> Path:
     """
     path = graphs_file(spec)
     if not path.is_file():
-        for order, spin in spec.graphs:
-            graphs.verify(spec, order, spin)
+        for which in spec.all_graphs:
+            graphs.verify(spec, *which)
         _keep(path, _text([("xcnet-graphs", str(INDEX_VERSION)), *_graph_rows(spec)]))
     return path
 

@@ -101,6 +101,11 @@ class Entry:
     composite: str | None = None
 
     @property
+    def called(self) -> str:
+        """Name that people use: the first alias."""
+        return self.aliases[0] if self.aliases else self.name
+
+    @property
     def description(self) -> str:
         """What the functional is, in one line."""
         if self.spec is not None:

@@ -93,7 +93,7 @@ static bool read_inputs(struct parser *p)
             v++;
         if (v < VARIABLES)
             p->record->inputs |= 1u << v;
-        else if (strcmp(p->fields[i], "near_region") != 0)
+        else
             return refuse(p, "an input that libxc does not have");
     }
     return true;

@@ -18,7 +18,7 @@ from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
 import xcnet
-from xcnet import native, registry, variables
+from xcnet import expression, native, registry, variables
 from xcnet.adapters.psi4 import everywhere, nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
 
@@ -91,6 +91,7 @@ def _checked_parts(build: Any) -> Callable[..., Any]:
         entries = registration.parts_of(definition)
         for entry in entries:
             _check_part(entry)
+        expression.refuse_twice(str(definition.get("name")), registration.weighted(definition))
         try:
             built = build(definition, *args, **kwargs)
         except RuntimeError:

@@ -11,7 +11,7 @@ from pyscf.dft import xc_deriv
 
 import xcnet
 from xcnet import registry, variables
-from xcnet.adapters.pyscf import dispersion, expressions, layout, neural
+from xcnet.adapters.pyscf import dispersion, expressions, layout, neural, plain
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
 from xcnet.spec import ExactExchange
@@ -72,7 +72,8 @@ class Libxc:
         if self._registered is not registry.state():
             self._registered, self._plans = registry.state(), {}
         if text not in self._plans:
-            self._plans[text] = self._new_plan(xc_code, text)
+            with plain.libxc():
+                self._plans[text] = self._new_plan(xc_code, text)
         return self._plans[text]
 
     def refusal(self, text: str) -> UnsupportedError:
@@ -85,6 +86,8 @@ class Libxc:
 
     def _new_plan(self, xc_code: object, text: str) -> Plan | None:
         if not expressions.holds_neural(text):
+            if text.isdecimal() and int(text) >= registry.FIRST_NEURAL_ID:
+                registry.find(int(text))  # says that there is none
             try:
                 self.previous.xc_type(text if isinstance(xc_code, (list, tuple)) else xc_code)
             except KeyError:  # libxc's name in another spelling, or nobody's
@@ -97,7 +100,8 @@ class Libxc:
         """Exact exchange and terms; ids from 100000 on are neural functionals."""
         if self.plan(description) is None:
             return self.previous.parse_xc(description)
-        return expressions.parse(expressions.as_text(description), self.previous)
+        with plain.libxc():
+            return expressions.parse(expressions.as_text(description), self.previous)
 
     @_ours
     def xc_type(self, plan: Plan) -> str:
@@ -204,19 +208,34 @@ class Libxc:
     def add_local(
         self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None
     ) -> layout.Array:
-        """Flat array of all terms but the nonlocal ones, for density rows (spins, rows, N)."""
+        """Flat array of all terms, none of them nonlocal, for density rows (spins, rows, N)."""
         spin = len(rho) - 1
         result = np.zeros((len(layout.derivatives(plan.kind, spin, deriv)), rho.shape[-1]))
         for weight, entry in plan.neural:
-            if expressions.near_region(entry) is None:
-                kind = expressions.kind_of(entry)
-                own = neural.flat(neural.values(entry, rho, deriv), kind, spin, deriv)
-                result[layout.embed(kind, plan.kind, spin, deriv)] += weight * own
+            kind = expressions.kind_of(entry)
+            own = neural.flat(neural.values(entry, rho, deriv), kind, spin, deriv)
+            result[layout.embed(kind, plan.kind, spin, deriv)] += weight * own
         if plan.rest_kind != "HF":
-            part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
-            rest = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
+            rest = self._rest(plan, rho, deriv, omega)
             result[layout.embed(plan.rest_kind, plan.kind, spin, deriv)] += rest
         return result
+
+    def labelled_rest(
+        self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None
+    ) -> dict[str, layout.Array]:
+        """Outputs (N, width) by label of all that is not neural, for density rows (s, rows, N)."""
+        if plan.rest_kind == "HF":
+            return {}
+        flat = self._rest(plan, rho, deriv, omega)
+        rows = layout.label_rows(plan.rest_kind, len(rho) - 1, deriv)
+        return {label: flat[place].T for label, place in rows.items()}
+
+    def _rest(self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None) -> layout.Array:
+        """Flat array of what is not neural, in the rows of its own type."""
+        spin = len(rho) - 1
+        part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
+        flat = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
+        return np.asarray(flat)
 
     def define_xc_(self, ni: Any, description: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuse our names: a functional redefined by PySCF loses its variables."""

@@ -1,4 +1,4 @@
-"""``xcnet models``: install, remove and locate the neural functionals of this user."""
+"""``xcnet models``: install, remove, seal and locate the neural functionals of this user."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from xcnet import install, paths, registry
+from xcnet import install, paths, registry, seal
 from xcnet.catalogue import collections
+from xcnet.check import integrity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("name", help="name, alias or id")
     action.set_defaults(act=_remove)
 
+    action = actions.add_parser("seal", help="write the hashes of a folder of your own anew")
+    action.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    action.set_defaults(act=_seal)
     action = actions.add_parser("available", help="list the published collections")
     action.set_defaults(act=_available)
 
@@ -59,6 +63,14 @@ def _install(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     print(f"removed {install.remove(arguments.name)}")
+    return 0
+
+
+def _seal(arguments: argparse.Namespace) -> int:
+    for folder in arguments.folders:
+        spec = seal.seal(folder.absolute())
+        worst = integrity.self_test(spec)
+        print(f"sealed {spec.name}: reference vector reproduced to {worst:.1e}")
     return 0
 
 

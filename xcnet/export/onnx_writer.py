@@ -267,7 +267,6 @@ HELPERS: Mapping[str, Callable[[Node], Sequence[Node]]] = {
 def to_onnx(
     outputs: Mapping[str, Sequence[Node]],
     inputs: Mapping[str, int],
-    metadata: Mapping[str, str],
 ) -> bytes:
     """Serialize an expression graph.
 
@@ -277,8 +276,6 @@ def to_onnx(
         Label -> its components, nodes of width 1; the model's outputs are ``(N, components)``.
     inputs : mapping
         Variable -> number of components; the model's inputs are ``(N, components)``.
-    metadata : mapping
-        Stored in the model's ``metadata_props``.
 
     Returns
     -------
@@ -300,7 +297,7 @@ def to_onnx(
 
     graph = helper.make_graph(
         writer.nodes,
-        metadata.get("xcnet.name", "functional"),
+        "functional",
         [described(name, width) for name, width in inputs.items()],
         [described(label, len(columns)) for label, columns in outputs.items()],
         writer.constants,
@@ -308,7 +305,6 @@ def to_onnx(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     model.producer_name = PRODUCER
-    helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

@@ -144,11 +144,8 @@ def solve(
     field.
     """
     start = time.perf_counter()
-    mol = build(molecule, settings.basis)
-    mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
-    if settings.density_fit:
-        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
-    count = 0
+    mf = _mean_field(molecule, xc, settings)
+    mol, count = mf.mol, 0
 
     def callback(state: dict[str, Any]) -> None:
         nonlocal count
@@ -178,6 +175,19 @@ def solve(
         rungs=tuple((rung.name, rung.cycles, rung.converged) for rung in outcome.rungs),
         guess_cycles=guess_cycles,
     )
+
+
+def _mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
+    mol = build(molecule, settings.basis)
+    mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
+    if settings.density_fit:
+        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
+    if molecule.field is not None:
+        field = np.array(molecule.field)
+        core = mf.get_hcore() + np.tensordot(field, mol.intor("int1e_r"), 1)
+        nuclei = mf.energy_nuc() - float(mol.atom_charges() @ mol.atom_coords() @ field)
+        mf.get_hcore, mf.energy_nuc = lambda *_: core, lambda *_: nuclei
+    return mf
 
 
 def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str, Any]:
