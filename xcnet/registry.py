@@ -219,6 +219,11 @@ def on_change(callback: Callable[[], None]) -> None:
     _listeners.append(callback)
 
 
+def no_change(callback: Callable[[], None]) -> None:
+    """Undo `on_change`."""
+    _listeners.remove(callback)
+
+
 def state() -> object:
     """Token that is another object whenever other functionals are registered, for caches."""
     return _table()

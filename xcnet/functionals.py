@@ -63,7 +63,7 @@ class LibXCFunctional(Facts):
     def __repr__(self) -> str:
         spin = "polarized" if self._spin == variables.POLARIZED else "unpolarized"
         name = f"{self._xc_func_name}, {spin}"
-        return f"<xcnet.functional.LibXCFunctional ({name}) object at {hex(id(self))}>"
+        return f"<xcnet.LibXCFunctional ({name}) object at {hex(id(self))}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._arguments, self._settings)
