@@ -26,7 +26,7 @@ from xcnet.spec import FunctionalSpec
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
-    """Functional of a name, alias, id or expression such as ``"0.75*NN-r2SCAN + 0.25*HF"``.
+    """Functional of a name, alias, id or expression such as ``"0.75*NN-metaGGA + 0.25*HF"``.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ LONG = 12  # items of a list that are not printed one by one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("name", help="name, alias or id: NN-r2SCAN, M06-L, 497 ...")
+    parser.add_argument("name", help="name, alias or id: NN-metaGGA, M06-L, 497 ...")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
