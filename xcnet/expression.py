@@ -22,7 +22,7 @@ _PLUS = re.compile(r"(?<![0-9][eE])\+")  # not the plus sign of 1e+2
 _TERM = re.compile(
     r"^\s*(?P<sign>[+-]?)\s*"
     r"(?:(?P<weight>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?"
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)\s*"
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*|[A-Za-z][A-Za-z0-9_-]*\.[0-9]+)\s*"
     r"(?:\(\s*(?P<omega>[0-9]+\.?[0-9]*|\.[0-9]+)\s*\))?\s*"
     r"(?:\*\s*(?P<after>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))?\s*$"
 )
@@ -170,7 +170,7 @@ def _pieces(text: str) -> list[tuple[float, Entry | ExchangeFractions]]:
 def _twice_the_same(text: str) -> Entry:
     """Functional whose name stands on both sides of a comma, as in PySCF's "SCAN,SCAN"."""
     names = [name.strip() for name in text.split(",")]
-    found = [registry.find(name) for name in names if re.fullmatch(r"[\w-]+", name)]
+    found = [registry.find(name) for name in names if re.fullmatch(r"[\w.-]+", name)]
     if len(found) == len(names) == 2 and found[0] == found[1] and found[0].kind == _WHOLE:
         return found[0]
     if found and len(found) == len(names) and found[-1].spec and found[-1].kind != "correlation":

@@ -16,6 +16,7 @@ from psi4.driver.procrouting.dft import dft_builder
 
 import xcnet
 from xcnet import expression, registry
+from xcnet.adapters.psi4 import registration
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError
 from xcnet.expression import ExchangeFractions
 from xcnet.operators import compiled
@@ -57,6 +58,7 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
         if not terms:
             return original(definition, *args, **kwargs)
         compiled.require()
+        expression.refuse_twice(str(definition.get("name")), registration.weighted(definition))
         dft_builder.check_consistency(definition)
         parts = Parts(tuple(terms))
         # Psi4 takes the name of a registered functional for nothing but the registered dictionary.
