@@ -7,7 +7,7 @@ from typing import Any
 
 from xcnet import expression, libxc, variables
 from xcnet.errors import FunctionalKindError
-from xcnet.expression import ExactExchange, Expression
+from xcnet.expression import ExchangeFractions, Expression
 from xcnet.operators import Descriptor
 from xcnet.spec import Citation
 from xcnet.terms import LibxcTerm, NeuralTerm, open_term
@@ -94,7 +94,7 @@ class Facts:
     def _title(self) -> str:
         return self._single.description if self._single else self._expression.text.strip()
 
-    def _combined_flags(self, exchange: ExactExchange) -> int:
+    def _combined_flags(self, exchange: ExchangeFractions) -> int:
         """Flags of the whole: a derivative is there if all parts have it."""
         everything = [term.flags for _, term in self._terms]
         have = sum(variables.FLAG_HAVE)

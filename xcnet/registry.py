@@ -101,13 +101,18 @@ class Entry:
     composite: str | None = None
 
     @property
+    def called(self) -> str:
+        """Name that people use: the first alias."""
+        return self.aliases[0] if self.aliases else self.name
+
+    @property
     def description(self) -> str:
         """What the functional is, in one line."""
         if self.spec is not None:
             return self.spec.description
         if self.composite is not None:
             return self.composite
-        return libxc.LibxcFunctional(self.id, 1).description
+        return libxc.Functional(self.id, 1).description
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -212,6 +217,11 @@ def including(folder: Path) -> Iterator[None]:
 def on_change(callback: Callable[[], None]) -> None:
     """Have a function called after each `refresh`, by a host that keeps a list of its own."""
     _listeners.append(callback)
+
+
+def no_change(callback: Callable[[], None]) -> None:
+    """Undo `on_change`."""
+    _listeners.remove(callback)
 
 
 def state() -> object:
@@ -345,7 +355,7 @@ def _rank(family: str) -> tuple[int, bool]:
 
 
 def _libxc_citations(number: int) -> list[Citation]:
-    functional = libxc.LibxcFunctional(number, 1)
+    functional = libxc.Functional(number, 1)
     return [Citation(key, ref, doi, bib) for ref, bib, doi, key in functional.citations]
 
 

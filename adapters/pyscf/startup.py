@@ -17,7 +17,7 @@ from pyscf.dft import gen_grid, libxc, numint, numint2c
 from xcnet import registry, rows, variables
 from xcnet.adapters.pyscf import hooks, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.mismatch import moved
 from xcnet.errors import XCNetError
 from xcnet.spec import load_spec
@@ -30,7 +30,7 @@ POINTS = 16
 TOLERANCE = 1e-10  # of the largest value; the clone and libxc differ by rounding
 
 
-class Probe(Libxc):
+class Probe(StandIn):
     """Stand-in that answers every expression by the clone, and counts the evaluations."""
 
     def __init__(self, previous: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from xcnet import expression, libxc, registry, variables
+from xcnet import engine, expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
 
@@ -17,7 +17,7 @@ LONG = 12  # items of a list that are not printed one by one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("name", help="name, alias or id: NN-r2SCAN, M06-L, 497 ...")
+    parser.add_argument("name", help="name, alias or id: NN-metaGGA, M06-L, 497 ...")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -60,6 +60,7 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
     yield "inputs", list(spec.inputs)
     yield "descriptors", record["descriptors"]
     yield "derivatives", list(variables.ORDERS[: spec.highest_order + 1])
+    yield "evaluated by", _engines(spec)
     yield "thresholds", record["thresholds"]
     yield "exact exchange", record["exact_exchange"] if spec.exact_exchange.is_hybrid else None
     yield "dispersion", record["dispersion"]
@@ -72,9 +73,18 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
     yield "folder", str(spec.folder)
 
 
+def _engines(spec: FunctionalSpec) -> dict[str, str]:
+    """Engine of the graphs of each derivative order, and why."""
+    found = {}
+    for order, name in enumerate(spec.derivatives):
+        choice = engine.choose(spec, order)
+        found[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
+    return found
+
+
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
     whole = expression.parse(entry.name)
-    parts = [libxc.LibxcFunctional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
+    parts = [libxc.Functional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
     needed = {name for part in parts for name in part.family_variables}
     yield "inputs", [name for name in variables.COMPONENTS if name in needed]
     yield (

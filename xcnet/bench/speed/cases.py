@@ -58,7 +58,7 @@ def libxc_case(name: str, spin: str, order: str) -> Case:
     """A functional by libxc itself, without anything of ours but the call."""
     nspin = variables.UNPOLARIZED if spin == "unpolarized" else variables.POLARIZED
     entries = [term.entry for term in expression.parse(name).terms]
-    parts = [libxc.LibxcFunctional(entry.id, nspin) for entry in entries]
+    parts = [libxc.Functional(entry.id, nspin) for entry in entries]
     highest = ORDERS.index(order)
 
     def evaluate(inputs: Mapping[str, Array]) -> None:
