@@ -51,7 +51,7 @@ def has_order(name: str, order: str) -> bool:
     if any(spec is not None and spec.is_nonlocal for spec in specs):
         return False
     key = variables.ORDERS[ORDERS.index(order)]
-    return bool(getattr(xcnet.functional(name), f"_have_{key}"))
+    return key in xcnet.functional(name).orders
 
 
 def libxc_case(name: str, spin: str, order: str) -> Case:
