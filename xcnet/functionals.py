@@ -217,8 +217,8 @@ class LibXCFunctional(Facts):
 
     def _check_orders(self, flags: Sequence[bool]) -> None:
         for order, wanted in zip(variables.ORDERS, flags, strict=True):
-            if wanted and not getattr(self, f"_have_{order}"):
-                have = [o for o in variables.ORDERS if getattr(self, f"_have_{o}")]
+            if wanted and order not in self.orders:
+                have = list(self.orders)
                 raise DerivativeError(
                     f"{self._xc_func_name} does not have {order}; it has {', '.join(have)}",
                     functional=self._xc_func_name,

@@ -18,7 +18,7 @@ import xcnet
 from xcnet import expression, registry
 from xcnet.adapters.psi4 import registration
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError
-from xcnet.expression import ExactExchange
+from xcnet.expression import ExchangeFractions
 from xcnet.operators import compiled
 from xcnet.registry import Entry
 
@@ -127,7 +127,7 @@ def _rest(definition: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _psi4_exchange(exchange: ExactExchange) -> dict[str, float]:
+def _psi4_exchange(exchange: ExchangeFractions) -> dict[str, float]:
     """Psi4 adds ``beta`` at long range, libxc (and xcnet) at short range."""
     return {
         "alpha": exchange.alpha + exchange.beta,

@@ -84,7 +84,7 @@ def _engines(spec: FunctionalSpec) -> dict[str, str]:
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
     whole = expression.parse(entry.name)
-    parts = [libxc.LibxcFunctional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
+    parts = [libxc.Functional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
     needed = {name for part in parts for name in part.family_variables}
     yield "inputs", [name for name in variables.COMPONENTS if name in needed]
     yield (
