@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what "
         "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
-        "missing and what it costs; table: write all integrals to --table; fit: the linear "
+        "missing and what it costs; table: write all integrals to --table, and energies beside "
+        "it as JSON lines; fit: the linear "
         "baseline")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
@@ -106,9 +107,11 @@ def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
 def _table(chosen: Recipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import table
 
-    found = _everything(chosen, None)
-    table.write(args.table or Path("integrals.npz"), found)
-    print(f"{len(found.entries)} systems")
+    found = _everything(chosen, args.table if args.table and args.table.exists() else None)
+    path = args.table or Path("integrals.npz")
+    table.write(path, found)
+    table.write_energies(path.with_suffix(".jsonl"), found)
+    print(f"{len(found.entries)} systems in {path} and {path.with_suffix('.jsonl')}")
     return 0
 
 
