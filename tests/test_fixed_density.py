@@ -132,6 +132,12 @@ def test_preparation_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert [line.split()[1] for line in said if " expected " in line][:2] == ["H", "OH"]
 
 
+def test_each_density_is_made_once_with_all_levels() -> None:
+    first, second = Job(atom("H"), SMALL, (3, 6), 2.0), Job(atom("H"), SMALL, (3,), 0.5)
+    (both,) = preparation.unique([first, second])
+    assert (both.levels, both.weight) == ((3, 6), 0.5)
+
+
 def test_failures_are_told_and_end_nothing(tmp_path: Path) -> None:
     jobs = [Job(atom("He"), replace(SMALL, basis="nonsense"), (1,)), Job(atom("H"), SMALL, (1,))]
     with ThreadPoolExecutor(1) as pool:

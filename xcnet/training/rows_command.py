@@ -95,12 +95,10 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
 def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
-    unique = {job.name: job for job in jobs(chosen)}
-    left = [job for job in unique.values() if not preparation.done(job, training_folder())]
-    hours = sum(job.cost for job in left) / 3600
-    print(
-        f"{len(unique) - len(left)} of {len(unique)} systems are done; {hours:.1f} hours are left"
-    )
+    needed = preparation.unique(jobs(chosen))
+    left = [job for job in needed if not preparation.done(job, training_folder())]
+    hours, done = sum(job.cost for job in left) / 3600, len(needed) - len(left)
+    print(f"{done} of {len(needed)} systems are done; {hours:.1f} hours are left")
     return 0
 
 
