@@ -62,12 +62,18 @@ RECORDS = [
 ]
 NAMES = [str(record["name"]) for record in RECORDS]
 SET = f"""
-    from xcnet.systems.refdata import Source
-
-    NAME, DOI, UNITS, SPLITS = "mini", "", {{}}, {{"train": 1}}
-    SHA256 = "{training_sets.digest(RECORDS)}"
-    SOURCE = Source("abc", "{SOURCE.din}", "{SOURCE.systems}")
-    MOLECULES = {NAMES}
+title = "a test"
+doi = ""
+format = "refdata"
+sha256 = "{training_sets.digest(RECORDS)}"
+commit = "abc"
+din = "{SOURCE.din}"
+xyz = "{SOURCE.systems}"
+[splits]
+train = 1
+[molecules]
+hf = ""
+n2-triplet = ""
 """
 
 

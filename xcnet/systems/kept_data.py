@@ -31,3 +31,11 @@ def read(name: str) -> Any:
 def location(name: str) -> Path:
     """Where a set's data are kept."""
     return training_folder() / f"{name}.json"
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file (InputError if it is none)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}", file=str(path)) from error

@@ -10,6 +10,7 @@ from xcnet import files
 from xcnet.errors import InputError, InstallError
 from xcnet.systems import kept_data, refdata, training_sets
 from xcnet.systems.public_sets import PublicSet
+from xcnet.systems.training_sets.described import DescribedSet
 
 
 def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_URL) -> Path:
@@ -32,47 +33,30 @@ def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_U
     InstallError
         The source cannot be had, or the cache not be written.
     """
-    source = training_sets.module(name)
-    if not hasattr(source, "SOURCE"):
+    source = training_sets.source(name)
+    if source.is_shipped:
         raise InputError(f"the training set {name} comes with xcnet: nothing to get", given=name)
-    data = _download(source, base_url) if given is None else _given(source, given)
-    if (digest := training_sets.digest(data)) != source.SHA256:
+    data = _download(source, base_url) if given is None else source.read_file(given)
+    if (digest := training_sets.digest(data)) != source.sha256:
         raise InputError(
             f"{given or 'the download'}: not the data of {name} (SHA-256 of the records "
-            f"{digest}, expected {source.SHA256}); nothing was changed",
+            f"{digest}, expected {source.sha256}); nothing was changed",
             given=digest,
-            expected=source.SHA256,
+            expected=source.sha256,
         )
     return _write(kept_data.location(name), json.dumps(data))
 
 
-def _download(source: Any, base_url: str) -> Any:
+def _download(source: DescribedSet | PublicSet, base_url: str) -> Any:
     try:
-        if isinstance(source.SOURCE, PublicSet):
-            return source.SOURCE.fetch(base_url)
-        return refdata.fetch(source.SOURCE, source.MOLECULES, base_url)
+        return source.fetch(base_url)
     except InstallError as error:
         raise InstallError(
-            f"{error.message.rstrip('.')}. Without a network: run `xcnet train data {source.NAME}` "
-            f"on another machine, bring its file {kept_data.location(source.NAME)} here and use "
+            f"{error.message.rstrip('.')}. Without a network: run `xcnet train data {source.name}` "
+            f"on another machine, bring its file {kept_data.location(source.name)} here and use "
             "--from FILE.",
             **error.context,
         ) from error
-
-
-def _given(source: Any, given: Path) -> Any:
-    """Records of a file, or of that file of a folder which has the set's name."""
-    if not isinstance(source.SOURCE, PublicSet):
-        return _records(given)
-    path = given / f"{source.SOURCE.set}.json" if given.is_dir() else given
-    return source.SOURCE.records(_records(path), str(path))
-
-
-def _records(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}", file=str(path)) from error
 
 
 def _write(path: Path, text: str) -> Path:

@@ -33,14 +33,13 @@ from urllib.parse import quote
 
 from xcnet import download
 from xcnet.errors import InputError, InstallError
-from xcnet.systems import gscdb
+from xcnet.systems import gscdb, kept_data
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.units import KCAL_PER_HARTREE
 
 FOLDER = Path(__file__).parent
 PARTS = ("train", "validation", "test")
-UNITS = {"energies": "kcal/mol", "positions": "angstrom", "fields": "atomic units, Q-Chem's sign"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,25 @@ class PublicSet:
     heaviest: int = 0
     without: tuple[str, ...] = ()
     large: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Its one part."""
+        return {self.part: 1}
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether its data come with the package: never."""
+        return False
+
+    def data(self) -> Any:
+        """Its records from the user's cache (InputError if they are not there)."""
+        return kept_data.read(self.name)
+
+    def read_file(self, path: Path) -> dict[str, Any]:
+        """Records of a file that the user has, or of that one of a folder with the set's name."""
+        path = path / f"{self.set}.json" if path.is_dir() else path
+        return self.records(kept_data.read_json(path), str(path))
 
     def contents(self, data: Mapping[str, Any]) -> tuple[list[Molecule], list[Reaction]]:
         """Systems of its data, and reactions with references in Hartree."""
