@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors variables elf extras files",
+        "errors variables citation elf extras files",
         "_libxc_signatures arguments download page paths sample",
         "_libxc_library spec systems",
         "libxc density graphs",

@@ -61,8 +61,10 @@ class LibXCFunctional(Facts):
         super().__init__(parsed or expression.parse(str(name)), number)
 
     def __repr__(self) -> str:
+        word = "unpolarized" if self._spin == variables.UNPOLARIZED else "polarized"
         return (
-            f"<xcnet.functional.LibXCFunctional ({self._xc_func_name}) object at {hex(id(self))}>"
+            f"<xcnet.functional.LibXCFunctional ({self._xc_func_name}, {word}) "
+            f"object at {hex(id(self))}>"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

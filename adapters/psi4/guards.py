@@ -19,7 +19,7 @@ from psi4.driver.procrouting.proc_table import procedures
 
 import xcnet
 from xcnet import native, registry, variables
-from xcnet.adapters.psi4 import everywhere, nonlocal_parts, registration, versions
+from xcnet.adapters.psi4 import everywhere, grid_response, nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
 
 _FXC = 2
@@ -46,6 +46,7 @@ def put() -> None:
     _wrap(dft.build_superfunctional, _checked_whole, dft, dft.superfunctionals)
     _wrap(core.HF.compute_E, _checked_after, core.HF)
     _wrap(core.scfgrad, _checked_after, core)
+    _wrap(core.scfgrad, grid_response.responding, core)
     _wrap(core.scfhess, _checked_hessian, core)
     for text, (method, instead) in _RESPONSE.items():
         original = versions.find("psi4.core", text)

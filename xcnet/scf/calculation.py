@@ -16,17 +16,23 @@ import xcnet
 from xcnet import domain, registry
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
 from xcnet.adapters.pyscf.facade import Libxc
-from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+from xcnet.errors import (
+    ExpressionError,
+    UnknownFunctionalError,
+    UnsupportedError,
+    XCNetError,
+)
 from xcnet.scf.molecule import build
 from xcnet.spec import RECORD, FunctionalSpec
 from xcnet.systems.molecules import Molecule
 
 # isort: split
 from pyscf import dft, lib
-from pyscf.data.nist import HARTREE2EV
+from pyscf.data.nist import BOHR, HARTREE2EV
 
 PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 GUESS_TOLERANCE = 1e-5  # Hartree
+ANGSTROM_PER_BOHR = float(BOHR)  # as PySCF converts positions
 
 Progress = Callable[[int, float], None]
 
@@ -80,6 +86,9 @@ def check_functional(xc: str) -> dict[str, Any]:
     libxc = Libxc(dft.libxc)
     try:
         plan = libxc.plan(xc)
+    except UnknownFunctionalError as error:
+        registry.find(_as_typed(xc, str(error.context.get("functional"))))  # says the same of it
+        raise
     except (ValueError, IndexError, AssertionError) as error:
         if isinstance(error, XCNetError):
             raise
@@ -107,6 +116,13 @@ def check_functional(xc: str) -> dict[str, Any]:
         for spec in specs
     ]
     return {"xc": xc, "neural": neural}
+
+
+def _as_typed(xc: str, name: str) -> str:
+    """Part of an expression that PySCF's grammar reads in capitals, as the user wrote it."""
+    text = "".join(xc.split())
+    start = text.upper().find(name)
+    return text[start : start + len(name)] if start >= 0 else name
 
 
 def grid_level(functionals: Sequence[dict[str, Any]]) -> int:
