@@ -87,8 +87,8 @@ docs: $(VENV)/.dev
 docs-reports: $(VENV)/.dev
 	set -e; for folder in models/*/; do name=$$(basename "$$folder"); \
 	  OMP_NUM_THREADS=1 $(BIN)/xcnet check "$$folder" --scf --html docs/extra/reports/$$name.html \
-	    --json docs/extra/reports/$$name.json; done
-	sha256sum models/*/model.json > docs/extra/reports/SHA256SUMS
+	    --back ../reports.html --json docs/extra/reports/$$name.json; done
+	sha256sum models/*/reference.npz > docs/extra/reports/SHA256SUMS
 
 test-oldest: $(OLDEST)/.ready
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python $(PYTEST) $(OLDEST_TESTS)
@@ -122,7 +122,7 @@ lock: $(VENV)/.dev
 	  --custom-compile-command "make lock" --output-file requirements-dev.lock pyproject.toml
 
 # Speed on this machine, with the published networks: once .venv/bin/xcnet models install nagai2020;
-# XCNET_NAGAI2020=FOLDER has their original files, for torch beside them.
+# XCNET_PUBLISHED=FOLDER has their original files in nagai2020/, for torch beside them.
 bench: $(VENV)/.dev
 	$(BIN)/xcnet bench speed --output benchmarks/results/speed.jsonl
 

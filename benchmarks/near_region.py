@@ -24,7 +24,7 @@ from pyscf import dft, gto
 from xcnet import engine
 from xcnet.bench.speed.alkanes import alkane
 from xcnet.grid import Grid
-from xcnet.spec import NearRegion
+from xcnet.operators.near_region import NearRegion
 
 Array = npt.NDArray[np.float64]
 
@@ -74,9 +74,9 @@ def best(work: Callable[[], Any], rounds: int) -> float:
 def measure(grid: Grid, descriptor: NearRegion, rounds: int) -> dict[str, float]:
     """Seconds to prepare an operator, to apply it, and to apply its transpose."""
     start = time.process_time()
-    operator = grid.operator(descriptor)
+    operator = grid.map(descriptor)
     prepared = time.process_time() - start
-    charges = np.random.default_rng(0).uniform(size=len(grid))
+    charges = np.random.default_rng(0).uniform(size=(len(grid), 1))
     return {
         "points": len(grid),
         "prepare": prepared,

@@ -18,8 +18,8 @@ from ase.build import molecule
 from pyscf import dft, gto
 
 from tests.grids import Case
-from xcnet.near_region.continuum import HIGH_ORDER, ORDER, Continuum
-from xcnet.near_region.points import read_points
+from xcnet.operators.near_region.continuum import HIGH_ORDER, ORDER, Continuum
+from xcnet.operators.points import read_points
 
 Array = npt.NDArray[np.float64]
 

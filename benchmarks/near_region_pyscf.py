@@ -4,7 +4,7 @@ One Fock build (density-fitted Coulomb and exchange-correlation) of benzene in d
 level 3, with the published NN-NRA and NN-metaGGA, whose networks differ by one input. The two
 take turns in one process and the best round counts; the peak memory is that of a process for
 each. ``python benchmarks/near_region_pyscf.py`` writes ``benchmarks/results/near_region_pyscf.md``.
-The published weights come from --weights, XCNET_NAGAI2020 or ../shared/nagai2020.
+`benchmarks.published` says where the published weights come from.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks import published
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "near_region_pyscf.md"
@@ -114,7 +116,6 @@ def report(basis: str, rounds: int) -> str:
 def main() -> None:
     """Run the benchmark and write its result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--weights", type=Path, help="folder of the authors' files")
     parser.add_argument("--basis", default="def2-tzvp")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
@@ -122,13 +123,10 @@ def main() -> None:
     if arguments.memory_of:
         print(own_peak(arguments.basis, arguments.memory_of))
         return
-    given = arguments.weights or os.environ.get("XCNET_NAGAI2020")
-    weights = Path(given) if given else ROOT.parent / "shared" / "nagai2020"
     with tempfile.TemporaryDirectory() as folder:
-        from xcnet.training import nagai2020
-
-        nagai2020.convert(weights, Path(folder))
-        os.environ["XCNET_MODEL_PATH"] = folder
+        models = Path(folder) / "models"
+        published.convert(["nagai2020"], models)
+        os.environ["XCNET_MODEL_PATH"] = str(models)
         text = report(arguments.basis, arguments.rounds)
     RESULT.write_text(text)
     print(text)

@@ -4,8 +4,8 @@ Density-fitted RKS at grid level 3 of water (6-31G), benzene (def2-TZVP) and dod
 def2-SVP). The functionals take turns, and the fastest of several Fock builds, from one density, and
 of several self-consistent calculations counts. Processor times of one thread, which other work on
 the machine changes little. ``OMP_NUM_THREADS=1 python -m benchmarks.pyscf_scf`` writes
-``benchmarks/results/pyscf_scf.md`` and takes twenty minutes. The published weights come from
---weights, XCNET_NAGAI2020 or ../shared/nagai2020.
+``benchmarks/results/pyscf_scf.md`` and takes twenty minutes. `benchmarks.published` says where the
+published weights come from.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks import published
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "pyscf_scf.md"
@@ -132,19 +134,16 @@ def report(lines: list[str], rounds: int) -> str:
 def main() -> None:
     """Run the benchmark and write its result, after each molecule."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--weights", type=Path, help="folder of the authors' files")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("set OMP_NUM_THREADS=1: processor times of several threads do not compare")
-    given = arguments.weights or os.environ.get("XCNET_NAGAI2020")
-    weights = Path(given) if given else ROOT.parent / "shared" / "nagai2020"
     with tempfile.TemporaryDirectory() as folder:
         from xcnet.adapters import pyscf as adapter
-        from xcnet.training import nagai2020
 
-        nagai2020.convert(weights, Path(folder))
-        os.environ["XCNET_MODEL_PATH"] = folder
+        models = Path(folder) / "models"
+        published.convert(["nagai2020"], models)
+        os.environ["XCNET_MODEL_PATH"] = str(models)
         adapter.install()
         lines: list[str] = []
         for name in MOLECULES:

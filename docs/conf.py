@@ -27,8 +27,8 @@ nitpicky = True
 #: numpydoc's types: shapes, kinds of arguments.
 nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|np|npt|pathlib|torch|ase|typing)\b.*"),
-    ("py:class", r"(ArrayLike|Calculator|Operator)"),
-    ("py:class", r"(xcnet\.(near_region\.Operator|density\.Array)|Callback|Array|[NAk]|\d)"),
+    ("py:class", r"(ArrayLike|Calculator|Rng)"),
+    ("py:class", r"(xcnet\.([a-z_.]+\.Array)|Callback|Array|[NAk]|\d)"),
     ("py:class", r'([{"].*|.*}|and)'),
     ("py:class", r"(array|array_like|callable|function|mapping|ndarray|optional|path|sequence)"),
 ]

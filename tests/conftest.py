@@ -9,13 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.published import (
-    CONVERTED_VARIABLE,
-    are_installed,
-    have_weights,
-    prepare,
-    weights_folder,
-)
+from tests.published import CONVERTED_VARIABLE, prepared, required_weights
 from xcnet import registry
 
 # PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
@@ -28,9 +22,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Fixtures that take a minute or need the authors' files.
+CONVERTING = ("converted_folder", "nagai2020_weights")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(name.startswith("nagai2020_") for name in getattr(item, "fixturenames", ())):
+        if any(name in CONVERTING for name in getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -68,39 +66,27 @@ def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def nagai2020_weights() -> Path:
-    """Folder of the authors' four files; skips the test where they are absent."""
-    folder = weights_folder()
-    if have_weights():
-        return folder
-    reason = f"the authors' files are not in {folder}; XCNET_NAGAI2020 names another folder"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """Folder of the authors' files; skips the test where they are absent."""
+    return required_weights("nagai2020")
 
 
 @pytest.fixture(scope="session")
-def nagai2020_models(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Path:
-    """Folder of the four published functionals, prepared once for all test processes.
+def converted_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Folder that all test processes share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def nagai2020_models(converted_folder: Path) -> Path:
+    """Folder of the four published functionals, converted once for all test processes.
 
     Put it on ``XCNET_MODEL_PATH`` to find them by name.
     """
-    import fcntl
-
-    converted = Path(os.environ.get(CONVERTED_VARIABLE, ""))
-    if converted.name and converted.is_dir():
-        return converted.absolute()
-    if not are_installed():
-        request.getfixturevalue("nagai2020_weights")
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-    folder = shared / "nagai2020"
-    with (shared / "nagai2020.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            prepare(folder)
-    return folder
+    ready = Path(os.environ.get(CONVERTED_VARIABLE, ""))
+    if ready.name and ready.is_dir():
+        return ready.absolute()
+    return prepared("nagai2020", converted_folder)
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from xcnet import variables
-from xcnet.graphs import wire
-from xcnet.spec import RECORD, metadata, write_record
+from xcnet.spec import RECORD, write_record
 
 MODELS = Path(__file__).resolve().parent / "models"
 TEMPLATE = MODELS / "gga_x_pbe_clone"
-#: Field of ONNX's model that holds the metadata.
-METADATA_PROPS = 14
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -45,32 +42,6 @@ def up_to(record: Mapping[str, Any], last: str) -> dict[str, Any]:
 
 
 def seal(record: dict[str, Any], folder: Path) -> None:
-    """Write a record, with its facts in the graphs' metadata and the hashes of all files."""
-    for key, spin in (("derivatives", 2), ("closed_shell", 1)):
-        for order, filename in record.get(key, {}).items():
-            path = folder / filename
-            path.write_bytes(with_metadata(path.read_bytes(), metadata(record, order, spin)))
+    """Write a record with the hashes of all files."""
     hashes = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in record["files"]}
     write_record({**record, "files": hashes}, folder)
-
-
-def with_metadata(graph: bytes, metadata: Mapping[str, str]) -> bytes:
-    """ONNX file with other metadata (without the package onnx, which not every host has)."""
-    kept, at = b"", 0
-    for number, _, _, end in wire.fields(graph, 0, len(graph)):
-        if number != METADATA_PROPS:
-            kept += graph[at:end]
-        at = end
-    for pair in metadata.items():
-        key, value = (text.encode() for text in pair)
-        entry = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(value)) + value
-        kept += _varint(METADATA_PROPS << 3 | wire.BYTES) + _varint(len(entry)) + entry
-    return kept
-
-
-def _varint(number: int) -> bytes:
-    content = b""
-    while number > 0x7F:
-        content += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return content + bytes([number])

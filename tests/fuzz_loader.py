@@ -15,7 +15,7 @@ from pathlib import Path
 FINDINGS = Path(__file__).resolve().parent / "fuzz"
 #: A sound folder, whose files are where the fuzzer starts from.
 TEMPLATE = Path(__file__).resolve().parent / "models" / "gga_x_pbe_clone"
-WANTED = ["rho", "sigma", "zk"]
+WANTED = {"rho": 2, "sigma": 3, "zk": 1}
 
 
 def load(data: bytes) -> None:

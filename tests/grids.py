@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.near_region.points import Points, read_points
+from xcnet.operators.points import Points, read_points
 
 Array = npt.NDArray[np.float64]
 

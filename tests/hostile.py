@@ -1,14 +1,13 @@
 """Functional folders made to harm: ``python -m tests.hostile FOLDER`` writes them all.
 
 Each case takes a sound folder and spoils it; the text is what its refusal has to say. Those with
-`signed` have right hashes and metadata, so that only their content gives them away.
+`signed` have right hashes, so that only their content gives them away.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import sys
 import zipfile
@@ -227,28 +226,6 @@ def claims_another_family_everywhere(folder: Path) -> None:
     write_record(record, folder)
 
 
-@case("differ from the record in xcnet.kind")
-def claims_another_kind(folder: Path) -> None:
-    record = {**read_record(folder), "name": "gga_c_claimed", "kind": "correlation"}
-    write_record(record, folder)
-
-
-@case("differ from the record in xcnet.thresholds.density")
-def claims_another_threshold(folder: Path) -> None:
-    record = read_record(folder)
-    record["thresholds"]["density"] = 1e-30
-    write_record(record, folder)
-
-
-@case("closed_shell.onnx is refused: its metadata differ from the record in xcnet.spin")
-def spin_resolved_graph_for_closed_shells(folder: Path) -> None:
-    record = read_record(folder)
-    graph, closed = (record[key]["vxc"] for key in ("derivatives", "closed_shell"))
-    (folder / closed).write_bytes((folder / graph).read_bytes())
-    record["files"][closed] = record["files"][graph]
-    write_record(record, folder)
-
-
 @case("closed_shell.onnx is refused: its inputs are not those", signed=True)
 def spin_resolved_graph_signed_for_closed_shells(folder: Path) -> None:
     record = read_record(folder)
@@ -409,6 +386,13 @@ def sparse_constant(graph: Graph) -> None:
     graph.sparse_initializer.add()
 
 
+@case("it has metadata .xcnet.name.", signed=True)
+def metadata_of_its_own(folder: Path) -> None:
+    model = onnx.load(folder / GRAPH)
+    helper.set_model_props(model, {"xcnet.name": "gga_x_other"})
+    (folder / GRAPH).write_bytes(model.SerializeToString())
+
+
 @case("field 25 in a model", signed=True)
 def function_inside(folder: Path) -> None:
     model = onnx.load(folder / GRAPH)
@@ -493,14 +477,8 @@ def make(parent: Path, name: str) -> Path:
 
 
 def _sign(folder: Path) -> None:
-    """Right hashes, and right metadata as far as a graph can be written at all."""
-    try:
-        seal(read_record(folder), folder)
-    except (ValueError, json.JSONDecodeError):
-        record = read_record(folder)
-        for file in record["files"]:
-            record["files"][file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-        write_record(record, folder)
+    """Right hashes."""
+    seal(read_record(folder), folder)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.libxc_oracle import INPUTS, width
-from xcnet import native, variables
+from xcnet import native, shared_library, variables
 from xcnet.density import Array
 from xcnet.errors import NativeError
 
@@ -63,7 +63,7 @@ def need(reason: str) -> Any:
 def built_library() -> Path:
     """libxcnet.so of this installation."""
     try:
-        return native.library_path()
+        return shared_library.path()
     except NativeError as error:
         need(str(error))
         raise

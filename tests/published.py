@@ -1,7 +1,7 @@
 """The published functionals for tests: as converted from the authors' files, or as installed.
 
-``python -m tests.published FOLDER`` prepares them for an environment that has no torch, whose
-tests find them through ``XCNET_TEST_MODELS``.
+``python -m tests.published FOLDER`` prepares those of 2020 for an environment that has no torch,
+whose tests find them through ``XCNET_TEST_MODELS``.
 """
 
 from __future__ import annotations
@@ -11,55 +11,67 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
+from benchmarks.published import VARIABLE, convert, have_weights, weights_folder
 from xcnet import registry
+from xcnet.catalogue import collections
 
 #: Folder of converted functionals, for environments that cannot convert.
 CONVERTED_VARIABLE = "XCNET_TEST_MODELS"
-ROOT = Path(__file__).resolve().parent.parent
 #: Models folder of the person who runs the tests, which themselves are given an empty one.
 INSTALLED = registry.user_folder()
-NAMES = (
-    "lda_xc_nn_lsda_nagai2020",
-    "gga_xc_nn_gga_nagai2020",
-    "mgga_xc_nn_metagga_nagai2020",
-    "mgga_xc_nn_nra_nagai2020",
-)
 
 
-def weights_folder() -> Path:
-    """Folder of the authors' four files: XCNET_NAGAI2020, or shared/ beside the checkout."""
-    given = os.environ.get("XCNET_NAGAI2020")
-    return Path(given) if given else ROOT.parent / "shared" / "nagai2020"
+def required_weights(collection: str) -> Path:
+    """Folder of the authors' files; skips the test where they are absent."""
+    folder = weights_folder(collection)
+    if have_weights(collection):
+        return folder
+    reason = f"the authors' files are not in {folder}; {VARIABLE} names another place"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
-def have_weights() -> bool:
-    """Whether the authors' files are there."""
-    return (weights_folder() / "NNmGGA").is_file()
+def are_installed(collection: str) -> bool:
+    """Whether ``xcnet models install`` was called for it on this machine."""
+    names = collections()[collection].names
+    return all((INSTALLED / name / "model.json").is_file() for name in names)
 
 
-def are_installed() -> bool:
-    """Whether ``xcnet models install nagai2020`` was called on this machine."""
-    return all((INSTALLED / name / "model.json").is_file() for name in NAMES)
+def prepared(collection: str, shared: Path) -> Path:
+    """Folder of a collection's functionals in a shared one, made once for all test processes."""
+    import fcntl
+
+    if not are_installed(collection):
+        required_weights(collection)
+    folder = shared / collection
+    with (shared / f"{collection}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _prepare(collection, folder)
+    return folder
 
 
-def prepare(folder: Path) -> None:
-    """Put the four functionals into a folder that other processes see only when complete."""
+def _prepare(collection: str, folder: Path) -> None:
+    """Put the functionals into a folder that other processes see only when complete."""
+    if have_weights(collection):
+        convert([collection], folder)
+        return
     making = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
-    if have_weights():
-        from xcnet.training import nagai2020
-
-        nagai2020.convert(weights_folder(), making)
-    else:
-        for name in NAMES:
-            shutil.copytree(INSTALLED / name, making / name)
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in collections()[collection].names:
+        shutil.copytree(INSTALLED / name, making / name)
     making.rename(folder)
 
 
 if __name__ == "__main__":
-    if have_weights() or are_installed():
-        prepare(Path(sys.argv[1]))
+    target = Path(sys.argv[1])
+    shutil.rmtree(target, ignore_errors=True)
+    if have_weights("nagai2020") or are_installed("nagai2020"):
+        _prepare("nagai2020", target)
     else:
-        print(f"no published weights in {weights_folder()} or {INSTALLED}", file=sys.stderr)
+        where = f"{weights_folder('nagai2020')} or {INSTALLED}"
+        print(f"no published functionals in {where}", file=sys.stderr)

@@ -21,14 +21,18 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors variables citation elf extras files",
-        "_libxc_signatures arguments download page paths sample",
+        "errors citation elf extras files",
+        "threads",
+        "operators",
+        "rows variables",
+        "_libxc_signatures arguments catalogue download page paths sample shared_library",
         "_libxc_library spec systems",
         "libxc density graphs",
-        "registry domain engine enhancement",
-        "expression near_region terms",
+        "domain engine enhancement registry seal",
+        "expression terms",
+        "stages",
         "facts grid native",
-        "functional",
+        "functional preparation",
         "adapters adapters/_patch",
         "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
@@ -36,6 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "check",
         "export install",
         "training",
+        "published",
         "bench",
         "commands compat cli",
     )
@@ -48,6 +53,7 @@ HOMES = {
         "_libxc_signatures",
         "_libxc_library",
         "native",
+        "shared_library",
         "adapters/pyscf/dispersion",
     },
     "dftd3": {"bench"},
@@ -56,10 +62,10 @@ HOMES = {
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
     "matplotlib": {"page", "training/publish"},
-    "numba": {"near_region"},
+    "numba": {"operators"},
     "onnx": {"export"},
     "onnxruntime": {"engine"},
-    "platformdirs": {"native", "paths", "registry"},
+    "platformdirs": {"paths", "registry"},
     "psi4": {"adapters/psi4"},
     "pyscf": {
         "adapters/ase",
@@ -70,7 +76,7 @@ HOMES = {
         "scf",
         "training",
     },
-    "torch": {"bench/speed", "export", "training"},
+    "torch": {"bench/speed", "export", "published", "training"},
     "tqdm": {"bench", "check", "job", "references", "scf", "training"},
 }
 FORBIDDEN = {"pylibxc", "pickle", "dill", "cloudpickle"}

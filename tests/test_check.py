@@ -20,6 +20,7 @@ from xcnet.check import laws, physics, results, robustness
 from xcnet.density import Array
 from xcnet.errors import ModelError, UnsupportedError
 from xcnet.install import install
+from xcnet.operators.near_region import NearRegion
 from xcnet.spec import RECORD, load_spec
 
 SHIPPED = sorted(p for p in paths.models_folder().iterdir() if (p / RECORD).is_file())
@@ -92,7 +93,7 @@ def test_near_region_of_hydrogen() -> None:
     """The descriptor by shells against its integral at the nucleus and far away, in closed form."""
     sigma = 0.2
     radii = np.array([1e-4, 8.0])
-    found = physics._near_region(radii, sigma)
+    found = NearRegion("continuum", sigma).hydrogen(radii)[:, 0]
     # Nucleus: 4 int r^2 exp(-(2 + 1/sigma) r) = 8/(2 + 1/sigma)^3. Far: 8 pi sigma^3 n(r) times
     # the mean of exp(-2 r) over the kernel, whose leading term is 1/(1 - 4 sigma^2)^2.
     assert found[0] == pytest.approx(8.0 / (2.0 + 1.0 / sigma) ** 3, rel=1e-6)
@@ -254,8 +255,8 @@ def test_any_density_gives_finite_outputs(folder: Path, x: list[float], opposite
         "sigma": [x[2], sab, x[4]],
         "lapl": [x[5], -x[6]],
         "tau": [x[7], x[8]],
-        "near_region": [x[9]],
     }
+    values |= {label: [x[9]] for label in subject.descriptors}
     points = {name: np.array([values[name]]) for name in subject.inputs}
     for label, value in subject.compute(points, 2).items():
         assert np.isfinite(value).all(), label

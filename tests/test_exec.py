@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -10,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import copy_folder
+from tests.folders import copy_folder, read_record
 from tests.hosts import build, need, need_libxc_headers, run
 from tests.hosts import xcnet as command
-from xcnet import native
+from tests.native_client import PROGRAMS
+from xcnet import native, paths, registry, shared_library
 from xcnet.commands import exec as exec_command
 from xcnet.commands.exec_checks import check_program
 from xcnet.errors import NativeError, ProgramError
+from xcnet.spec import write_record
 
-LIBRARY = native.library_path()
+LIBRARY = shared_library.path()
 USES_LIBXC = """
 #include <stdio.h>
 #include <xc.h>
@@ -115,7 +118,7 @@ def test_usage() -> None:
     for words in ([], ["--"]):
         done = command("exec", *words)
         assert done.returncode == 2
-        assert done.stderr.startswith("usage: xcnet exec -- PROGRAM [ARGUMENT ...]")
+        assert done.stderr.startswith("usage: xcnet exec [--id NUMBER=NAME ...]")
 
 
 def test_no_program(tmp_path: Path) -> None:
@@ -134,10 +137,138 @@ def test_no_program(tmp_path: Path) -> None:
 def test_missing_pieces(tmp_path: Path) -> None:
     assert "XCNET_LIBRARY=/no.so: no such file" in refused("env", XCNET_LIBRARY="/no.so")
     assert "XCNET_ONNXRUNTIME=/no.so" in refused("env", XCNET_ONNXRUNTIME="/no.so")
-    folder = copy_folder(tmp_path)
-    graph = folder / "vxc.onnx"
-    graph.write_bytes(graph.read_bytes()[:-1])
-    assert f"{graph} is altered" in refused("env", XCNET_MODEL_PATH=str(tmp_path))
+
+
+# -- what is verified, and kept ----------------------------------------------------------------
+
+
+def kept() -> dict[str, int]:
+    """Files of the cache folder and when they were written."""
+    return {path.name: path.stat().st_mtime_ns for path in paths.cache_folder().iterdir()}
+
+
+def prepared() -> int:
+    """Functionals that have been verified."""
+    return sum(name.startswith("graphs-") for name in kept())
+
+
+def test_only_what_is_asked_for_is_verified_and_once(
+    careless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert command("exec", "--", careless, "202").returncode == 0
+    assert prepared() == 0
+    first = command("exec", "--", careless, "100201")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert prepared() == 1
+    before = kept()
+    assert command("exec", "--", careless, "100201").stdout == first.stdout
+    assert kept() == before
+
+
+def test_changed_files_are_seen(
+    careless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models, cache = tmp_path / "models", tmp_path / "cache"
+    models.mkdir()
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(models))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert command("exec", "--", careless, "199001").returncode != 0
+    folder = copy_folder(models)  # a new one
+    good = command("exec", "--", careless, "199001")
+    assert (good.returncode, good.stderr) == (0, "")
+    graph = folder / "exc_closed_shell.onnx"
+    content = graph.read_bytes()
+    graph.write_bytes(content[:-1])
+    altered = command("exec", "--", careless, "199001")
+    assert altered.returncode == -signal.SIGABRT
+    assert f"{graph} is altered" in altered.stderr
+    assert command("exec", "--", careless, "202").returncode == 0
+    # One whose record was made for the altered graph is verified, and refused.
+    _sign(folder, graph)
+    refused = command("exec", "--", careless, "199001")
+    assert refused.returncode == -signal.SIGABRT
+    assert f"{graph} is refused" in refused.stderr
+    graph.write_bytes(content)
+    _sign(folder, graph)
+    assert command("exec", "--", careless, "199001").stdout == good.stdout
+    for path in paths.cache_folder().iterdir():
+        path.write_text("damaged")
+    for path in paths.cache_folder().glob("graphs-*"):
+        path.unlink()
+    assert command("exec", "--", careless, "199001").stdout == good.stdout
+
+
+def _sign(folder: Path, file: Path) -> None:
+    """Give the record the hash of a file as it is now."""
+    record = read_record(folder)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    write_record({**record, "files": {**record["files"], file.name: digest}}, folder)
+
+
+# -- what programs cannot have -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def careless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Program that goes on when a functional cannot be initialised; it takes a number."""
+    need_libxc_headers()
+    program = tmp_path_factory.mktemp("careless") / "careless"
+    build("gcc", "-o", program, PROGRAMS / "careless.c", "-lxc")
+    return program
+
+
+def test_no_program_goes_on_without_an_energy(careless: Path) -> None:
+    number = str(registry.find("NN-NRA").id)
+    stopped = command("exec", "--", careless, number)
+    assert (stopped.returncode, stopped.stdout) == (-signal.SIGABRT, "")
+    assert "is nonlocal" in stopped.stderr
+    assert "would go on without its energy: stopped" in stopped.stderr
+    for done in (
+        command("exec", "--on-failure", "nan", "--", careless, number),
+        command("exec", "--", careless, number, XCNET_ON_FAILURE="nan"),
+    ):
+        assert (done.returncode, done.stdout) == (0, "nan\n")
+        assert "is nonlocal" in done.stderr
+
+
+def test_numbers(careless: Path) -> None:
+    own = command("exec", "--", careless, "100210")
+    small = command("exec", "--id", "901=NN-metaGGA", "--", careless, "901")
+    assert own.stdout == small.stdout
+    assert float(own.stdout) < 0
+    assert (small.returncode, small.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["101=NN-metaGGA"], "101 is the number of libxc's gga_x_pbe; choose another"),
+        (["100201=NN-metaGGA"], "100201 is the number of mgga_xc_nn_r2scan"),
+        (["901=NN-metaGGA", "901=NN-GGA"], "901 is the number of mgga_xc_nn_metagga"),
+        (["901=NN-metaGGA", "902=mgga_xc_nn_metagga"], "has two numbers"),
+        (["901=NN-NRA"], "is nonlocal"),
+        (["901=gga_x_pbe"], "is libxc's own"),
+        (["901"], "expected NUMBER=NAME"),
+        (["-1=NN-metaGGA"], "expected NUMBER=NAME"),
+        (["901=NN-nothing"], "unknown functional"),
+    ],
+)
+def test_numbers_that_cannot_be_given(words: list[str], message: str) -> None:
+    options = [f"--id={word}" for word in words]
+    done = command("exec", *options, "--", "env")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+def test_number_of_the_programs_own_libxc(careless: Path, tmp_path: Path) -> None:
+    """Which may have functionals that the libxc here does not know."""
+    index = tmp_path / "index.txt"
+    index.write_text(native.index_text({"mgga_xc_nn_metagga": 263}))
+    environment = {"LD_PRELOAD": str(LIBRARY), "XCNET_INDEX": str(index)}
+    done = run(careless, "263", **environment)
+    assert done.returncode == -signal.SIGABRT
+    assert "its number 263 is that of a functional of libxc" in done.stderr
 
 
 def test_folders_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -174,8 +305,9 @@ def test_copies_of_libxc(tmp_path: Path) -> None:
 
 def test_not_linked_to_libxc(tmp_path: Path) -> None:
     need("gcc is not installed", run("gcc", "--version").returncode == 0)
-    nothing = compiled(tmp_path, "int main(void) { return 0; }")
-    assert "is not linked to libxc" in refused(nothing)
+    done = command("exec", "--", compiled(tmp_path, "int main(void) { return 7; }"))
+    assert done.returncode == 7
+    assert "is not linked to libxc: it has no use for functionals\n" in done.stderr
     # What can load or start something later is let through.
     launcher = '#include <unistd.h>\nint main(void) { return execl("/bin/true", "", NULL); }'
     done = command("exec", "--", compiled(tmp_path, launcher))

@@ -83,6 +83,7 @@ def test_functionals_that_cannot_be_used(
     assert "cannot use the functional MGGA_XC_NN_R3SCAN" in unknown.stderr
     nonlocal_one = command("exec", "--", programs[language], "NN-NRA-Nagai2020")
     assert nonlocal_one.returncode == 1
+    assert "cannot use the functional" in nonlocal_one.stderr
     assert "PySCF" in nonlocal_one.stderr
     # Without xcnet the program has libxc's functionals and no others.
     assert run(programs[language], "MGGA_XC_NN_R2SCAN").returncode == 1

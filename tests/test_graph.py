@@ -34,6 +34,8 @@ TORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "softplus": lambda x: torch.nn.functional.softplus(x, threshold=1e9),
+    "erf": torch.erf,
+    "normal_cdf": torch.special.ndtr,
     "elu_plus_one": lambda x: torch.where(x > 0, x + 1.0, torch.exp(x.clamp(max=0.0))),
     "algebraic": lambda x: x / torch.sqrt(1.0 + x * x),
     "abs": torch.abs,
@@ -47,7 +49,7 @@ def value(node: Node) -> np.ndarray:
 
 def through_onnx(node: Node) -> np.ndarray:
     columns = [column(node, i) for i in range(node.width)]
-    data = to_onnx({"zk": columns}, {"rho": 2, "sigma": 3}, {"xcnet.name": "test"})
+    data = to_onnx({"zk": columns}, {"rho": 2, "sigma": 3})
     assert {n.op_type for n in onnx.load_from_string(data).graph.node} <= OPERATORS
     session = onnxruntime.InferenceSession(data)
     result: np.ndarray = session.run(None, POINTS)[0].T
@@ -290,7 +292,7 @@ def test_derivatives_vanish_exactly() -> None:
 
 
 def test_constant_outputs_have_one_row_per_point() -> None:
-    data = to_onnx({"zk": [X], "vrho": [ZERO, const(3.0)], "vtau": [X, ONE]}, {"rho": 2}, {})
+    data = to_onnx({"zk": [X], "vrho": [ZERO, const(3.0)], "vtau": [X, ONE]}, {"rho": 2})
     session = onnxruntime.InferenceSession(data)
     for n in (1, 5):
         rho = np.arange(2.0 * n).reshape(n, 2)
@@ -322,6 +324,9 @@ F = torch.nn.functional
         lambda rho, sigma: torch.stack(rho.unbind(1) + sigma.unbind(1)).amax(0),
         lambda rho, sigma: F.silu(LINEAR(torch.hstack([rho, sigma]))).sum(1, keepdim=True),
         lambda rho, sigma: F.gelu(LINEAR(torch.hstack([rho, sigma])), approximate="tanh")[:, 2],
+        lambda rho, sigma: F.gelu(LINEAR(torch.hstack([rho, sigma])))[:, 1] - torch.erf(rho[:, 0]),
+        lambda rho, sigma: F.logsigmoid(rho[:, 0]) + torch.logaddexp(rho[:, 1], sigma[:, 1]),
+        lambda rho, sigma: torch.special.ndtr(rho[:, 0]) + torch.special.erf(sigma[:, 1]),
         lambda rho, sigma: NORM(LINEAR(torch.hstack([rho, sigma]))).exp().sum(1),
         lambda rho, sigma: torch.softmax(LINEAR(torch.hstack([rho, sigma])), 1)[:, 0],
         lambda rho, sigma: sigma.exp().sum(1).log() + torch.special.expm1(rho[:, 0]),

@@ -17,7 +17,7 @@ from tests.grids import Case, molecular_grid
 from xcnet.errors import ArgumentTypeError, DerivativeError, InputError, MissingInputError
 from xcnet.functional import LibXCFunctional
 from xcnet.grid import Grid
-from xcnet.spec import NearRegion
+from xcnet.operators.near_region import NearRegion
 from xcnet.terms import NeuralTerm
 
 Array = npt.NDArray[np.float64]
@@ -192,12 +192,12 @@ def test_weights_that_are_zero_or_negative(water: Case) -> None:
 
 def test_where_the_descriptor_is_clipped_it_has_no_derivative() -> None:
     grid, descriptor = Grid(np.eye(3) * 0.1, [-1.0, 0.6, 0.6]), NearRegion("grid-sum", 0.2, 1e-3)
-    near = grid.near_region(descriptor, np.array([1.0, 1.0, 1.0]))
+    near = grid.values(descriptor, np.array([1.0, 1.0, 1.0]))
     assert (near[:, 0] < 0).tolist() == [True, False, False]
     # Only the slopes of the two others spread, with the kernel at the distance 0.1 sqrt(2).
     kernel = np.exp(-np.sqrt(0.5))
     expected = [1.2 * kernel, 0.6 * (1 + kernel), 0.6 * (1 + kernel)]
-    potential = grid.potential(descriptor, near, np.ones(3))
+    potential = grid.adjoint(descriptor, near, np.ones(3))[:, 0]
     np.testing.assert_allclose(potential, expected, rtol=1e-13)
 
 
@@ -240,27 +240,26 @@ def test_bad_input_is_refused(water: Case, published: Path) -> None:
 
 def test_torch_has_the_same_descriptor_and_derivatives(water: Case) -> None:
     torch = pytest.importorskip("torch")
-    from xcnet.training.form.near_region import near_region
+    from xcnet.training.form.descriptors import values
 
     for descriptor in (NearRegion("grid-sum", 0.2, 1e-3), CONTINUUM):
         grid = grid_of(water)
         density = torch.from_numpy(water.density.copy()).requires_grad_()
-        near = near_region(density, grid, descriptor)
-        expected = np.maximum(grid.near_region(descriptor, water.density), 0.0)
+        near = values(density, grid, descriptor)
+        expected = np.maximum(grid.values(descriptor, water.density), 0.0)
         np.testing.assert_array_equal(near.detach().numpy(), expected)
         slopes = np.random.default_rng(0).normal(size=(len(grid), 1))
         weights = torch.from_numpy(grid.points.weights)
         total = (weights * (near * torch.from_numpy(slopes))[:, 0]).sum()
         (gradient,) = torch.autograd.grad(total, density, create_graph=True)
-        expected = grid.points.weights * grid.potential(descriptor, expected, slopes)
+        expected = grid.points.weights * grid.adjoint(descriptor, expected, slopes)[:, 0]
         np.testing.assert_allclose(gradient.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
         # Twice: the square's second derivative along a direction.
-        square = (near_region(density, grid, descriptor) ** 2).sum()
+        square = (values(density, grid, descriptor) ** 2).sum()
         (first,) = torch.autograd.grad(square, density, create_graph=True)
         direction = torch.from_numpy(np.abs(slopes[:, 0])) * density.detach()
         (second,) = torch.autograd.grad((first * direction).sum(), density)
         active = (near.detach().numpy() > 0).astype(float)
-        turned = grid.near_region(descriptor, direction.numpy()) * active
-        matrix = grid.operator(descriptor)
-        exact = 2 * grid.points.weights * matrix.transpose(turned[:, 0])
+        turned = grid.values(descriptor, direction.numpy()) * active
+        exact = 2 * grid.points.weights * grid.map(descriptor).transpose(turned)[:, 0]
         np.testing.assert_allclose(second.numpy(), exact, rtol=1e-9, atol=1e-12)

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import signal
 import socket
@@ -23,9 +24,11 @@ import pytest
 
 from tests.folders import read_record, seal
 from xcnet import check, download, install, registry
+from xcnet.catalogue import HOST, Collection, collections
 from xcnet.errors import InstallError, ModelError, UnknownFunctionalError
-from xcnet.training import nagai2020
+from xcnet.published import conversion
 
+NAGAI2020 = collections()["nagai2020"]
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -95,7 +98,7 @@ def _contents(folder: Path) -> list[str]:
 @pytest.fixture
 def functional_folder(nagai2020_models: Path, tmp_path: Path) -> Path:
     """A finished functional folder that may be damaged."""
-    name = nagai2020.NAMES[0]
+    name = NAGAI2020.names[0]
     return Path(shutil.copytree(nagai2020_models / name, tmp_path / "incoming" / name))
 
 
@@ -190,18 +193,22 @@ def test_unreachable_names_the_offline_way(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         base = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(InstallError, match=r"cannot be downloaded.*--from FOLDER"):
-            nagai2020.convert(None, tmp_path, base_url=base)
+            conversion.convert(NAGAI2020, None, tmp_path, base_url=base)
     assert _contents(tmp_path) == []
 
 
 def test_default_is_tls_and_pinned() -> None:
-    assert nagai2020.BASE_URL.startswith("https://")
-    assert nagai2020.BASE_URL.endswith(nagai2020.COMMIT)
+    assert HOST.startswith("https://")
+    for collection in collections().values():
+        for file in collection.files:
+            assert re.fullmatch(r"[\w-]+/[\w-]+/[0-9a-f]{40}/[\w./-]+", file.path)
+            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        assert set(collection.notices) < {file.name for file in collection.files}
 
 
 def test_altered_local_weights(nagai2020_weights: Path, tmp_path: Path, home: Path) -> None:
-    for published in nagai2020.PUBLISHED:
-        shutil.copy(nagai2020_weights / published.file, tmp_path)
+    for file in NAGAI2020.files:
+        shutil.copy(nagai2020_weights / file.name, tmp_path)
     altered = tmp_path / "NNNRA"
     data = bytearray(altered.read_bytes())
     data[5000] ^= 1
@@ -220,44 +227,44 @@ def test_collection_all_or_none(
 ) -> None:
     copied: list[str] = []
 
-    def convert(source: Path | None, folder: Path, report: object) -> None:
-        for name in nagai2020.NAMES:
+    def convert(_: Collection, source: Path | None, folder: Path, report: object) -> None:
+        for name in NAGAI2020.names:
             copied.append(name)
             if len(copied) == 3:
                 raise OSError(errno.ENOSPC, "No space left on device", str(folder / name))
             shutil.copytree(nagai2020_models / name, folder / name)
 
-    monkeypatch.setattr(nagai2020, "convert", convert)
+    monkeypatch.setattr(conversion, "convert", convert)
     with pytest.raises(InstallError, match=r"No space left on device\. Nothing was changed"):
         install.install("nagai2020")
     assert _contents(home) == []
 
     specs = install.install("nagai2020")
-    assert [spec.name for spec in specs] == list(nagai2020.NAMES)
-    assert _contents(home) == sorted(nagai2020.NAMES)
+    assert [spec.name for spec in specs] == list(NAGAI2020.names)
+    assert _contents(home) == sorted(NAGAI2020.names)
     assert registry.find("nn_metagga_nagai2020").origin == "user"
     with pytest.raises(InstallError, match="already installed"):
         install.install("nagai2020")
 
     # An altered one counts as not installed; all are made again.
-    (home / nagai2020.NAMES[1] / "exc.onnx").write_bytes(b"")
+    (home / NAGAI2020.names[1] / "exc.onnx").write_bytes(b"")
     assert len(install.install("NAGAI2020")) == 4
     assert len(install.install("nagai2020", force=True)) == 4
-    assert _contents(home) == sorted(nagai2020.NAMES)
+    assert _contents(home) == sorted(NAGAI2020.names)
 
 
 def test_interrupt_between_the_moves_changes_nothing(
     nagai2020_models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def convert(source: Path | None, folder: Path, report: object) -> None:
-        for name in nagai2020.NAMES:
+    def convert(_: Collection, source: Path | None, folder: Path, report: object) -> None:
+        for name in NAGAI2020.names:
             shutil.copytree(nagai2020_models / name, folder / name)
 
-    monkeypatch.setattr(nagai2020, "convert", convert)
+    monkeypatch.setattr(conversion, "convert", convert)
     rename = Path.rename
 
     def interrupted(self: Path, target: Path) -> Path:
-        if self.name == nagai2020.NAMES[2] and self.parent.name.startswith(".staging"):
+        if self.name == NAGAI2020.names[2] and self.parent.name.startswith(".staging"):
             raise KeyboardInterrupt
         return rename(self, target)
 
@@ -408,7 +415,7 @@ def test_unwritable_users_folder(functional_folder: Path, home: Path) -> None:
 
 
 def test_wrong_source(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(InstallError, match=r"neither a collection \(nagai2020\) nor a folder"):
+    with pytest.raises(InstallError, match=r"neither a collection \(nagai2020, .*\) nor a folder"):
         install.install("nagai2019")
     with pytest.raises(ModelError, match=r"model\.json is missing"):
         install.install(str(tmp_path))

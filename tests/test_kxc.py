@@ -19,9 +19,11 @@ from tests.densities import closed_shell, random_densities
 from tests.folders import MODELS
 from xcnet import graphs, registry, variables
 from xcnet.adapters import pyscf as adapter
+from xcnet.catalogue import collections
 from xcnet.graphs import model
 from xcnet.spec import FunctionalSpec
-from xcnet.training.nagai2020 import NAMES
+
+NAMES = collections()["nagai2020"].names
 
 Array = npt.NDArray[np.float64]
 

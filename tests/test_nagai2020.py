@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 import xcnet
 from xcnet import check, engine, variables
 from xcnet.errors import XCNetError
+from xcnet.operators.near_region import NearRegion
+from xcnet.published import nagai2020
+from xcnet.published.nagai2020 import PUBLISHED, Facts
 from xcnet.spec import load_spec
-from xcnet.training import nagai2020
-from xcnet.training.nagai2020 import PUBLISHED, Published
 
 Array = NDArray[Any]
 TINY = 1e-7
@@ -82,19 +83,19 @@ def random_inputs(names: tuple[str, ...], points: int, seed: int) -> dict[str, A
     return {name: values[name] for name in names}
 
 
-def numpy_weights(folder: Path, published: Published) -> dict[str, Array]:
+def numpy_weights(folder: Path, published: Facts) -> dict[str, Array]:
     state = torch.load(folder / published.file, map_location="cpu", weights_only=True)
     return {key: value.numpy().astype(np.float64) for key, value in state.items()}
 
 
-@pytest.mark.parametrize("published_one", PUBLISHED, ids=ids)
+@pytest.mark.parametrize("facts", PUBLISHED, ids=ids)
 def test_graphs_equal_the_published_form(
-    published_one: Published, nagai2020_weights: Path, nagai2020_models: Path
+    facts: Facts, nagai2020_weights: Path, nagai2020_models: Path
 ) -> None:
-    spec = load_spec(nagai2020_models / published_one.name)
+    spec = load_spec(nagai2020_models / facts.name)
     spec.verify()
-    inputs = random_inputs(spec.variables, 500, seed=published_one.id)
-    weights = numpy_weights(nagai2020_weights, published_one)
+    inputs = random_inputs(spec.variables, 500, seed=facts.id)
+    weights = numpy_weights(nagai2020_weights, facts)
     expected = {"zk": published_form(weights, inputs)[:, None], **gradient(weights, inputs)}
     assert set(expected) == {"zk", *variables.labels(spec.variables, 1)}
     given = engine.run(spec, 1, inputs)
@@ -109,34 +110,29 @@ def test_graphs_equal_the_published_form(
         assert (difference / scale).max() < 1e-11, name
 
 
-@pytest.mark.parametrize("published_one", PUBLISHED, ids=ids)
-def test_record(published_one: Published, nagai2020_models: Path) -> None:
-    spec = load_spec(nagai2020_models / published_one.name)
-    assert (spec.id, spec.aliases) == (published_one.id, (published_one.alias,))
+@pytest.mark.parametrize("facts", PUBLISHED, ids=ids)
+def test_record(facts: Facts, nagai2020_models: Path) -> None:
+    spec = load_spec(nagai2020_models / facts.name)
+    assert (spec.id, spec.aliases) == (facts.id, (facts.alias,))
     assert list(spec.derivatives) == ["exc", "vxc", "fxc", "kxc"]
     assert check.self_test(spec) < check.TOLERANCE
-    assert spec.is_nonlocal == (published_one.alias == "NN-NRA-Nagai2020")
+    assert spec.is_nonlocal == (facts.alias == "NN-NRA-Nagai2020")
     if spec.is_nonlocal:
-        near = spec.descriptors["near_region"]
-        assert (near.definition, near.sigma_bohr, near.cutoff) == ("grid-sum", 0.2, 0.001)
+        assert spec.descriptors == {"near_region": NearRegion("grid-sum", 0.2, 0.001)}
 
 
-@pytest.mark.parametrize("published_one", PUBLISHED[:3], ids=ids[:3])
-def test_compute_by_alias(
-    published_one: Published, nagai2020_weights: Path, published: Path
-) -> None:
-    functional = xcnet.functional(published_one.alias, "unpolarized")
-    resolved = random_inputs(published_one.inputs, 50, seed=1)
+@pytest.mark.parametrize("facts", PUBLISHED[:3], ids=ids[:3])
+def test_compute_by_alias(facts: Facts, nagai2020_weights: Path, published: Path) -> None:
+    functional = xcnet.functional(facts.alias, "unpolarized")
+    resolved = random_inputs(facts.inputs, 50, seed=1)
     half = {
         "rho": resolved["rho"][:, :1],
         "sigma": resolved.get("sigma", np.ones((50, 3)))[:, :1],
         "tau": resolved.get("tau", np.ones((50, 2)))[:, :1],
     }
-    closed = {name: np.tile(half[name], variables.width(name, 2)) for name in published_one.inputs}
-    totals = {
-        name: half[name] / variables.CLOSED_SHELL_SHARE[name] for name in published_one.inputs
-    }
-    expected = published_form(numpy_weights(nagai2020_weights, published_one), closed)
+    closed = {name: np.tile(half[name], variables.width(name, 2)) for name in facts.inputs}
+    totals = {name: half[name] / variables.CLOSED_SHELL_SHARE[name] for name in facts.inputs}
+    expected = published_form(numpy_weights(nagai2020_weights, facts), closed)
     given = functional.compute(totals, do_vxc=False)["zk"]
     np.testing.assert_allclose(given[:, 0], expected, rtol=1e-12)
 

@@ -12,8 +12,9 @@ import platformdirs
 import pytest
 
 from tests.folders import copy_folder
-from xcnet import native, registry, variables
+from xcnet import graphs, native, registry, shared_library, variables
 from xcnet.errors import EngineError, MissingPackageError, NativeError
+from xcnet.spec import load_spec
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +56,26 @@ def test_index_has_every_neural_functional(published: Path) -> None:
         floors = spec.thresholds
         given = [float(value) for value in facts["thresholds"][0]]
         assert given == [floors.density, floors.zeta, floors.sigma, floors.tau]
-        for order, digest, path in facts["graph"]:
-            assert digest == spec.files[spec.derivatives[order]]
-            assert Path(path).is_file()
+        assert facts["folder"] == [[str(spec.folder.resolve()), str(native.graphs_file(spec))]]
         assert ("nonlocal" in facts) == spec.is_nonlocal
     assert "PySCF" in functionals["mgga_xc_nn_nra_nagai2020"]["nonlocal"][0][0]
+
+
+def test_graphs_are_listed_once_they_are_verified(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(copy_folder(tmp_path))
+    assert not native.graphs_file(spec).exists()
+    first, *rows = native.prepare(spec).read_text().splitlines()
+    assert first == "xcnet-graphs\t1"
+    listed = {tuple(row.split("\t")) for row in rows}
+    assert listed == {
+        (key, order, spec.files[name], str(spec.folder.resolve() / name))
+        for key, names in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell))
+        for order, name in names.items()
+    }
+    monkeypatch.setattr(graphs, "verify", None)
+    assert native.prepare(spec) == native.graphs_file(spec)
 
 
 def test_text_of_any_kind_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +160,11 @@ def test_sticky_error_is_raised_once(published: Path) -> None:
     import ctypes
 
     native.load()
-    library = ctypes.CDLL(str(native.library_path()))
+    library = ctypes.CDLL(str(shared_library.path()))
     library.xc_func_alloc.restype = ctypes.c_void_p
     library.xc_func_init.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
     library.xc_func_free.argtypes = [ctypes.c_void_p]
-    number = library.xc_functional_get_number(b"NN-NRA-Nagai2020")
-    assert number == registry.find("NN-NRA-Nagai2020").id
+    number = registry.find("NN-NRA-Nagai2020").id
     handle = library.xc_func_alloc()
     assert library.xc_func_init(handle, number, variables.POLARIZED) != 0
     library.xc_func_free(handle)
@@ -162,7 +177,7 @@ def test_missing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patch:
         patch.setenv("XCNET_LIBRARY", "/nonexistent/libxcnet.so")
         with pytest.raises(NativeError, match="XCNET_LIBRARY=/nonexistent/libxcnet"):
-            native.library_path()
+            shared_library.path()
     with monkeypatch.context() as patch:
         patch.setenv("XCNET_ONNXRUNTIME", "/nonexistent/libonnxruntime.so")
         with pytest.raises(NativeError, match="XCNET_ONNXRUNTIME=/nonexistent"):
@@ -170,7 +185,7 @@ def test_missing_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with monkeypatch.context() as patch:
         patch.setattr("xcnet.__path__", [str(tmp_path)])
         with pytest.raises(NativeError, match=r"libxcnet\.so is missing"):
-            native.library_path()
+            shared_library.path()
     (tmp_path / "onnxruntime").mkdir()
     (tmp_path / "onnxruntime" / "__init__.py").write_text("")
     code = "from xcnet import native; native.write_index()"

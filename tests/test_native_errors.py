@@ -1,4 +1,4 @@
-"""What goes wrong in libxcnet: zeros, one sticky message that says what and where, no crash."""
+"""What goes wrong in libxcnet: NaN, one sticky message that says what and where, no crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import xcnet
 from tests.densities import closed_shell, random_densities
 from tests.folders import MODELS, TEMPLATE, copy_folder, read_record, up_to
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
-from xcnet import native
+from xcnet import native, registry, shared_library
 from xcnet.errors import NativeError
 
 NAME = "gga_x_copy"
@@ -46,20 +46,23 @@ def client(compiled: Client, folder: Path) -> Iterator[Client]:
     """The program; every test takes the errors that it makes."""
     native.take_error()
     native.load()
+    spec = registry.find(NAME).spec
+    assert spec is not None
+    native.prepare(spec)
     yield compiled
     assert native.take_error() == ""
 
 
-def refused(client: Client, name: str, spin: int = 2) -> str:
+def refused(client: Client, name: str | int, spin: int = 2) -> str:
     """Message of a functional whose initialisation fails, but which harms nobody."""
     given = random_densities(5)
     with client.open(name, spin) as handle:
         assert handle.refused
         message = native.take_error()
         result = handle.compute(given if spin == 2 else closed_shell(given)[0])
-    assert all((array == 0.0).all() for label, array in result.items() if label != "vlapl")
+    assert all(np.isnan(array).all() for label, array in result.items() if label != "vlapl")
     full_name = xcnet.LibXCFunctional(name, 2)._xc_func_name
-    assert native.take_error() == f"{full_name} could not be initialised: its results are zero"
+    assert native.take_error() == f"{full_name} could not be initialised: its results are NaN"
     return message
 
 
@@ -132,7 +135,7 @@ def test_file_that_is_no_graph(client: Client, tmp_path: Path) -> None:
 
 
 def test_graph_of_another_functional(client: Client, tmp_path: Path) -> None:
-    """Inputs and outputs that the record does not promise: zeros."""
+    """Inputs and outputs that the record does not promise."""
     from xcnet import spec
 
     lda = spec.load_spec(MODELS / "lda_x_slater_clone")
@@ -146,7 +149,7 @@ def test_graph_of_another_functional(client: Client, tmp_path: Path) -> None:
         result = handle.compute(random_densities(10))
     message = native.take_error()
     assert message.startswith(f"{NAME}: ONNX Runtime failed")
-    assert all((array == 0.0).all() for array in result.values())
+    assert all(np.isnan(array).all() for array in result.values())
 
 
 # -- the index ---------------------------------------------------------------------------------
@@ -157,9 +160,14 @@ def _load(folder: Path, change: Callable[[str], str]) -> int:
     header, *sections = native.index_text().split("\nfunctional\t")
     section = next(text for text in sections if text.startswith(f"{NAME}\n"))
     first, *lines = f"functional\t{section}".splitlines()
+    # Graphs may be listed in the index itself.
+    spec = registry.find(NAME).spec
+    assert spec is not None
+    listed = native.prepare(spec).read_text(encoding="utf-8").splitlines()[1:]
+    lines = [line for line in lines if not line.startswith("folder\t")] + listed
     path = folder / "index.txt"
     path.write_text("\n".join([header, first, *map(change, lines)]) + "\n", encoding="utf-8")
-    count: int = native._library().xcnet_load_index(os.fsencode(path))
+    count: int = shared_library.load().xcnet_load_index(os.fsencode(path))
     return count
 
 
@@ -216,6 +224,7 @@ def test_bad_index(client: Client, tmp_path: Path, key: str, replacement: str, w
         (b"xcnet-index\t2\n", "line 1: not an index"),
         (b"xcnet-index\t1\nspeed\t1\n", "line 2: expected onnxruntime"),
         (b"xcnet-index\t1\nonnxruntime\0\n", "not a text file"),
+        (b"xcnet-index\t1\nfunctional\tx\nfolder\t/a\t/b\n", "no Python to verify it"),
         (b"xcnet-index\t1\nfunctional\ttwo words\n", "must be one word"),
     ],
 )
@@ -223,7 +232,7 @@ def test_bad_file(client: Client, tmp_path: Path, content: bytes | None, words: 
     path = tmp_path / "bad.txt"
     if content is not None:
         path.write_bytes(content)
-    assert native._library().xcnet_load_index(os.fsencode(path)) == -1
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == -1
     message = native.take_error()
     assert str(path) in message
     assert words in message
@@ -233,7 +242,7 @@ def test_two_functionals_of_one_number(client: Client, tmp_path: Path) -> None:
     text = native.index_text()
     path = tmp_path / "twice.txt"
     path.write_text(text + text[text.index("functional\t") :], encoding="utf-8")
-    assert native._library().xcnet_load_index(os.fsencode(path)) == -1
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == -1
     assert "two functionals" in native.take_error()
 
 
@@ -244,10 +253,10 @@ def test_functionals_in_use_stay(client: Client, tmp_path: Path) -> None:
     path.write_text("xcnet-index\t1\n", encoding="utf-8")
     with client.open(NAME, 2) as handle:
         before = handle.compute(given)
-        assert native._library().xcnet_load_index(os.fsencode(path)) == 0
+        assert shared_library.load().xcnet_load_index(os.fsencode(path)) == 0
         assert (handle.compute(given)["zk"] == before["zk"]).all()
         assert client.call("xc_functional_get_number", NAME.encode()) == 199001
-    assert native._library().xcnet_load_index(os.fsencode(path)) == 0
+    assert shared_library.load().xcnet_load_index(os.fsencode(path)) == 0
     assert client.call("xc_functional_get_number", NAME.encode()) == -1
 
 
@@ -259,8 +268,16 @@ def test_nonlocal_is_refused(
 ) -> None:
     monkeypatch.setenv("XCNET_MODEL_PATH", str(nagai2020_models))
     native.load()
-    message = refused(client, "NN-NRA-Nagai2020")
+    number = registry.find("NN-NRA-Nagai2020").id
+    message = refused(client, number)
     assert "is nonlocal" in message
+    # Programs do not find what they cannot use.
+    assert client.call("xc_functional_get_number", b"NN-NRA-Nagai2020") == -1
+    assert native.take_error() == message
+    assert client.call("xc_functional_get_name", number) is None
+    assert native.take_error() == message
+    assert client.call("xc_family_from_id", number, None, None) == -1
+    assert native.take_error() == message
     assert 'PySCF (mf.xc = "NN-NRA-Nagai2020"), Psi4 (energy("nn-nra-nagai2020"))' in message
     # Programs initialise what is listed.
     real = ctypes.CDLL(str(client.libxc)).xc_number_of_functionals()
@@ -270,6 +287,15 @@ def test_nonlocal_is_refused(
     numbers = (ctypes.c_int * count)()
     client.call("xc_available_functional_numbers", numbers)
     assert sorted(numbers) == list(numbers)
+
+
+def test_density_that_is_too_small_needs_no_gradient(client: Client) -> None:
+    """Programs that divide by the density have NaN where there is none."""
+    given = random_densities(20)
+    with client.open(NAME, 2) as handle:
+        given["rho"][3], given["sigma"][3] = 0.0, np.nan
+        result = handle.compute(given)
+    assert all((array[3] == 0.0).all() for array in result.values())
 
 
 @pytest.mark.parametrize("spin", [0, 3])
@@ -282,7 +308,7 @@ def test_bad_spin(client: Client, spin: int) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("label", ["rho", "sigma"])
 def test_nan(client: Client, label: str, bad: float) -> None:
-    """Zero there, all other points as if nothing had happened."""
+    """NaN there, all other points as if nothing had happened."""
     given = random_densities(20)
     with client.open(NAME, 2) as handle:
         good = handle.compute(given)
@@ -291,7 +317,7 @@ def test_nan(client: Client, label: str, bad: float) -> None:
             result = handle.compute(given)
             assert "NaN or infinite at point 3" in native.take_error()
     for name, array in result.items():
-        assert (array[3] == 0.0).all()
+        assert np.isnan(array[3]).all()
         assert (np.delete(array, 3, 0) == np.delete(good[name], 3, 0)).all()
 
 
@@ -301,7 +327,7 @@ def test_value_that_is_not_finite(client: Client) -> None:
     with client.open(NAME, 2) as handle:
         result = handle.compute(given)
     assert "not finite at point 1" in native.take_error()
-    assert all((array[1] == 0.0).all() for array in result.values())
+    assert all(np.isnan(array[1]).all() for array in result.values())
     assert (result["zk"][[0, 2]] != 0.0).all()
 
 
@@ -309,14 +335,14 @@ def test_derivative_that_is_not_there(client: Client) -> None:
     with client.open(NAME, 2) as handle:
         result = handle.compute(random_densities(5), "_kxc")
     assert native.take_error() == f"{NAME} has no kxc; it has derivatives up to fxc"
-    assert all((array == 0.0).all() for array in result.values())
+    assert all(np.isnan(array).all() for array in result.values())
 
 
 def test_missing_input(client: Client) -> None:
     with client.open(NAME, 2) as handle:
         result = handle.compute({"rho": np.ones((5, 2))})
     assert native.take_error() == f"{NAME}: the caller gives no sigma"
-    assert all((array == 0.0).all() for array in result.values())
+    assert all(np.isnan(array).all() for array in result.values())
 
 
 def test_no_external_parameters(client: Client) -> None:

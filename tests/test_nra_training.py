@@ -85,7 +85,9 @@ def test_exchange_does_not_know_the_descriptor(module: Semilocal) -> None:
     """Its scaling with the density and with the spins is that of the form without."""
     inputs = {
         name: torch.from_numpy(value)
-        for name, value in sample(("rho", "sigma", "tau", "near_region"), 50, seed=2).items()
+        for name, value in sample(
+            ("rho", "sigma", "tau", "near_region"), 50, 2, {"near_region": NEAR_REGION}
+        ).items()
     }
     energies = [
         module(**{**inputs, "near_region": factor * inputs["near_region"]}) for factor in (1, 3)
@@ -165,7 +167,7 @@ def test_energies_of_the_training_are_those_of_calculations(made: Path, tmp_path
     assert settings is not None
     systems = load("boron_hydride").systems
     states = ground_states.solve(
-        systems, ALIAS, settings.ground_states, tmp_path, near_region=NEAR_REGION
+        systems, ALIAS, settings.ground_states, tmp_path, descriptor=NEAR_REGION
     )
     functional = _weights(made)
     for state in states.values():

@@ -61,8 +61,8 @@ def energy(form: str, module: Semilocal, reference: Reference, matrices: list[An
     grids = dft.Grids(reference.molecule())
     grids.level = SETTINGS.grid_level
     grids.build()
-    near_region = FORMS[form].near_region
-    density = on_grid("", reference.molecule(), matrices, grids, -1.0, near_region)
+    descriptor = FORMS[form].descriptor
+    density = on_grid("", reference.molecule(), matrices, grids, -1.0, descriptor)
     total = 0.0
     for part in parts.of(form):
         variables, weights = part.variables(density)

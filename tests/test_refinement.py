@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def states(folder: Path) -> dict[str, GroundState]:
-    return ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, near_region=NEAR_REGION)
+    return ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, descriptor=NEAR_REGION)
 
 
 @pytest.fixture(scope="module", params=["meta-gga", "nra"])
@@ -123,8 +123,8 @@ def test_merged_points_serve_trained_networks(
 
 
 def test_densities_without_the_descriptor_are_refused(states: dict[str, GroundState]) -> None:
-    bare = replace(states["H"].density, near_region=None)
-    with pytest.raises(InputError, match="of H was made without its near-region density"):
+    bare = replace(states["H"].density, descriptors={})
+    with pytest.raises(InputError, match="of H was made without its descriptor"):
         parts.of("nra")[1].energies([bare])
 
 
@@ -173,7 +173,7 @@ def test_ground_states_are_made_once(
 ) -> None:
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert len(times) == 3
-    again = ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, near_region=NEAR_REGION)
+    again = ground_states.solve(SYSTEMS, "PBE", SETTINGS, folder, descriptor=NEAR_REGION)
     assert ground_states.digest(again.values()) == ground_states.digest(states.values())
     assert times == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     electrons = {
@@ -186,7 +186,7 @@ def test_ground_states_are_made_once(
     data[len(data) // 2] ^= 1
     (tmp_path / stored.name).write_bytes(data)
     with pytest.raises(InputError, match=r"was altered .*: delete it"):
-        ground_states.solve([atom("H")], "PBE", SETTINGS, tmp_path, near_region=NEAR_REGION)
+        ground_states.solve([atom("H")], "PBE", SETTINGS, tmp_path, descriptor=NEAR_REGION)
 
 
 def test_ground_state_that_does_not_converge(tmp_path: Path) -> None:

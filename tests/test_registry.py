@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.folders import MODELS, copy_folder
-from xcnet import libxc, registry
+from xcnet import catalogue, libxc, registry
 from xcnet.errors import LibxcNotFoundError, ModelError, RegistryError, UnknownFunctionalError
 
 
@@ -80,9 +80,10 @@ def test_unknown_name_shows_near_ones(clones: Path) -> None:
         registry.find(99999)
 
 
-@pytest.mark.parametrize("name", registry.PUBLISHED)
+@pytest.mark.parametrize("name", catalogue.functionals())
 def test_published_functionals_that_are_not_installed(name: str) -> None:
-    with pytest.raises(UnknownFunctionalError, match="xcnet models install nagai2020") as caught:
+    (owner,) = (c.name for c in catalogue.collections().values() if name in c.functionals)
+    with pytest.raises(UnknownFunctionalError, match=f"xcnet models install {owner}`") as caught:
         registry.find(name.lower())
     assert name in str(caught.value)
 
@@ -204,7 +205,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def test_without_libxc_neural_functionals_remain() -> None:
     code = (
-        "from xcnet import libxc, registry, _libxc_library\n"
+        "from xcnet import catalogue, libxc, registry, _libxc_library\n"
         "_libxc_library._candidates = lambda: iter(())\n"
         "print(registry.find('PBE_clone').name)\n"
         "registry.find('M06-L')\n"

@@ -14,7 +14,7 @@ import pytest
 from tests.folders import MODELS, TEMPLATE, copy_folder, read_record
 from xcnet import paths
 from xcnet.errors import ModelError
-from xcnet.spec import RECORD, flatten, load_spec, write_record
+from xcnet.spec import RECORD, load_spec, write_record
 
 SHIPPED = sorted(p for p in paths.models_folder().iterdir() if (p / RECORD).is_file())
 CLONES = sorted(p for p in MODELS.iterdir() if (p / RECORD).is_file())
@@ -26,18 +26,6 @@ def test_every_folder_is_whole(folder: Path) -> None:
     spec.verify()
     assert spec.name == folder.name
     assert spec.highest_order >= 2
-
-
-@pytest.mark.parametrize("folder", SHIPPED + CLONES, ids=lambda p: p.name)
-def test_metadata_of_the_graphs_is_the_record(folder: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    spec = load_spec(folder)
-    for (order, spin), filename in spec.graphs.items():
-        model = onnx.load_from_string(spec.read(filename))
-        metadata = {p.key: p.value for p in model.metadata_props}
-        assert metadata.pop("xcnet.order") == order
-        assert metadata.pop("xcnet.spin", None) == (None if spin == 2 else "unpolarized")
-        assert metadata == flatten(spec.record)
 
 
 def test_schema_is_valid_and_closed() -> None:

@@ -394,7 +394,7 @@ def test_residuals_are_those_of_the_functional(part: parts.Part, width: int) -> 
 def test_targets_add_up_to_the_functional() -> None:
     """Exchange by channel plus correlation is r2SCAN of the whole density."""
     inputs = sample(("rho", "sigma", "tau"), 200, seed=5)
-    density = GridDensity("", **inputs, weights=np.ones(200))
+    density = GridDensity.of("", {**inputs, "weights": np.ones(200)})
     wanted = sum(
         np.asarray(LibXCFunctional(f"mgga_{k}_r2scan", "polarized").compute(inputs)["zk"][:, 0])
         for k in "xc"

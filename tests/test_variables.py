@@ -52,14 +52,14 @@ def test_component_order() -> None:
 
 
 def test_fold_weights_are_the_chain_rule() -> None:
-    assert variables.fold_weights("zk") == (1.0,)
-    assert variables.fold_weights("vrho") == (0.5, 0.5)
-    assert variables.fold_weights("vsigma") == (0.25, 0.25, 0.25)
-    assert variables.fold_weights("v2rho2") == (0.25, 0.5, 0.25)
+    assert variables.fold_weights("zk") == ((1.0,),)
+    assert variables.fold_weights("vrho") == ((0.5, 0.5),)
+    assert variables.fold_weights("vsigma") == ((0.25, 0.25, 0.25),)
+    assert variables.fold_weights("v2rho2") == ((0.25, 0.5, 0.25),)
     for order in (1, 2, 3):
         for label in variables.labels(MGGA, order):
             # A product of the variables themselves has the derivative that counts permutations.
-            total = sum(variables.fold_weights(label))
+            total = sum(variables.fold_weights(label)[0])
             expected = 1.0
             for name, power in variables.powers(label):
                 expected *= (

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import variables
+from xcnet import operators, variables
 from xcnet.errors import ArgumentTypeError, InputError, MissingInputError
 from xcnet.spec import Thresholds
 
@@ -165,19 +165,23 @@ def _check_finite(array: Array, label: str, width: int, functional: str) -> None
 
 
 def spin_resolved(inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Closed-shell variables (N, 1) as their spin-resolved components (N, k)."""
+    """Closed-shell variables (N, 1), descriptors (N, c), as spin-resolved components (N, k)."""
     result = {}
     for label, array in inputs.items():
-        width = variables.width(label, variables.POLARIZED)
-        share = array * variables.CLOSED_SHELL_SHARE[label]
-        result[label] = np.repeat(share, width, axis=1) if width > 1 else share
+        unpolarized, polarized = variables.sizes(label)
+        share = array * variables.closed_shell_share(label)
+        copies = polarized // unpolarized
+        result[label] = np.tile(share, (1, copies)) if copies > 1 else share
     return result
 
 
 def fold(label: str, values: Array) -> Array:
-    """Contract a polarized output (N, k) at a closed-shell density to the unpolarized (N, 1)."""
+    """Contract a polarized output (N, k) at a closed-shell density to the unpolarized one.
+
+    That is (N, 1), for derivatives by descriptors (N, c).
+    """
     weights = np.array(variables.fold_weights(label), like=values)
-    folded: Array = (values @ weights)[:, None]
+    folded: Array = values @ weights.T
     return folded
 
 
@@ -252,9 +256,11 @@ def _is_empty(total: Array, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
 
 
 def _clip_descriptors(inputs: dict[str, Array]) -> None:
-    """Clip the quadrature's rounding noise, as the published definition does."""
-    if "near_region" in inputs:
-        inputs["near_region"] = np.maximum(inputs["near_region"], 0.0)
+    """Clip the quadrature's noise of descriptors that have a floor."""
+    for label in inputs.keys() & operators.known().keys():
+        floor = operators.known()[label].floor
+        if floor is not None:
+            inputs[label] = np.maximum(inputs[label], floor)
 
 
 def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> Array:

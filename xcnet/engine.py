@@ -1,4 +1,4 @@
-"""ONNX Runtime: sessions cached per process, chunks of points spread over threads.
+"""ONNX Runtime: sessions cached per process.
 
 The only module that imports onnxruntime. A session runs on the thread that calls it, so
 several chunks run at once on one session, and results do not depend on the number of threads.
@@ -7,8 +7,7 @@ several chunks run at once on one session, and results do not depend on the numb
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet import graphs, variables
-from xcnet.errors import EngineError, InputError, MissingPackageError
-from xcnet.spec import FunctionalSpec
+from xcnet.errors import EngineError, MissingPackageError
+from xcnet.spec import FunctionalSpec, Signature
+from xcnet.threads import THREADS_VARIABLE as THREADS_VARIABLE
+from xcnet.threads import for_each_chunk as for_each_chunk
+from xcnet.threads import num_threads as num_threads
+from xcnet.threads import set_num_threads as set_num_threads
 
 Array = npt.NDArray[np.float64]
 
@@ -28,42 +31,14 @@ LARGE_CHUNK = 8192
 #: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
 HOST = ("cpu", 0)
 CUDA = "CUDAExecutionProvider"
-THREADS_VARIABLE = "XCNET_NUM_THREADS"
-
-_threads: int | None = None
-
-
-def num_threads() -> int:
-    """Threads used: ``set_num_threads``, else XCNET_NUM_THREADS, OMP_NUM_THREADS, or all cores."""
-    if _threads is not None:
-        return _threads
-    for name in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "").split(",")[0].strip()
-        if text.isdecimal() and int(text) > 0:
-            return int(text)
-        if text and name == THREADS_VARIABLE:
-            raise InputError(
-                f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
-                argument=THREADS_VARIABLE,
-                given=text,
-            )
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def set_num_threads(threads: int | None) -> None:
-    """Set the number of threads of this process; None returns to the environment's choice."""
-    global _threads
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise InputError(
-            f"the number of threads must be a positive integer, not {threads!r}",
-            argument="threads",
-            given=threads,
-        )
-    _threads = threads
 
 
 def run(
-    spec: FunctionalSpec, order: int, inputs: Mapping[str, Array], spin: int = variables.POLARIZED
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Array],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
 ) -> dict[str, Array]:
     """Evaluate the graph of one derivative order on validated variables.
 
@@ -74,43 +49,52 @@ def run(
     order : int
         Highest derivative order wanted; lower ones come with it.
     inputs : mapping
-        (N, k) float64 arrays of ``spec.variables``, clamped, N > 0.
+        (N, k) float64 arrays of the graph's inputs (`FunctionalSpec.signature`), clamped, N > 0.
     spin : int
         2: spin-resolved variables; 1: those of closed shells, for which the functional has graphs.
+    of_channels : bool
+        The graph of the first stage in place of the energy's.
 
     Returns
     -------
     dict
         Label -> (N, width) float64, ``zk`` per particle, derivatives of n*zk.
     """
-    if not isinstance(inputs[spec.variables[0]], np.ndarray):
-        return run_in_place(spec, order, inputs, spin)
-    session, names = _session(spec, order, spin, HOST)
-    feed = {name: inputs[name] for name in spec.variables}
+    if not isinstance(inputs[spec.inputs[0]], np.ndarray):
+        return run_in_place(spec, order, inputs, spin, of_channels)
+    which = variables.ORDERS[order], spin, of_channels
+    session, signature = _session(spec, *which, HOST)
+    names = tuple(signature.outputs)
+    feed = {name: inputs[name] for name in signature.inputs}
     try:
         results: Sequence[Array] = session.run(names, feed)
     except Exception as error:
-        raise _failed(spec, order, spin, error) from error
+        raise _failed(spec, which, error) from error
     return dict(zip(names, results, strict=True))
 
 
 def run_in_place(
-    spec: FunctionalSpec, order: int, inputs: Mapping[str, Any], spin: int = variables.POLARIZED
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Any],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a graph where its inputs lie: arrays of cupy on their CUDA device, or of numpy.
 
     Inputs and outputs are bound by address; nothing is copied between device and host. On a
     device this needs the package onnxruntime-gpu. See `run`.
     """
-    feed = {name: inputs[name] for name in spec.variables}
-    feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
-    first = feed[spec.variables[0]]
+    which = variables.ORDERS[order], spin, of_channels
+    first = inputs[spec.inputs[0]]
     on_host = isinstance(first, np.ndarray)
     place = HOST if on_host else ("cuda", int(first.device.id))
-    session, names = _session(spec, order, spin, place)
+    session, signature = _session(spec, *which, place)
+    feed = {name: inputs[name] for name in signature.inputs}
+    feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
     results = {
-        label: np.empty_like(first, shape=(len(first), variables.width(label, spin)))
-        for label in names
+        label: np.empty_like(first, shape=(len(first), width))
+        for label, width in signature.outputs.items()
     }
     binding = session.io_binding()
     for bind, arrays in ((binding.bind_input, feed), (binding.bind_output, results)):
@@ -122,16 +106,15 @@ def run_in_place(
     try:
         session.run_with_iobinding(binding)
     except Exception as error:
-        raise _failed(spec, order, spin, error) from error
+        raise _failed(spec, which, error) from error
     binding.synchronize_outputs()
     return results
 
 
-def _failed(spec: FunctionalSpec, order: int, spin: int, error: Exception) -> EngineError:
+def _failed(spec: FunctionalSpec, which: tuple[str, int, bool], error: Exception) -> EngineError:
     # ONNX Runtime raises its own hierarchy, derived from Exception alone.
-    filename = spec.graphs[variables.ORDERS[order], spin]
     return EngineError(
-        f"{spec.name}: ONNX Runtime failed on {filename}: {error}",
+        f"{spec.name}: ONNX Runtime failed on {spec.graph(*which)}: {error}",
         functional=spec.name,
     )
 
@@ -141,31 +124,12 @@ def chunk(flags: Sequence[bool], spin: int) -> int:
     return LARGE_CHUNK if any(flags[3:]) else CHUNK[spin]
 
 
-def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
-    """Call ``work`` on slices that cover ``points``, in parallel where it pays."""
-    slices = [slice(i, min(i + chunk, points)) for i in range(0, points, chunk)]
-    threads = min(num_threads(), len(slices))
-    if threads < 2:
-        for part in slices:
-            work(part)
-        return
-    # A pool per call: starting threads costs 0.1 ms against milliseconds of work, and nothing
-    # is left over that a fork could break.
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, part) for part in slices]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 @lru_cache(maxsize=64)
 def _session(
-    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
-) -> tuple[Any, tuple[str, ...]]:
-    return _open(spec, order, spin, place)
+    spec: FunctionalSpec, order: str, spin: int, of_channels: bool, place: tuple[str, int]
+) -> tuple[Any, Signature]:
+    session = _open(spec, (order, spin, of_channels), place)
+    return session, spec.signature(order, spin, of_channels)
 
 
 # A session copied by fork holds locks of threads that are gone; the child opens its own.
@@ -173,11 +137,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_session.cache_clear)
 
 
-def _open(
-    spec: FunctionalSpec, order: int, spin: int, place: tuple[str, int]
-) -> tuple[Any, tuple[str, ...]]:
-    name = variables.ORDERS[order]
-    content = graphs.verify(spec, name, spin)
+def _open(spec: FunctionalSpec, which: tuple[str, int, bool], place: tuple[str, int]) -> Any:
+    content = graphs.verify(spec, *which)
     # Without it newer versions start a thread that sends data to their makers.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -202,14 +163,12 @@ def _open(
     # Exported graphs are simplified already; rewritten once more they run 2 to 10 % slower.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=providers)
     except Exception as error:
-        file = str(spec.folder / spec.graphs[name, spin])
+        file = str(spec.folder / spec.graph(*which))
         raise EngineError(
             f"{spec.name}: {file} is not a graph that ONNX Runtime {onnxruntime.__version__} "
             f"can load: {error}",
             functional=spec.name,
             file=file,
         ) from error
-    labels = tuple(variables.requested_labels(spec.variables, [True] * (order + 1)))
-    return session, labels

@@ -9,18 +9,17 @@ doi:10.1103/PhysRevLett.115.036402.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from xcnet.density import Array
-from xcnet.sample import UNIFORM_TAU
+from xcnet.operators import Descriptor
+from xcnet.sample import NO_DESCRIPTORS, UNIFORM_TAU
 
 _SLATER = -0.75 * (3.0 / np.pi) ** (1.0 / 3.0)
 _FERMI = 2.0 * (3.0 * np.pi**2) ** (1.0 / 3.0)
-#: Range of NN-NRA's descriptor, bohr.
-NEAR_REGION_SIGMA = 0.2
 
 
 def density(rs: npt.ArrayLike) -> Array:
@@ -34,10 +33,11 @@ def points(
     s: npt.ArrayLike = 0.0,
     alpha: npt.ArrayLike = 1.0,
     zeta: npt.ArrayLike = 0.0,
+    descriptors: Mapping[str, Descriptor] = NO_DESCRIPTORS,
 ) -> dict[str, Array]:
     """Spin-resolved variables ``(N, k)`` of densities whose spins differ in their number only.
 
-    The Laplacian is zero, and the near-region descriptor that of the uniform gas.
+    The Laplacian is zero, and descriptors are those of the uniform gas.
     """
     broadcast = np.broadcast_arrays(
         *(np.asarray(x, dtype=np.float64) for x in (rs, s, alpha, zeta))
@@ -55,7 +55,7 @@ def points(
         "sigma": np.stack([up * up, up * down, down * down], axis=1),
         "lapl": np.zeros_like(rho),
         "tau": weizsaecker + alpha[:, None] * UNIFORM_TAU * rho ** (5.0 / 3.0),
-        "near_region": 8.0 * np.pi * NEAR_REGION_SIGMA**3 * n[:, None],
+        **{label: descriptor.uniform_gas(rho) for label, descriptor in descriptors.items()},
     }
     return {name: values[name] for name in variables}
 

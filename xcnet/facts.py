@@ -8,6 +8,7 @@ from typing import Any
 from xcnet import expression, libxc, variables
 from xcnet.errors import FunctionalKindError
 from xcnet.expression import ExactExchange, Expression
+from xcnet.operators import Descriptor
 from xcnet.spec import Citation
 from xcnet.terms import LibxcTerm, NeuralTerm, open_term
 
@@ -82,6 +83,14 @@ class Facts:
         self.xc_func_sizes = self._sizes()
         self.xc_func_size_names = sorted(self.xc_func_sizes)
 
+    @property
+    def descriptors(self) -> dict[str, Descriptor]:
+        """Nonlocal descriptors that its parts read, by label; of the first part that reads it."""
+        found: dict[str, Descriptor] = {}
+        for _, term in reversed(self._terms):
+            found |= term.descriptors
+        return found
+
     def _title(self) -> str:
         return self._single.description if self._single else self._expression.text.strip()
 
@@ -103,7 +112,7 @@ class Facts:
     def _variables_of_labels(self) -> tuple[str, ...]:
         # A meta-GGA has all of tau's labels, even the rare one that depends on the Laplacian only.
         own = variables.family_variables(_FAMILY_NAMES[self._family], self._needs_laplacian)
-        return (*own, *(v for v in self._inputs if v in variables.DESCRIPTORS))
+        return (*own, *self.descriptors)
 
     def _sizes(self) -> dict[str, int]:
         """Widths of all inputs and labels; 0 for what the family does not have."""
@@ -237,5 +246,6 @@ def _family(parsed: Expression) -> str:
 
 def _union(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Variables of all parts in libxc's order, rho always."""
-    present = {"rho", *(name for group in groups for name in group)}
-    return tuple(name for name in variables.COMPONENTS if name in present)
+    present = dict.fromkeys(["rho", *(name for group in groups for name in group)])
+    others = [name for name in present if name not in variables.COMPONENTS]
+    return (*(name for name in variables.COMPONENTS if name in present), *others)

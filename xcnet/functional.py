@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import arguments, density, engine, expression, variables
+from xcnet import arguments, density, engine, expression, threads, variables
 from xcnet.density import Array
 from xcnet.errors import (
     ArgumentTypeError,
@@ -21,7 +21,7 @@ from xcnet.errors import (
     SpinError,
 )
 from xcnet.facts import SPINS, Facts
-from xcnet.grid import Grid, add_terms
+from xcnet.grid import Grid, evaluate
 from xcnet.spec import FunctionalSpec
 
 
@@ -150,8 +150,8 @@ class LibXCFunctional(Facts):
             ``rho``, ``sigma``, ``lapl``, ``tau`` (those the family needs), or rho alone. Any
             shape; N points of 1 (unpolarized) or 2, 3, 2, 2 (polarized) components, point-major,
             sigma in order (aa, ab, bb), ``tau = 1/2 sum |grad phi|^2``; Hartree atomic units.
-            A mapping may hold ``near_region`` (N, 1): then a nonlocal functional gives its
-            pointwise partial derivatives, also with respect to it.
+            A mapping may hold the descriptors of a nonlocal functional by label, (N, k): then it
+            gives its pointwise partial derivatives, also with respect to them.
         output : mapping, optional
             float64 arrays to fill in place, by label. After an array: sigma.
         do_exc, do_vxc, do_fxc, do_kxc, do_lxc : bool
@@ -187,7 +187,7 @@ class LibXCFunctional(Facts):
         flags = [bool(f) for f in (do_exc, do_vxc, do_fxc, do_kxc, do_lxc)]
         self._check_orders(flags)
         whole = self._whole_grid(given, coords, weights, grid)
-        computed = variables.DESCRIPTORS if whole is not None else ()
+        computed = tuple(self.descriptors) if whole is not None else ()
         names = [n for n in self._inputs if n not in computed]
         inputs = density.read_inputs(given, names, self._spin, self._xc_func_name)
         points = len(inputs["rho"])
@@ -201,10 +201,13 @@ class LibXCFunctional(Facts):
         if points and labels:
             if whole is None:
                 size = engine.chunk(flags, self._spin)
-                engine.for_each_chunk(points, size, lambda p: self._add(inputs, views, p))
+                threads.for_each_chunk(points, size, lambda p: self._add(inputs, views, p))
             else:
                 self._check_whole_grid(whole, points, flags)
-                add_terms(whole, self._terms, inputs, views)
+                found = evaluate(whole, self._terms, inputs, int(do_vxc))
+                values = {"zk": found.zk} | {f"v{n}": v for n, v in found.slopes.items()}
+                for label, array in views.items():
+                    array[...] = values[label]
         return result
 
     def _add(self, inputs: Mapping[str, Array], views: Mapping[str, Array], part: slice) -> None:
@@ -229,11 +232,7 @@ class LibXCFunctional(Facts):
         self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Any
     ) -> Grid | None:
         """The grid that the descriptors are computed on; None if there are none to compute."""
-        missing = [
-            label
-            for label in self._inputs
-            if label in variables.DESCRIPTORS and given.get(label) is None
-        ]
+        missing = [label for label in self.descriptors if given.get(label) is None]
         if not missing:
             return None
         if isinstance(grid, Grid):
@@ -260,8 +259,8 @@ class LibXCFunctional(Facts):
         if any(flags[2:]):
             raise DerivativeError(
                 f"{self._xc_func_name} is nonlocal: its second derivatives couple all points of "
-                "the grid and are no array of values per point. Give 'near_region' in the input "
-                "to get the pointwise ones.",
+                "the grid and are no array of values per point. Give "
+                f"{', '.join(map(repr, self.descriptors))} in the input to get the pointwise ones.",
                 functional=self._xc_func_name,
                 expected=["exc", "vxc"],
             )

@@ -1,46 +1,36 @@
-"""Nonlocal functionals on a whole grid: descriptors from the density, and the effective potential.
+"""Functionals on a whole grid: the one evaluation of nonlocal functionals, for all hosts.
 
-The energy E = sum_i w_i n_i zk_i depends on the density at point i also through the descriptor R
-at all others. Its exact derivative, dE/dn_i = w_i v_i, defines the effective potential
-
-    v_i = d(n zk)/dn_i + [S^T (w f_R)]_i,    f_R = d(n zk)/dR where R > 0, else 0,
-
-with R = S (w n) from `xcnet.near_region`: nothing is divided by a weight, which may be zero.
+The energy E = sum_i w_i n_i zk_i depends on the density at point i also through descriptors U at
+all others (`xcnet.operators`). Its exact derivative, dE/dx_i = w_i v_i, defines the effective
+potential v (`xcnet.stages`): nothing is divided by a weight, which may be zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from xcnet import engine
-from xcnet.errors import InputError
-from xcnet.near_region import Array, Operator, operator
-from xcnet.near_region.points import read_points, read_values
-from xcnet.spec import NearRegion
+from xcnet import engine, rows, threads, variables
+from xcnet.errors import InputError, UnsupportedError
+from xcnet.operators import (
+    Array,
+    DensityMatrices,
+    Descriptor,
+    GridOperator,
+    LinearMap,
+    Motion,
+    OrbitalField,
+    read_points,
+    read_values,
+)
+from xcnet.spec import ADJOINT, CHANNELS
+from xcnet.stages import Evaluation, FieldStage, GridStage, Stage
 from xcnet.terms import TermFunctional
 
-
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """What an energy has to do with one descriptor.
-
-    Attributes
-    ----------
-    near_region : (N, 1)
-        The descriptor R, electrons.
-    slope : (N,)
-        f_R = d(n zk)/dR, zero where R is clipped.
-    potential : (N,)
-        The nonlocal potential S^T (w f_R), Hartree.
-    """
-
-    near_region: Array
-    slope: Array
-    potential: Array
+Terms = Sequence[tuple[float, TermFunctional]]
 
 
 class Grid:
@@ -53,7 +43,7 @@ class Grid:
     weights : (N,) array
         Integration weights, bohr^3, of any sign.
     centres : (A, 3) array, optional
-        Centres of the atomic grids, bohr. The continuum descriptor needs this and the next two.
+        Centres of the atomic grids, bohr. Some descriptors need this and the next two.
     parents : (N,) array of int, optional
         Centre that each point belongs to, -1 for none (padding of zero weight).
     volumes : (N,) array, optional
@@ -80,59 +70,36 @@ class Grid:
         numbers: Any = None,
     ) -> None:
         self.points = read_points(coords, weights, centres, parents, volumes, numbers)
-        self._operators: dict[NearRegion, Operator] = {}
+        self._maps: dict[GridOperator, LinearMap] = {}
 
     def __len__(self) -> int:
         return len(self.points.weights)
 
-    def operator(self, descriptor: NearRegion) -> Operator:
-        """The descriptor's linear map on these points, made when first asked for."""
-        found = self._operators.get(descriptor)
+    def map(self, descriptor: GridOperator) -> LinearMap:
+        """The descriptor's linear map S on these points, made when first asked for."""
+        found = self._maps.get(descriptor)
         if found is None:
-            found = self._operators[descriptor] = operator(descriptor, self.points)
+            found = self._maps[descriptor] = descriptor.on(self.points)
         return found
 
-    def near_region(self, descriptor: NearRegion, density: Any) -> Array:
-        """Descriptor R (N, 1), in electrons, of the total density n (N,) in bohr^-3.
+    def values(self, descriptor: GridOperator, channels: Any) -> Array:
+        """U = S (w p) (N, k) of channels p (N,) or (N, c), such as the total density in bohr^-3.
 
-        Quadrature noise can make it slightly negative; functionals clip it at zero.
+        Quadrature noise can take it below its floor; functionals clip it.
         """
-        density = read_values("density", density, len(self))
-        return self.operator(descriptor).apply(self.points.weights * density)[:, None]
+        channels = read_values("channels", channels, len(self), descriptor.channels)
+        return self.map(descriptor).apply(self.points.weights[:, None] * channels)
 
-    def potential(self, descriptor: NearRegion, near_region: Array, slopes: Any) -> Array:
-        """Nonlocal part (N,) of the potential, Hartree, from f_R = d(n zk)/dR (N, 1) at R (N, 1).
+    def adjoint(self, descriptor: GridOperator, values: Array, slopes: Any) -> Array:
+        """a = S^T (w f_U) (N, c), from f_U (N, k) at the values U (N, k).
 
-        What is added to the derivative by rho, of either spin, at fixed R.
+        For the density as channel: the nonlocal part of the potential, Hartree, which is added to
+        the derivative by rho, of either spin, at fixed U.
         """
-        slopes = read_values("slopes", np.reshape(slopes, -1), len(self))
-        # A clipped descriptor does not change with the density.
-        active = np.where(np.reshape(near_region, -1) > 0.0, self.points.weights, 0.0)
-        return self.operator(descriptor).transpose(active * slopes)
-
-    def channel(self, descriptor: NearRegion, near_region: Array, slope: Array) -> Channel:
-        """Channel of the descriptor R (N, 1), from f_R (N,) before it is clipped."""
-        potential = self.potential(descriptor, near_region, slope)
-        return Channel(near_region, np.where(near_region[:, 0] > 0.0, slope, 0.0), potential)
-
-    def motion(self, channels: Mapping[NearRegion, Channel], gradient: Array) -> Array:
-        """What a moving point adds to (w v) grad x: (3, N), Hartree/bohr.
-
-        A point moves through the field R, whose gradient is S (w grad n) as for any convolution,
-        while its own share in the field of the others does not count: a quadrature error.
-
-        Parameters
-        ----------
-        channels : mapping
-            The channels of an energy, by descriptor.
-        gradient : (3, N)
-            Of the total density.
-        """
-        result = np.zeros_like(gradient)
-        for descriptor, channel in channels.items():
-            field = [self.near_region(descriptor, along)[:, 0] for along in gradient]
-            result += channel.slope * np.array(field) - channel.potential * gradient
-        return self.points.weights * result
+        slopes = read_values("slopes", slopes, len(self), descriptor.width)
+        if descriptor.floor is not None:  # a clipped descriptor does not change with the density
+            slopes = np.where(np.reshape(values, slopes.shape) > descriptor.floor, slopes, 0.0)
+        return self.map(descriptor).transpose(self.points.weights[:, None] * slopes)
 
     def check_size(self, points: int, functional: str) -> None:
         """Raise InputError unless the density has as many points as the grid."""
@@ -147,42 +114,188 @@ class Grid:
             )
 
 
-def add_terms(
+def evaluate(
     grid: Grid,
-    terms: Sequence[tuple[float, TermFunctional]],
+    terms: Terms,
     inputs: Mapping[str, Array],
-    views: Mapping[str, Array],
-) -> None:
-    """Add weighted functionals on the whole grid to outputs; vrho becomes the effective potential.
+    order: int = 1,
+    *,
+    rest: Mapping[str, Array] | None = None,
+    matrices: DensityMatrices | None = None,
+) -> Evaluation:
+    """Evaluate weighted functionals on a whole grid: channels, descriptors, graphs, adjoints.
 
     Parameters
     ----------
     grid : Grid
         All N points.
     terms : sequence of (weight, functional)
-        Local and nonlocal ones.
+        Local and nonlocal ones, of one spin.
     inputs : mapping
         Validated density variables (N, k), without descriptors.
-    views : mapping
-        Outputs (N, width) by label, of orders exc and vxc.
+    order : int
+        0 energies, 1 potentials, 2 also what `Evaluation.response` needs.
+    rest : mapping, optional
+        Outputs (N, width) of what the host evaluates itself, by label, to be added.
+    matrices : DensityMatrices, optional
+        For functionals with orbital fields.
+
+    Raises
+    ------
+    UnsupportedError
+        An orbital field without density matrices.
     """
-    density = inputs["rho"].sum(axis=1)
-    wanted = dict.fromkeys(t.near_region for _, t in terms if t.near_region is not None)
-    near = {each: grid.near_region(each, density) for each in wanted}
-    slopes = {each: np.zeros_like(near[each]) for each in near} if "vrho" in views else {}
+    spin = variables.UNPOLARIZED if inputs["rho"].shape[1] == 1 else variables.POLARIZED
+    stages: dict[Any, Stage] = {}
+    read = [_stages(grid, term, inputs, matrices, stages) for _, term in terms]
+    found = Evaluation(tuple(inputs), spin, [*stages.values()], grid.points.weights, order)
+    if rest is not None:
+        found.add(rest)
 
     def work(part: slice) -> None:
-        chunk = {name: array[part] for name, array in inputs.items()}
-        for weight, term in terms:
-            own, outputs = dict(chunk), dict(views)
-            if term.near_region is not None:
-                own["near_region"] = near[term.near_region][part]
-                if slopes:
-                    outputs["vnear_region"] = slopes[term.near_region]
-            for label, value in term.evaluate(own, outputs.keys()).items():
-                outputs[label][part] += weight * value
+        for (weight, term), own in zip(terms, read, strict=True):
+            chunk = {name: inputs[name][part] for name in inputs}
+            chunk |= {label: stage.values[part] for label, stage in own.items()}
+            flags = [True] * (order + 1)
+            labels = list(variables.requested_labels(term.variables, flags))
+            found.add(term.evaluate(chunk, labels), part, weight, own)
 
-    size = engine.chunk([True, True], inputs["rho"].shape[1])
-    engine.for_each_chunk(len(density), size, work)
-    for each, slope in slopes.items():
-        views["vrho"][...] += grid.potential(each, near[each], slope)[:, None]
+    size = engine.chunk([True] * (order + 1), spin)
+    threads.for_each_chunk(len(grid), size, work)
+    for stage in stages.values() if order else ():
+        found.close(stage)
+        if isinstance(stage, GridStage):
+            stage.adjoint = stage.transposed(stage.slopes)
+            found.pull_back(stage, _first_stage(stage.term, inputs, order, stage.adjoint))
+    return found
+
+
+def _stages(
+    grid: Grid,
+    term: TermFunctional,
+    inputs: Mapping[str, Array],
+    matrices: DensityMatrices | None,
+    known: dict[Any, Stage],
+) -> dict[str, Stage]:
+    """Stages of the descriptors that a functional reads, by label; new ones become known."""
+    result = {}
+    for label, descriptor in term.descriptors.items():
+        own = term if term.has_channels and isinstance(descriptor, GridOperator) else None
+        key = descriptor, own
+        if key not in known:
+            known[key] = _stage(grid, descriptor, own, inputs, matrices)
+        result[label] = known[key]
+    return result
+
+
+def _stage(
+    grid: Grid,
+    descriptor: Descriptor,
+    term: TermFunctional | None,
+    inputs: Mapping[str, Array],
+    matrices: DensityMatrices | None,
+) -> Stage:
+    if isinstance(descriptor, GridOperator):
+        channels = inputs["rho"].sum(axis=1, keepdims=True)
+        if term is not None:
+            channels = _first_stage(term, inputs, 0)[CHANNELS]
+        return GridStage(
+            descriptor=descriptor,
+            values=grid.values(descriptor, channels),
+            map=grid.map(descriptor),
+            weights=grid.points.weights[:, None],
+            term=term,
+            channels=channels,
+        )
+    if not isinstance(descriptor, OrbitalField) or matrices is None:
+        raise UnsupportedError(
+            f"the descriptor {descriptor.label} is made of the density matrix, which is not given "
+            "here: use the functional in PySCF (import xcnet.adapters.pyscf)",
+            method=descriptor.label,
+        )
+    return FieldStage(descriptor=descriptor, values=matrices.values(descriptor), matrices=matrices)
+
+
+def _first_stage(
+    term: TermFunctional | None,
+    inputs: Mapping[str, Array],
+    order: int,
+    adjoint: Array | None = None,
+) -> dict[str, Array]:
+    """Outputs (N, width) of a functional's graph of channels; nothing for the density."""
+    if term is None:
+        return {}
+    given = dict(inputs) if adjoint is None else {**inputs, ADJOINT: adjoint}
+    result: dict[str, Array] = {}
+    lock = Lock()
+
+    def work(part: slice) -> None:
+        outputs = term.first_stage({name: array[part] for name, array in given.items()}, order)
+        with lock:
+            for label, values in outputs.items():
+                if label not in result:
+                    result[label] = np.empty((points, values.shape[1]))
+                result[label][part] = values
+
+    points = len(inputs["rho"])
+    spin = inputs["rho"].shape[1]
+    threads.for_each_chunk(points, engine.chunk([True] * (order + 1), spin), work)
+    return result
+
+
+class OnRows:
+    """An evaluation in a host's density rows, see `xcnet.rows`.
+
+    Attributes
+    ----------
+    exc : (N,)
+        Energy per particle, Hartree.
+    potential : (s, R, N)
+        Derivatives of the energy, divided by the weights, by the rows.
+    """
+
+    def __init__(self, evaluation: Evaluation, given: Array) -> None:
+        self._evaluation, self._rows = evaluation, given
+        self.exc = evaluation.zk[:, 0]
+        self.potential = rows.by_rows(given, evaluation.slopes)
+
+    def fock(self) -> Array | None:
+        """What orbital fields add to the potential matrices: (s, nao, nao), Hartree."""
+        return self._evaluation.fock()
+
+    def response(self, change: Array, matrices: Array | None = None) -> tuple[Array, Array | None]:
+        """Change of `potential` (s, R, N) and of `fock`, to first order.
+
+        Parameters
+        ----------
+        change : (s, R, N)
+            Change of the rows.
+        matrices : (s, nao, nao), optional
+            Change of the density matrices, for orbital fields.
+        """
+        known = self._evaluation
+        moved = rows.change_of(self._rows, change, known.names)
+        slopes, fock = known.response(moved, np.empty(0) if matrices is None else matrices)
+        return rows.change_by_rows(self._rows, change, known.slopes, slopes), fock
+
+    def motion(self) -> Motion:
+        """What moving points, atoms and weights add: `Evaluation.motion`."""
+        return self._evaluation.motion(self._rows[:, rows.GRADIENT].sum(axis=0))
+
+
+def evaluate_rows(
+    grid: Grid,
+    terms: Terms,
+    given: Array,
+    order: int = 1,
+    *,
+    rest: Mapping[str, Array] | None = None,
+    matrices: DensityMatrices | None = None,
+) -> OnRows:
+    """`evaluate` for density rows (s, R, N): n, its gradient and tau as far as terms read them."""
+    read = {name for _, term in terms for name in term.variables}
+    read |= {name for label in rest or () for name, _ in variables.powers(label)} | {"rho"}
+    names = [name for name in variables.COMPONENTS if name in read]
+    inputs = rows.variables_of(given, names)
+    found = evaluate(grid, terms, inputs, order, rest=rest, matrices=matrices)
+    return OnRows(found, given)

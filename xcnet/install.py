@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from xcnet import check, extras, registry
+from xcnet.catalogue import Collection, collections
 from xcnet.check import integrity
 from xcnet.errors import InstallError, MissingPackageError, ModelError, UnknownFunctionalError
 from xcnet.spec import RECORD, FunctionalSpec, load_spec, record_bytes, record_from
-
-#: Published collections that can be installed by name, and the module that converts them.
-COLLECTIONS = {"nagai2020": "xcnet.training.nagai2020"}
 
 
 def install(
@@ -31,7 +29,7 @@ def install(
     Parameters
     ----------
     source
-        Name of a collection (``nagai2020``), or path of a functional folder.
+        Name of a collection (``xcnet models available``), or path of a functional folder.
     folder
         Where the collection's original files lie, instead of downloading them.
     force
@@ -48,16 +46,16 @@ def install(
     MissingPackageError
         A collection is converted by torch, which is not installed.
     """
-    if source.lower() in COLLECTIONS and not (Path(source) / RECORD).exists():
-        return _install_collection(source.lower(), folder, force, report)
+    if source.lower() in collections() and not (Path(source) / RECORD).exists():
+        return _install_collection(collections()[source.lower()], folder, force, report)
     if folder is not None:
         raise InstallError(
-            f"--from goes with a collection ({', '.join(COLLECTIONS)}), not with {source!r}",
+            f"--from goes with a collection ({', '.join(collections())}), not with {source!r}",
             given=source,
         )
     if not Path(source).is_dir():
         raise InstallError(
-            f"{source!r} is neither a collection ({', '.join(COLLECTIONS)}) nor a folder with a "
+            f"{source!r} is neither a collection ({', '.join(collections())}) nor a folder with a "
             f"{RECORD}",
             given=source,
         )
@@ -82,23 +80,24 @@ def remove(name: str) -> Path:
 
 
 def _install_collection(
-    name: str, source: Path | None, force: bool, report: Callable[[str], None]
+    collection: Collection, source: Path | None, force: bool, report: Callable[[str], None]
 ) -> list[FunctionalSpec]:
     try:
-        collection: Any = importlib.import_module(COLLECTIONS[name])
+        conversion: Any = importlib.import_module("xcnet.published.conversion")
     except ImportError as error:
         raise MissingPackageError(
-            f"converting {name} needs torch and onnx ({error}): {extras.hint('train')}",
+            f"converting {collection.name} needs torch and onnx ({error}): {extras.hint('train')}",
             package=error.name,
         ) from error
     root = registry.user_folder()
-    if not force and all(_is_sound(root / target) for target in collection.NAMES):
+    if not force and all(_is_sound(root / target) for target in collection.names):
         raise InstallError(
-            f"{name} is already installed in {root}; --force installs it again", folder=str(root)
+            f"{collection.name} is already installed in {root}; --force installs it again",
+            folder=str(root),
         )
     with _staging(root) as staging:
-        collection.convert(source, staging, report)
-        return _place([staging / target for target in collection.NAMES], root)
+        conversion.convert(collection, source, staging, report)
+        return _place([staging / target for target in collection.names], root)
 
 
 def _install_folder(source: Path, force: bool, report: Callable[[str], None]) -> FunctionalSpec:

@@ -2,58 +2,35 @@
 
 The library has libxc's entry points and evaluates the graphs through ONNX Runtime's C API. It
 finds functionals through an index, a text file written here: one line ``key<TAB>value...`` per
-fact of a functional, with backslash, tab and newline escaped.
+fact of a functional, with backslash, tab and newline escaped. The graphs of each functional are
+listed in a file of their own, which `prepare` writes once they are verified: the library calls it
+(`xcnet.preparation`) when a functional is asked for and there is no such file yet.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
+import json
 import os
-from collections.abc import Iterator
-from ctypes import byref, c_char_p, c_int, c_long
-from functools import cache
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from ctypes import byref, c_int
 from pathlib import Path
+from types import MappingProxyType
 
 import xcnet
-from xcnet import files, graphs, registry, variables
-from xcnet.errors import EngineError, MissingPackageError, ModelError, NativeError
+from xcnet import files, graphs, paths, registry, shared_library, variables
+from xcnet.errors import EngineError, MissingPackageError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
 
 INDEX_VERSION = 1
 #: More have no room in libxc's structures.
 MAX_REFERENCES = 5
-#: Names the index for a program that the library is preloaded into.
-INDEX_VARIABLE = "XCNET_INDEX"
-#: Takes the place of the installed library and of onnxruntime's.
-LIBRARY_VARIABLE = "XCNET_LIBRARY"
+#: Takes the place of the library of the installed onnxruntime.
 RUNTIME_VARIABLE = "XCNET_ONNXRUNTIME"
-LIBRARY = "libxcnet.so"
-
-
-def library_path() -> Path:
-    """File of the C library.
-
-    Raises
-    ------
-    NativeError
-        It was not built or is not where XCNET_LIBRARY says.
-    """
-    given = os.environ.get(LIBRARY_VARIABLE)
-    if given:
-        return _existing(given, LIBRARY_VARIABLE)
-    # An editable install keeps the sources and what was built in different folders.
-    for folder in xcnet.__path__:
-        path = Path(folder, "adapters", "libxc", LIBRARY)
-        if path.is_file():
-            return path.resolve()
-    raise NativeError(
-        f"{LIBRARY} is missing in this installation of xcnet: it is built on Linux when xcnet is "
-        "installed with pip; install xcnet again",
-        expected=LIBRARY,
-    )
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def runtime_path() -> Path:
@@ -66,7 +43,7 @@ def runtime_path() -> Path:
     """
     given = os.environ.get(RUNTIME_VARIABLE)
     if given:
-        return _existing(given, RUNTIME_VARIABLE)
+        return shared_library.existing(given, RUNTIME_VARIABLE)
     package = importlib.util.find_spec("onnxruntime")
     if package is None or package.origin is None:
         raise MissingPackageError(
@@ -88,19 +65,27 @@ def specs() -> list[FunctionalSpec]:
     return [entry.spec for entry in registry.entries() if entry.spec is not None]
 
 
-def index_text() -> str:
-    """Index of the registry's neural functionals."""
-    rows = [
-        ("xcnet-index", str(INDEX_VERSION)),
-        ("onnxruntime", str(runtime_path())),
-        ("version", xcnet.__version__),
-        *(row for spec in specs() for row in _rows(spec)),
-    ]
-    return "".join("\t".join(map(_escape, row)) + "\n" for row in rows)
+def index_text(numbers: Mapping[str, int] = _NONE) -> str:
+    """Index of the registry's neural functionals.
+
+    Parameters
+    ----------
+    numbers : Mapping[str, int]
+        Numbers that functionals have in the place of their ids, by their names.
+    """
+    return _text(
+        [
+            ("xcnet-index", str(INDEX_VERSION)),
+            ("onnxruntime", str(runtime_path())),
+            ("python", sys.executable, str(Path(__file__).resolve().parent.parent)),
+            ("version", xcnet.__version__),
+            *(row for spec in specs() for row in _rows(spec, numbers.get(spec.name, spec.id))),
+        ]
+    )
 
 
-def write_index() -> Path:
-    """Index file in the user's cache folder, named after its content.
+def write_index(numbers: Mapping[str, int] = _NONE) -> Path:
+    """Index file in the user's cache folder, named after its content; see `index_text`.
 
     A running program keeps the file that it was started with, and processes that write at the
     same time write the same bytes.
@@ -110,15 +95,45 @@ def write_index() -> Path:
     NativeError
         The folder cannot be written.
     """
-    import platformdirs
+    text = index_text(numbers)
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    return _keep(paths.cache_folder() / f"index-{digest[:32]}.txt", text)
 
-    content = index_text().encode(errors="surrogateescape")  # as in paths that are not UTF-8
-    folder = platformdirs.user_cache_path("xcnet", appauthor=False)
-    path = folder / f"index-{hashlib.sha256(content).hexdigest()[:16]}.txt"
+
+def prepare(spec: FunctionalSpec) -> Path:
+    """File that lists the verified graphs of a functional, in the user's cache folder.
+
+    Its name stands for the record, which has the graphs' hashes, and for the code that verifies
+    them: where it is there, nothing is verified again. The library hashes each graph before use.
+
+    Raises
+    ------
+    ModelError
+        A graph is refused, or not the record's.
+    NativeError
+        The folder cannot be written.
+    """
+    path = graphs_file(spec)
+    if not path.is_file():
+        for which in spec.all_graphs:
+            graphs.verify(spec, *which)
+        _keep(path, _text([("xcnet-graphs", str(INDEX_VERSION)), *_graph_rows(spec)]))
+    return path
+
+
+def graphs_file(spec: FunctionalSpec) -> Path:
+    """Place of a functional's list of verified graphs; the file need not be there."""
+    facts = [str(spec.folder.resolve()), spec.record, graphs.revision(), xcnet.__version__]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return paths.cache_folder().absolute() / f"graphs-{digest[:32]}.txt"
+
+
+def _keep(path: Path, text: str) -> Path:
+    content = text.encode(errors="surrogateescape")  # as in paths that are not UTF-8
     try:
         if path.is_file() and path.read_bytes() == content:
             return path
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, content)
     except OSError as error:
         raise NativeError(
@@ -139,7 +154,7 @@ def load() -> int:
         The library cannot be loaded or refuses the index.
     """
     index = write_index()
-    count: int = _library().xcnet_load_index(os.fsencode(index))
+    count: int = shared_library.load().xcnet_load_index(os.fsencode(index))
     if count < 0:
         raise NativeError(f"{index}: {take_error()}", file=str(index))
     return count
@@ -159,26 +174,26 @@ def patch(path_part: str) -> int:
         No loaded object has this name, it is not linked to libxc, or its libxc cannot be used.
     """
     slots = c_int()
-    if _library().xcnet_patch_object(os.fsencode(path_part), byref(slots)) != 0:
+    if shared_library.load().xcnet_patch_object(os.fsencode(path_part), byref(slots)) != 0:
         raise NativeError(f"{path_part}: {take_error()}", file=path_part)
     return slots.value
 
 
 def unpatch(path_part: str) -> None:
     """Undo `patch` (NativeError when it cannot)."""
-    if _library().xcnet_unpatch_object(os.fsencode(path_part)) != 0:
+    if shared_library.load().xcnet_unpatch_object(os.fsencode(path_part)) != 0:
         raise NativeError(f"{path_part}: {take_error()}", file=path_part)
 
 
 def take_error() -> str:
     """First failure since the last call, which is forgotten then; empty when there was none."""
-    message: bytes | None = _library().xcnet_last_error()
-    _library().xcnet_clear_error()
+    message: bytes | None = shared_library.load().xcnet_last_error()
+    shared_library.load().xcnet_clear_error()
     return (message or b"").decode(errors="replace")
 
 
 def check() -> None:
-    """Raise EngineError if an evaluation has failed: a C function cannot, and gave zeros."""
+    """Raise EngineError if an evaluation has failed: a C function cannot, and gave NaN."""
     message = take_error()
     if message:
         raise EngineError(message)
@@ -186,14 +201,14 @@ def check() -> None:
 
 def evaluations() -> int:
     """Points that the library has sent to ONNX Runtime."""
-    count: int = _library().xcnet_evaluations()
+    count: int = shared_library.load().xcnet_evaluations()
     return count
 
 
-def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
+def _rows(spec: FunctionalSpec, number: int) -> Iterator[tuple[str, ...]]:
     """Facts of one functional for the index; numbers in a form that C reads back exactly."""
     yield "functional", spec.name
-    yield "number", str(spec.id)
+    yield "number", str(number)
     yield "kind", str(variables.KINDS[spec.kind])
     yield "family", str(variables.FAMILIES[spec.family])
     yield "flags", str(NeuralTerm(spec, variables.UNPOLARIZED).flags)
@@ -211,41 +226,19 @@ def _rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     if spec.is_nonlocal:
         name = (*spec.aliases, spec.name)[0]
         yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
-    try:
-        for order, spin in spec.graphs:
-            graphs.verify(spec, order, spin)
-    except ModelError as error:
-        yield "refused", str(error)
-        return
+    yield "folder", str(spec.folder.resolve()), str(graphs_file(spec))
+
+
+def _graph_rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
     for key, graph_files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
         for order, filename in graph_files.items():
             yield key, order, spec.files[filename], str(spec.folder.resolve() / filename)
 
 
+def _text(rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join("\t".join(map(_escape, row)) + "\n" for row in rows)
+
+
 def _escape(value: str) -> str:
     value = value.replace("\0", " ")  # ends a text in C
     return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-
-
-def _existing(given: str, variable: str) -> Path:
-    path = Path(given).absolute()
-    if not path.is_file():
-        raise NativeError(f"{variable}={given}: no such file", argument=variable, given=given)
-    return path
-
-
-@cache
-def _library() -> ctypes.CDLL:
-    path = library_path()
-    try:
-        # RTLD_LOCAL: its libxc symbols must not take the place of another library's.
-        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_LOCAL)
-        library.xcnet_load_index.argtypes = [c_char_p]
-        library.xcnet_patch_object.argtypes = [c_char_p, ctypes.POINTER(c_int)]
-        library.xcnet_unpatch_object.argtypes = [c_char_p]
-        library.xcnet_last_error.restype = c_char_p
-        library.xcnet_clear_error.restype = None
-        library.xcnet_evaluations.restype = c_long
-    except (OSError, AttributeError) as error:
-        raise NativeError(f"{path} is not a usable library: {error}", file=str(path)) from error
-    return library

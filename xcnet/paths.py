@@ -27,6 +27,13 @@ def models_folder() -> Path:
     )
 
 
+def cache_folder() -> Path:
+    """The user's folder for what is made again where it is gone."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("xcnet", appauthor=False)
+
+
 def training_folder() -> Path:
     """The user's cache folder for training data: public data sets, densities, ground states."""
     import platformdirs

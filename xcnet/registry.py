@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 
-from xcnet import libxc, paths
+from xcnet import catalogue, libxc, paths
 from xcnet.errors import (
     LibxcNotFoundError,
     ModelError,
@@ -76,14 +76,6 @@ COMPOSITES: Mapping[str, str] = MappingProxyType(
         "wB97M-V": "HYB_MGGA_XC_WB97M_V",
         "TPSSh": "HYB_MGGA_XC_TPSSH",
     }
-)
-
-#: Published functionals that `xcnet models install nagai2020` makes.
-PUBLISHED = (
-    "NN-LSDA-Nagai2020",
-    "NN-GGA-Nagai2020",
-    "NN-metaGGA-Nagai2020",
-    "NN-NRA-Nagai2020",
 )
 
 _listeners: list[Callable[[], None]] = []
@@ -284,13 +276,23 @@ def _claim(found: dict[str | int, Entry], key: str | int, entry: Entry) -> None:
     )
 
 
+def roots() -> list[Path]:
+    """Folders that functionals are looked for in; they need not be there."""
+    model_path = os.environ.get(MODEL_PATH_VARIABLE, "")
+    return [root for _, root in _roots(model_path, user_folder(), tuple(_included))]
+
+
+def _roots(model_path: str, user: Path, included: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    yield "package", paths.models_folder()
+    yield "user", user
+    yield from (("path", Path(item).expanduser()) for item in model_path.split(os.pathsep) if item)
+    yield from (("path", folder) for folder in included)
+    yield from (("entry point", folder) for folder in _entry_point_folders())
+
+
 def _folders(model_path: str, user: Path, included: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Candidate functional folders with the origin they come from."""
-    roots = [("package", paths.models_folder()), ("user", user)]
-    roots += [("path", Path(item).expanduser()) for item in model_path.split(os.pathsep) if item]
-    roots += [("path", folder) for folder in included]
-    roots += [("entry point", folder) for folder in _entry_point_folders()]
-    for origin, root in roots:
+    for origin, root in _roots(model_path, user, included):
         if (root / RECORD).is_file():
             yield origin, root
         elif root.is_dir():
@@ -348,11 +350,15 @@ def _libxc_citations(number: int) -> list[Citation]:
 
 
 def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
-    published = {normalize(value): value for value in PUBLISHED}
+    published = {
+        normalize(value): (value, collection.name)
+        for collection in catalogue.collections().values()
+        for value in (*collection.functionals, *collection.names)
+    }
     if isinstance(name, str) and normalize(name) in published:
-        value = published[normalize(name)]
+        value, collection = published[normalize(name)]
         return UnknownFunctionalError(
-            f"{value} is not installed: run `xcnet models install nagai2020`.",
+            f"{value} is not installed: run `xcnet models install {collection}`.",
             functional=name,
             near=[value],
         )

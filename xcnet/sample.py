@@ -1,26 +1,36 @@
 """Densities at single points, in all variables: what functionals are checked with.
 
 Spin-resolved arrays ``(N, k)`` by name, Hartree atomic units, components in libxc's order.
+Values of descriptors are samples of their own, or those of the uniform gas.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xcnet import variables as conventions
+from xcnet.operators import Descriptor
 
 Array = NDArray[np.float64]
 
 #: tau of the uniform gas is this times rho_s^(5/3), for each spin.
 UNIFORM_TAU = 0.3 * (6.0 * np.pi**2) ** (2.0 / 3.0)
 FERMI = 2.0 * (6.0 * np.pi**2) ** (1.0 / 3.0)
+#: For functionals without descriptors.
+NO_DESCRIPTORS: Mapping[str, Descriptor] = MappingProxyType({})
 
 
-def sample(variables: Iterable[str], n: int, seed: int) -> dict[str, Array]:
+def sample(
+    variables: Iterable[str],
+    n: int,
+    seed: int,
+    descriptors: Mapping[str, Descriptor] = NO_DESCRIPTORS,
+) -> dict[str, Array]:
     """Spin-resolved density variables ``(n, k)``, Hartree atomic units, by name.
 
     A quarter each of closed shells, open shells, strong polarization (down to a spin channel
@@ -45,14 +55,19 @@ def sample(variables: Iterable[str], n: int, seed: int) -> dict[str, Array]:
     alpha = np.where(rng.random(n) < 0.1, 1e-6, 10.0 ** rng.uniform(-1.5, 1.0, n))
     tau = gradient**2 / (8.0 * rho) + alpha[:, None] * UNIFORM_TAU * rho ** (5.0 / 3.0)
     lapl = rng.normal(size=(n, 1)) * FERMI**2 * rho ** (5.0 / 3.0)
-    # 8 pi sigma^3 n is what a uniform gas gives for sigma = 0.2 bohr.
-    near_region = 0.2 * total[:, None] * 10.0 ** rng.uniform(-0.5, 0.5, (n, 1))
-    values = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau, "near_region": near_region}
+    values = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
+    for label, descriptor in descriptors.items():
+        values[label] = descriptor.sample(total[:, None], rho, rng, wide=True)
     return {name: np.ascontiguousarray(values[name]) for name in variables}
 
 
 def moderate(
-    variables: Iterable[str], n: int, seed: int = 0, low: float = 1e-3, high: float = 10.0
+    variables: Iterable[str],
+    n: int,
+    seed: int = 0,
+    low: float = 1e-3,
+    high: float = 10.0,
+    descriptors: Mapping[str, Descriptor] = NO_DESCRIPTORS,
 ) -> dict[str, Array]:
     """Physical densities strictly inside every bound, so that small steps stay inside.
 
@@ -70,18 +85,20 @@ def moderate(
         5 / 3
     )
     lapl = rng.normal(size=(n, 2)) * rho ** (5 / 3)
-    near_region = rho.sum(axis=1, keepdims=True) * rng.uniform(0.05, 0.2, (n, 1))
-    values = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau, "near_region": near_region}
+    values = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
+    total = rho.sum(axis=1, keepdims=True)
+    for label, descriptor in descriptors.items():
+        values[label] = descriptor.sample(total, rho, rng, wide=False)
     return {name: values[name] for name in variables}
 
 
 def closed_shell(polarized: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Unpolarized variables ``(N, 1)``, and the same density as polarized ones."""
+    """Unpolarized variables, ``(N, 1)`` of the density, and the same density as polarized ones."""
     one, two = {}, {}
     for name, array in polarized.items():
-        share = conventions.CLOSED_SHELL_SHARE[name]
-        one[name] = array[:, :1] / share
-        two[name] = np.repeat(array[:, :1], conventions.width(name, conventions.POLARIZED), axis=1)
+        width, all_spins = conventions.sizes(name)
+        one[name] = array[:, :width] / conventions.closed_shell_share(name)
+        two[name] = np.tile(array[:, :width], (1, all_spins // width))
     return one, two
 
 
@@ -90,9 +107,9 @@ def scaled(points: Mapping[str, Array], gamma: Array | float) -> dict[str, Array
 
     Descriptors hold a length of their own and are left as they are.
     """
-    power = {"rho": 3, "sigma": 8, "lapl": 5, "tau": 5, "near_region": 0}
+    power = {"rho": 3, "sigma": 8, "lapl": 5, "tau": 5}
     factor = np.asarray(gamma, dtype=np.float64).reshape(-1, 1)
-    return {name: array * factor ** power[name] for name, array in points.items()}
+    return {name: array * factor ** power.get(name, 0) for name, array in points.items()}
 
 
 def channels(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -105,8 +122,11 @@ def channels(inputs: Mapping[str, Array]) -> dict[str, Array]:
         return {name: np.ones_like(value) for name, value in inputs.items()}
     share = inputs["rho"] / inputs["rho"].sum(axis=1, keepdims=True)
     both = np.sqrt(share[:, :1] * share[:, 1:])
-    mixed = {1: np.ones_like(both), 2: share, 3: np.hstack([share[:, :1], both, share[:, 1:]])}
-    return {name: mixed[value.shape[1]] for name, value in inputs.items()}
+    parts = {(): np.ones_like(both), (0,): share[:, :1], (1,): share[:, 1:], (0, 1): both}
+    return {
+        name: np.hstack([parts[spins] for spins in conventions.spin_channels(name)])
+        for name in inputs
+    }
 
 
 def magnitudes(inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -15,13 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from xcnet import paths, variables
+from xcnet import operators, paths, variables
 from xcnet.errors import ModelError
+from xcnet.operators import Descriptor, GridOperator
 
 RECORD = "model.json"
 SCHEMA = "schema.json"
 REFERENCE = "reference.npz"
 CARD = "CARD.md"
+#: Output of the graphs of channels, and the input that their derivatives are contracted with.
+CHANNELS, ADJOINT = "channels", "adjoint"
 #: Fields of the record that results depend on, beside the graphs.
 DECISIVE = (
     *("kind", "inputs", "descriptors", "thresholds", "enforce_fhc"),
@@ -72,16 +75,27 @@ class ExactExchange:
 
 
 @dataclass(frozen=True)
-class NearRegion:
-    """The nonlocal descriptor ``R(r) = integral of n(r') exp(-|r - r'|/sigma_bohr)``.
+class Channels:
+    """The first stage of a functional: graphs that make what its grid operator acts on.
 
-    Source: R. Nagai, R. Akashi, O. Sugino, npj Comput. Mater. 6, 43 (2020),
-    doi:10.1038/s41524-020-0310-0.
+    Attributes
+    ----------
+    width : int
+        Number of channels.
+    graphs : mapping
+        Files by derivative order and spin.
     """
 
-    definition: str
-    sigma_bohr: float
-    cutoff: float | None = None
+    width: int
+    graphs: Mapping[tuple[str, int], str]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a graph, with the numbers of their components."""
+
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +113,7 @@ class FunctionalSpec:
     kind: str
     description: str
     inputs: tuple[str, ...]
-    descriptors: Mapping[str, NearRegion]
+    descriptors: Mapping[str, Descriptor]
     derivatives: Mapping[str, str]
     thresholds: Thresholds
     enforce_fhc: bool
@@ -115,6 +129,8 @@ class FunctionalSpec:
     record: Mapping[str, Any] = field(repr=False)
     constraints: tuple[str, ...] = ()
     closed_shell: Mapping[str, str] = field(default_factory=dict)
+    channels: Channels | None = None
+    spin_symmetric: bool = True
 
     def __reduce__(self) -> tuple[object, ...]:
         return load_spec, (self.folder,)
@@ -129,17 +145,39 @@ class FunctionalSpec:
         """Highest derivative order that the folder has a graph for."""
         return len(self.derivatives) - 1
 
-    @property
+    @cached_property
     def graphs(self) -> Mapping[tuple[str, int], str]:
-        """Files of all graphs by derivative order and spin."""
-        return {
-            (order, spin): filename
-            for spin, files in (
-                (variables.POLARIZED, self.derivatives),
-                (variables.UNPOLARIZED, self.closed_shell),
-            )
-            for order, filename in files.items()
-        }
+        """Files of the energy's graphs by derivative order and spin."""
+        return _by_spin(self.record)
+
+    @cached_property
+    def all_graphs(self) -> tuple[tuple[str, int, bool], ...]:
+        """Order and spin of every graph, and whether it is one of channels."""
+        first = self.channels.graphs if self.channels else ()
+        return (*((*which, False) for which in self.graphs), *((*which, True) for which in first))
+
+    def graph(self, order: str, spin: int, of_channels: bool = False) -> str:
+        """File of a graph, of the energy or of channels."""
+        if of_channels and self.channels is not None:
+            return self.channels.graphs[order, spin]
+        return self.graphs[order, spin]
+
+    def signature(self, order: str, spin: int, of_channels: bool = False) -> Signature:
+        """Inputs and outputs that a graph must have, in the order of labels."""
+        level = variables.ORDERS.index(order)
+        names = self.inputs if of_channels else self.variables
+        labels = variables.requested_labels(names, [not of_channels, *[True] * level])
+        inputs = {name: variables.width(name, spin) for name in names}
+        outputs = {label: variables.width(label, spin) for label in labels}
+        if not of_channels or self.channels is None:
+            return Signature(inputs, outputs)
+        count = self.channels.width
+        if level:
+            inputs[ADJOINT] = count
+        if level > 1:
+            jacobian = {f"v2{name}{ADJOINT}": variables.width(name, spin) * count for name in names}
+            outputs |= jacobian
+        return Signature(inputs, {CHANNELS: count, **outputs})
 
     @cached_property
     def values_sha256(self) -> str:
@@ -246,7 +284,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
             expected=1,
             given=version,
         )
-    _validate(record, source)
+    _validate(record, source, "", _record_schema())
     domain = record["domain"]
     spec = FunctionalSpec(
         folder=folder,
@@ -257,9 +295,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         kind=record["kind"],
         description=record["description"],
         inputs=tuple(record["inputs"]),
-        descriptors=MappingProxyType(
-            {name: NearRegion(**value) for name, value in record["descriptors"].items()}
-        ),
+        descriptors=MappingProxyType(_descriptors(record["descriptors"], source)),
         derivatives=MappingProxyType(dict(record["derivatives"])),
         thresholds=Thresholds(**record["thresholds"]),
         enforce_fhc=record["enforce_fhc"],
@@ -275,6 +311,8 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         record=record,
         constraints=tuple(record.get("constraints", ())),
         closed_shell=MappingProxyType(dict(record.get("closed_shell", {}))),
+        channels=_channels(record),
+        spin_symmetric=record.get("spin_symmetric", True),
     )
     problem = _inconsistency(spec)
     if problem:
@@ -288,32 +326,36 @@ def write_record(record: Mapping[str, Any], folder: Path) -> None:
     (folder / RECORD).write_text(text, encoding="utf-8")
 
 
-def flatten(record: Mapping[str, Any]) -> dict[str, str]:
-    """Record without ``files`` as flat strings, as stored in the ONNX metadata.
-
-    Nested keys and list positions are joined with dots (``xcnet.thresholds.density``,
-    ``xcnet.inputs.0``), so that a reader needs no JSON parser.
-    """
-    flat: dict[str, str] = {}
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, item in value.items():
-                visit(f"{prefix}.{key}", item)
-        elif isinstance(value, (list, tuple)):
-            for i, item in enumerate(value):
-                visit(f"{prefix}.{i}", item)
-        else:
-            flat[prefix] = value if isinstance(value, str) else json.dumps(value)
-
-    visit("xcnet", {key: value for key, value in record.items() if key != "files"})
-    return flat
+def _by_spin(record: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+    """Files of graphs by derivative order and spin."""
+    kinds = ("derivatives", variables.POLARIZED), ("closed_shell", variables.UNPOLARIZED)
+    return {(o, spin): file for key, spin in kinds for o, file in record.get(key, {}).items()}
 
 
-def metadata(record: Mapping[str, Any], order: str, spin: int) -> dict[str, str]:
-    """What a graph says of itself: the record, its order, and its spin if for closed shells."""
-    only = {"xcnet.spin": "unpolarized"} if spin == variables.UNPOLARIZED else {}
-    return {**flatten(record), "xcnet.order": order, **only}
+def _channels(record: Mapping[str, Any]) -> Channels | None:
+    if "channels" not in record:
+        return None
+    first = record["channels"]
+    return Channels(first["width"], MappingProxyType(_by_spin(first)))
+
+
+def _descriptors(record: Mapping[str, Any], source: Path) -> dict[str, Descriptor]:
+    """Descriptors of a record, each checked by its own schema."""
+    result = {}
+    for label, parameters in record.items():
+        kind = operators.known().get(label)
+        if kind is None:
+            raise ModelError(
+                f"{source}: descriptors: {label!r} is not known; there are "
+                f"{', '.join(operators.known())}. A newer xcnet may know it.",
+                file=str(source),
+            )
+        _validate(parameters, source, f"descriptors.{label}", kind.schema)
+        try:
+            result[label] = kind.from_record(parameters)
+        except ValueError as error:
+            raise ModelError(f"{source}: descriptors: {error}", file=str(source)) from error
+    return result
 
 
 def _read_limited(folder: Path, filename: str, limit: int) -> bytes:
@@ -351,25 +393,32 @@ def _no_constant(text: str) -> None:
 
 
 @cache
-def _validator() -> Callable[[Any], Any]:
+def _record_schema() -> Mapping[str, Any]:
+    path = paths.models_folder() / SCHEMA
+    schema: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
+
+
+@cache
+def _validator(schema: str) -> Callable[[Any], Any]:
     # Imported here: only reading folders needs it, and `import xcnet` must stay light.
     import fastjsonschema
 
-    schema = json.loads((paths.models_folder() / SCHEMA).read_text(encoding="utf-8"))
-    validator: Callable[[Any], Any] = fastjsonschema.compile(schema)
+    validator: Callable[[Any], Any] = fastjsonschema.compile(json.loads(schema))
     return validator
 
 
-def _validate(record: Any, source: Path) -> None:
+def _validate(value: Any, source: Path, where: str, schema: Mapping[str, Any]) -> None:
     import fastjsonschema
 
     try:
-        _validator()(record)
+        _validator(json.dumps(schema, default=dict))(value)
     except fastjsonschema.JsonSchemaException as error:
-        raise ModelError(f"{source}: {_complaint(error)}", file=str(source)) from error
+        complaint = _complaint(error, where)
+        raise ModelError(f"{source}: {complaint}", file=str(source)) from error
 
 
-def _complaint(error: Any) -> str:
+def _complaint(error: Any, prefix: str) -> str:
     """What the schema refuses, without its jargon: ``thresholds: missing field 'tau'``."""
     message = error.message.removeprefix(f"{error.name} ")
     if error.rule == "additionalProperties":
@@ -379,6 +428,7 @@ def _complaint(error: Any) -> str:
     elif error.rule == "propertyNames":
         message = f"its names must match {error.rule_definition['pattern']}"
     where = error.name.removeprefix("data").removeprefix(".")
+    where = ".".join(filter(None, [prefix, where]))
     return f"{where}: {message}" if where else message
 
 
@@ -397,7 +447,7 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
     if laplacian:
         allowed.append(("rho", "sigma", "lapl"))
     orders = variables.ORDERS[: len(spec.derivatives)]
-    graphs = list(spec.graphs.values())
+    graphs = [spec.graph(*each) for each in spec.all_graphs]
     needed = {*graphs, REFERENCE, CARD}
     low, high = spec.density_range
     checks = {
@@ -423,8 +473,27 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
             and (spec.exact_exchange.alpha or spec.exact_exchange.beta)
         ),
         f"domain.density [{low}, {high}] is not an increasing range": low >= high,
-        "the grid-sum near_region needs a cutoff": any(
-            d.definition == "grid-sum" and d.cutoff is None for d in spec.descriptors.values()
-        ),
+        **_wrong_channels(spec),
     }
     return next((message for message, wrong in checks.items() if wrong), None)
+
+
+def _wrong_channels(spec: FunctionalSpec) -> dict[str, bool]:
+    """What can be wrong with the first stage."""
+    wanted = [d.channels for d in spec.descriptors.values() if isinstance(d, GridOperator)]
+    if spec.channels is None:
+        return {"a descriptor needs channels, whose graphs are missing": set(wanted) > {1}}
+    orders = {spin: {o for o, s in spec.channels.graphs if s == spin} for spin in (1, 2)}
+    last = len(orders[variables.POLARIZED])
+    return {
+        f"{spec.channels.width} channels, and not one descriptor that maps as many": (
+            wanted != [spec.channels.width]
+        ),
+        "channels.derivatives have a gap: each order needs all lower ones": (
+            orders[variables.POLARIZED] != set(variables.ORDERS[:last])
+        ),
+        "channels.closed_shell has other orders than channels.derivatives": (
+            bool(orders[variables.UNPOLARIZED])
+            and orders[variables.UNPOLARIZED] != orders[variables.POLARIZED]
+        ),
+    }

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from xcnet import density, engine, libxc, variables
 from xcnet.density import Array
 from xcnet.errors import EngineError, InputError
+from xcnet.operators import Descriptor
 from xcnet.registry import Entry
-from xcnet.spec import FunctionalSpec, NearRegion
+from xcnet.sample import NO_DESCRIPTORS
+from xcnet.spec import ADJOINT, CHANNELS, FunctionalSpec
 
 #: Outputs by label, and the points without density.
 _Values = tuple[dict[str, Array], NDArray[np.bool_]]
@@ -34,8 +36,18 @@ class TermFunctional(Protocol):
         """libxc's flag bits."""
 
     @property
-    def near_region(self) -> NearRegion | None:
-        """Nonlocal descriptor that it reads, if any."""
+    def descriptors(self) -> Mapping[str, Descriptor]:
+        """Nonlocal descriptors that it reads, by label."""
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether a graph of its own makes what its grid operator acts on."""
+
+    def first_stage(self, chunk: Mapping[str, Array], order: int) -> dict[str, Array]:
+        """Channels (P, c), and with orders the derivatives of adjoint . channels.
+
+        `FunctionalSpec.signature` of channels; ``adjoint`` (P, c) is in the chunk for orders.
+        """
 
     def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
         """Outputs (N, width) of those labels that this functional has; zk is per particle."""
@@ -69,9 +81,14 @@ class NeuralTerm:
         return self.spec.variables
 
     @property
-    def near_region(self) -> NearRegion | None:
-        """Nonlocal descriptor of the graphs, if any."""
-        return self.spec.descriptors.get("near_region")
+    def descriptors(self) -> Mapping[str, Descriptor]:
+        """Nonlocal descriptors of the graphs, by label."""
+        return self.spec.descriptors
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether a graph of its own makes what its grid operator acts on."""
+        return self.spec.channels is not None
 
     @property
     def flags(self) -> int:
@@ -101,50 +118,75 @@ class NeuralTerm:
             for order in range(self.spec.highest_order + 1)
             if any(label in labels for label in variables.labels(self.spec.variables, order))
         )
-        if self._spin == variables.POLARIZED:
-            values, empty = self._spin_resolved(chunk, order)
-        else:
-            values, empty = self._closed_shell(chunk, order)
+        values, empty = self._values(chunk, order)
         any_empty = bool(empty.any())
         result = {}
         for label in values.keys() & set(labels):
             value = values[label]
             if any_empty:
                 value[empty] = 0.0
-            if not np.isfinite(value).all():
-                raise self._not_finite(label, value, chunk)
+            self._check_finite(label, value, chunk)
             result[label] = value
         return result
 
-    def _spin_resolved(self, chunk: Mapping[str, Array], order: int) -> _Values:
-        """All outputs, and where there is no density."""
+    def first_stage(self, chunk: Mapping[str, Array], order: int) -> dict[str, Array]:
+        """See `TermFunctional.first_stage`; channels have no threshold, their derivatives do.
+
+        Raises
+        ------
+        EngineError
+            The graph cannot be run, or gives NaN or infinity at a point.
+        """
+        values, empty = self._values(chunk, order, of_channels=True)
+        for label, value in values.items():
+            if label != CHANNELS:
+                value[empty] = 0.0
+            self._check_finite(label, value, chunk)
+        return values
+
+    def _values(self, chunk: Mapping[str, Array], order: int, of_channels: bool = False) -> _Values:
+        """All outputs of a stage, and where there is no density."""
+        if self._spin == variables.POLARIZED:
+            return self._spin_resolved(chunk, order, of_channels)
+        return self._closed_shell(chunk, order, of_channels)
+
+    def _spin_resolved(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
+        """The outputs for two spins."""
         inputs, empty, absent = density.clamp(chunk, self._thresholds, self._enforce_fhc)
-        values = engine.run(self.spec, order, inputs)
-        if self.spec.kind == "exchange" and absent.any():
+        values = engine.run(self.spec, order, inputs, of_channels=of_channels)
+        if self.spec.kind == "exchange" and not of_channels and absent.any():
             for label, value in values.items():
                 _silence(label, value, absent)
         return values, empty
 
-    def _closed_shell(self, chunk: Mapping[str, Array], order: int) -> _Values:
+    def _closed_shell(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
         """The same of closed shells, by the graphs for them wherever no floor is touched."""
+        which = "exc", variables.UNPOLARIZED, of_channels
         # Such a floor of 1 - |zeta| lies above that of a closed shell.
-        if not self.spec.closed_shell or self._thresholds.zeta >= 1.0:
-            return self._folded(chunk, order)
+        if which not in self.spec.all_graphs or self._thresholds.zeta >= 1.0:
+            return self._folded(chunk, order, of_channels)
         limits = self._thresholds, self._enforce_fhc
         inputs, empty, floored = density.clamp_closed_shell(chunk, *limits)
-        values = engine.run(self.spec, order, inputs, variables.UNPOLARIZED)
+        values = engine.run(self.spec, order, inputs, variables.UNPOLARIZED, of_channels)
         # The graphs rely on the record's own floor, which the caller may have lowered.
         floored |= chunk["rho"][:, 0] <= 2.0 * self.spec.thresholds.density
         floored &= ~empty
         if floored.any():
-            rows, _ = self._folded({name: array[floored] for name, array in chunk.items()}, order)
+            part = {name: array[floored] for name, array in chunk.items()}
+            rows, _ = self._folded(part, order, of_channels)
             for label, value in rows.items():
                 values[label][floored] = value
         return values, empty
 
-    def _folded(self, chunk: Mapping[str, Array], order: int) -> _Values:
-        values, empty = self._spin_resolved(density.spin_resolved(chunk), order)
-        return {label: density.fold(label, value) for label, value in values.items()}, empty
+    def _folded(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
+        spins = density.spin_resolved({n: x for n, x in chunk.items() if n != ADJOINT})
+        given = {n: x for n, x in chunk.items() if n == ADJOINT}
+        values, empty = self._spin_resolved({**spins, **given}, order, of_channels)
+        return {label: _fold(label, value) for label, value in values.items()}, empty
+
+    def _check_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> None:
+        if not np.isfinite(value).all():
+            raise self._not_finite(label, value, chunk)
 
     def _not_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> EngineError:
         bad = int(np.argmin(np.isfinite(value).all(axis=1)))
@@ -186,6 +228,19 @@ def _silence(label: str, value: Array, absent: NDArray[np.bool_]) -> None:
             value[:, column][absent[:, spin]] = 0.0
 
 
+def _fold(label: str, value: Array) -> Array:
+    """`density.fold`, also for the outputs of channels."""
+    if label == CHANNELS:
+        return value
+    if not label.endswith(ADJOINT):
+        return density.fold(label, value)
+    single = f"v{label.removesuffix(ADJOINT).removeprefix('v2')}"
+    jacobian = value.reshape(len(value), variables.width(single, variables.POLARIZED), -1)
+    return np.asarray(np.einsum("uk,nkc->nuc", variables.fold_weights(single), jacobian)).reshape(
+        len(value), -1
+    )
+
+
 class LibxcTerm:
     """One of libxc's functionals."""
 
@@ -199,9 +254,18 @@ class LibxcTerm:
         return self.libxc.family_variables
 
     @property
-    def near_region(self) -> None:
-        """Libxc has no descriptors."""
-        return None
+    def descriptors(self) -> Mapping[str, Descriptor]:
+        """Libxc has none."""
+        return NO_DESCRIPTORS
+
+    @property
+    def has_channels(self) -> bool:
+        """Libxc has none."""
+        return False
+
+    def first_stage(self, chunk: Mapping[str, Array], order: int) -> dict[str, Array]:
+        """Libxc has none."""
+        raise NotImplementedError
 
     @property
     def flags(self) -> int:

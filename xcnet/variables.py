@@ -2,7 +2,8 @@
 
 This is the only module that knows them. Everything is derived from two facts: how many
 components each variable has, and that a derivative's components are the symmetric products of
-the variables' components in lexicographic order (rho2: aa, ab, bb).
+the variables' components in lexicographic order (rho2: aa, ab, bb). The descriptors of nonlocal
+functionals (`xcnet.operators`) are variables like libxc's own.
 Source: libxc, S. Lehtola et al., SoftwareX 7, 1 (2018), doi:10.1016/j.softx.2017.11.002.
 """
 
@@ -14,6 +15,8 @@ from functools import cache
 from itertools import combinations_with_replacement, product
 from math import factorial, prod
 from types import MappingProxyType
+
+from xcnet import operators
 
 UNPOLARIZED = 1
 POLARIZED = 2
@@ -44,20 +47,18 @@ FLAG_NEEDS_LAPLACIAN, FLAG_NEEDS_TAU, FLAG_ENFORCE_FHC = 32768, 65536, 131072
 
 ORDERS = ("exc", "vxc", "fxc", "kxc", "lxc")
 
-#: Components of each variable for (unpolarized, polarized) densities. Descriptors of nonlocal
-#: functionals (``near_region``) are those of the total density: one component either way.
+#: Components of each density variable for (unpolarized, polarized) densities.
 COMPONENTS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"rho": (1, 2), "sigma": (1, 3), "lapl": (1, 2), "tau": (1, 2), "near_region": (1, 1)}
+    {"rho": (1, 2), "sigma": (1, 3), "lapl": (1, 2), "tau": (1, 2)}
 )
 #: Value of one spin-resolved component when the closed-shell total is 1.
 CLOSED_SHELL_SHARE: Mapping[str, float] = MappingProxyType(
-    {"rho": 0.5, "sigma": 0.25, "lapl": 0.5, "tau": 0.5, "near_region": 1.0}
+    {"rho": 0.5, "sigma": 0.25, "lapl": 0.5, "tau": 0.5}
 )
 #: Spin channels that a component belongs to, by the number of components of its variable.
 CHANNELS: Mapping[int, tuple[tuple[int, ...], ...]] = MappingProxyType(
-    {1: ((),), 2: ((0,), (1,)), 3: ((0,), (0, 1), (1,))}
+    {2: ((0,), (1,)), 3: ((0,), (0, 1), (1,))}
 )
-DESCRIPTORS = ("near_region",)
 FAMILY_VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"lda": ("rho",), "gga": ("rho", "sigma"), "mgga": ("rho", "sigma", "tau")}
 )
@@ -74,6 +75,46 @@ def family_variables(family: str, laplacian: bool = False) -> tuple[str, ...]:
     if laplacian:
         return (*variables[:2], "lapl", *variables[2:])
     return variables
+
+
+def is_descriptor(name: str) -> bool:
+    """Whether a variable is a nonlocal descriptor of the density."""
+    return name in operators.known()
+
+
+def sizes(name: str) -> tuple[int, int]:
+    """Components of a variable for (unpolarized, polarized) densities; KeyError for no variable."""
+    if name in COMPONENTS:
+        return COMPONENTS[name]
+    descriptor = operators.known()[name]
+    return descriptor.width, descriptor.width * (2 if descriptor.spin_resolved else 1)
+
+
+def closed_shell_share(name: str) -> float:
+    """Value of one spin-resolved component of a variable when the closed-shell total is 1."""
+    unpolarized, polarized = sizes(name)
+    return CLOSED_SHELL_SHARE.get(name, unpolarized / polarized)
+
+
+def spin_channels(name: str) -> tuple[tuple[int, ...], ...]:
+    """Spin channels (0, 1) that each polarized component of a variable belongs to.
+
+    sigma_ab belongs to both; descriptors of the total density to none.
+    """
+    unpolarized, polarized = sizes(name)
+    if name in COMPONENTS:
+        return CHANNELS[polarized]
+    if unpolarized == polarized:
+        return ((),) * polarized
+    return ((0,),) * unpolarized + ((1,),) * unpolarized
+
+
+def swapped(name: str) -> tuple[int, ...]:
+    """Polarized component of a variable that each becomes when the spins are swapped."""
+    unpolarized, polarized = sizes(name)
+    if name in COMPONENTS:
+        return tuple(reversed(range(polarized)))
+    return tuple((i + polarized - unpolarized) % polarized for i in range(polarized))
 
 
 @cache
@@ -97,9 +138,10 @@ def powers(label: str) -> tuple[tuple[str, int], ...]:
     if label == "zk":
         return ()
     rest = label[1:].lstrip("234")
+    names = sorted([*COMPONENTS, *operators.known()], key=len, reverse=True)
     found = []
     while rest:
-        name = next((v for v in COMPONENTS if rest.startswith(v)), None)
+        name = next((v for v in names if rest.startswith(v)), None)
         if name is None:
             raise ValueError(f"{label!r} is not an output label")
         rest = rest[len(name) :]
@@ -118,7 +160,7 @@ def components(label: str, spin: int) -> tuple[tuple[tuple[str, int], ...], ...]
     factors = [
         [
             tuple((name, i) for i in combo)
-            for combo in combinations_with_replacement(range(COMPONENTS[name][spin - 1]), n)
+            for combo in combinations_with_replacement(range(sizes(name)[spin - 1]), n)
         ]
         for name, n in powers(label)
     ]
@@ -127,26 +169,40 @@ def components(label: str, spin: int) -> tuple[tuple[tuple[str, int], ...], ...]
 
 def width(name: str, spin: int) -> int:
     """Number of components of an input variable or an output label."""
-    if name in COMPONENTS:
-        return COMPONENTS[name][spin - 1]
+    if name in COMPONENTS or is_descriptor(name):
+        return sizes(name)[spin - 1]
     return len(components(name, spin))
 
 
 @cache
-def fold_weights(label: str) -> tuple[float, ...]:
+def fold_weights(label: str) -> tuple[tuple[float, ...], ...]:
     """Weights that contract a polarized output at a closed-shell density to the unpolarized one.
 
-    The chain rule of rho_s = rho/2, sigma_xy = sigma/4, tau_s = tau/2: each component counts with
-    the number of index permutations it stands for times the shares of its factors.
+    One row for each unpolarized component; libxc's variables have one. The chain rule of
+    rho_s = rho/2, sigma_xy = sigma/4, tau_s = tau/2: each component counts with the number of
+    index permutations it stands for times the shares of its factors.
     """
-    result = []
-    for factors in components(label, POLARIZED):
-        permutations = 1
-        for name, power in powers(label):
-            counts = Counter(i for n, i in factors if n == name)
-            permutations *= factorial(power) // prod(factorial(c) for c in counts.values())
-        result.append(permutations * prod(CLOSED_SHELL_SHARE[name] for name, _ in factors))
-    return tuple(result)
+    rows = components(label, UNPOLARIZED)
+    result = [[0.0] * len(components(label, POLARIZED)) for _ in rows]
+    for column, factors in enumerate(components(label, POLARIZED)):
+        # Components of a descriptor come spin by spin, those of a closed shell once.
+        folded = [(name, i % sizes(name)[0]) for name, i in factors]
+        target = tuple(
+            sorted(folded, key=lambda f: ([name for name, _ in folded].index(f[0]), f[1]))
+        )
+        weight = _permutations(label, factors) / _permutations(label, target)
+        share = prod(closed_shell_share(name) for name, _ in factors)
+        result[rows.index(target)][column] = weight * share
+    return tuple(tuple(row) for row in result)
+
+
+def _permutations(label: str, factors: Sequence[tuple[str, int]]) -> int:
+    """Number of ordered products of components that a component of a label stands for."""
+    result = 1
+    for name, power in powers(label):
+        counts = Counter(i for n, i in factors if n == name)
+        result *= factorial(power) // prod(factorial(c) for c in counts.values())
+    return result
 
 
 @cache
@@ -158,7 +214,7 @@ def channel_columns(label: str, spin: int) -> tuple[int, ...]:
     return tuple(
         column
         for column, factors in enumerate(components(label, POLARIZED))
-        if any(spin in CHANNELS[COMPONENTS[name][1]][i] for name, i in factors)
+        if any(spin in spin_channels(name)[i] for name, i in factors)
     )
 
 

@@ -20,7 +20,7 @@ static int by_number(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static const struct record *find_number(const struct catalogue *c, int number)
+static struct record *find_number(const struct catalogue *c, int number)
 {
     for (int i = 0; i < c->count; i++)
         if (c->records[i]->number == number)
@@ -74,7 +74,7 @@ static bool same(const struct catalogue *a, const struct catalogue *b)
 static bool add_all(struct catalogue *made, const struct index_file *file, const char *path)
 {
     for (int i = 0; i < file->count; i++) {
-        const struct record *record = &file->records[i];
+        struct record *record = &file->records[i];
         if (find_number(made, record->number) || find_name(made, record->name)) {
             fail("index %s has two functionals with the number or name of %s", path, record->name);
             return false;
@@ -137,6 +137,15 @@ const struct catalogue *catalogue(void)
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
+bool record_is_local(const struct record *record)
+{
+    if (record->nonlocal_hosts)
+        fail("%s is nonlocal: it needs the whole grid, which libxc's interface does not give. It "
+             "can be used in %s",
+             record->name, record->nonlocal_hosts);
+    return !record->nonlocal_hosts;
+}
+
 void catalogue_use(int difference)
 {
     atomic_fetch_add(&users, difference);
@@ -153,7 +162,7 @@ EXPORT int xcnet_load_index(const char *path)
     return count;
 }
 
-const struct record *record_by_number(int number)
+struct record *record_by_number(int number)
 {
     return find_number(catalogue(), number);
 }

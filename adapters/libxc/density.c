@@ -134,11 +134,13 @@ static void append(struct chunk *chunk, const struct handle *handle, struct poin
     chunk->live++;
 }
 
+/* Whether a point has a density: others are zero, whatever a host that divides by the density
+   gives for their gradient. */
 static bool is_living(const struct point *point, const struct handle *handle)
 {
     const double *rho = point->values[RHO];
     double total = rho[0] + rho[1];
-    return total >= handle->thresholds.density && total > 0.0;
+    return !isfinite(total) || (total >= handle->thresholds.density && total > 0.0);
 }
 
 void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count)
@@ -148,12 +150,14 @@ void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t cou
     chunk->live = chunk->floored_count = 0;
     for (size_t i = first; i < first + count; i++) {
         struct point point;
-        if (!read_point(&point, call, i)) {
-            fail("%s: the density variables are NaN or infinite at point %zu: its results are zero",
-                 handle->record->name, i);
-            call->flawed = true;
-        } else if (!is_living(&point, handle)) {
+        bool finite = read_point(&point, call, i);
+        if (!is_living(&point, handle)) {
             continue;
+        } else if (!finite) {
+            fail("%s: the density variables are NaN or infinite at point %zu: its results are NaN",
+                 handle->record->name, i);
+            fill_point(call->outputs, handle->record->inputs, handle->nspin, i, NAN);
+            call->flawed = true;
         } else if (chunk->nspin == UNPOLARIZED && is_floored(&point, handle)) {
             chunk->floored[chunk->floored_count++] = i;
         } else {

@@ -6,7 +6,7 @@
 
 EXPORT int xc_func_init(xc_func_type *p, int functional, int nspin)
 {
-    const struct record *record = record_by_number(functional);
+    struct record *record = record_by_number(functional);
     if (record)
         return handle_open(CALLER_HOST, p, record, nspin);
     HAND_OVER(-1, xc_func_init, p, functional, nspin);
@@ -101,10 +101,12 @@ EXPORT void xc_func_set_ext_params(xc_func_type *p, const double *values)
 EXPORT void xc_func_set_ext_params_name(xc_func_type *p, const char *name, double value)
 {
     const struct handle *own = own_handle(p);
-    if (own)
-        no_parameter(own);
-    else
+    if (!own) {
         HAND_OVER_VOID(xc_func_set_ext_params_name, p, name, value);
+        return;
+    }
+    no_parameter(own);
+    stop_program(own->record->name); /* as libxc does for a parameter that it does not know */
 }
 
 EXPORT void xc_func_get_ext_params(const xc_func_type *p, double *values)

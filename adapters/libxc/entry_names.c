@@ -8,7 +8,7 @@ EXPORT int xc_functional_get_number(const char *name)
 {
     const struct record *record = record_by_name(name);
     if (record)
-        return record->number;
+        return record_is_local(record) ? record->number : -1;
     HAND_OVER(-1, xc_functional_get_number, name);
 }
 
@@ -17,7 +17,7 @@ EXPORT char *xc_functional_get_name(int number)
 {
     const struct record *record = record_by_number(number);
     if (record)
-        return strdup(record->name);
+        return record_is_local(record) ? strdup(record->name) : NULL;
     HAND_OVER(NULL, xc_functional_get_name, number);
 }
 
@@ -26,6 +26,8 @@ EXPORT int xc_family_from_id(int id, int *family, int *number)
     const struct catalogue *c = catalogue();
     for (int i = 0; i < c->count; i++)
         if (c->records[i]->number == id) {
+            if (!record_is_local(c->records[i]))
+                return FAMILY_UNKNOWN;
             if (family)
                 *family = c->records[i]->family;
             if (number)
@@ -40,7 +42,7 @@ EXPORT int xc_family_from_id(int id, int *family, int *number)
    what is listed, so that what would be refused is not. */
 static bool is_listed(const struct record *record)
 {
-    return !record->nonlocal_hosts && !record->refused;
+    return !record->nonlocal_hosts;
 }
 
 #define LISTED(host) (CALLED_BY(host) ? &no_records : catalogue())

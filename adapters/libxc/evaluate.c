@@ -159,9 +159,11 @@ static bool evaluate_chunk(struct call *call, struct chunk *chunk)
             store_point(call, chunk, i);
             continue;
         }
-        fail("%s gives a value that is not finite at point %zu: its results are zero there; the "
+        fail("%s gives a value that is not finite at point %zu: its results are NaN there; the "
              "functional cannot be used for this density",
              call->handle->record->name, chunk->points[i]);
+        fill_point(call->outputs, call->handle->record->inputs, call->handle->nspin,
+                   chunk->points[i], NAN);
         call->flawed = true;
     }
     return true;
@@ -199,6 +201,12 @@ static void set_zero(const struct handle *handle, size_t np, double *const outpu
             memset(outputs[l], 0, np * (size_t)label_width(l, handle->nspin) * sizeof(double));
 }
 
+static void set_nan(const struct handle *handle, size_t np, double *const outputs[LABELS])
+{
+    for (size_t i = 0; i < np; i++)
+        fill_point(outputs, handle->record->inputs, handle->nspin, i, NAN);
+}
+
 /* Lists what is wanted; the order is -1 where nothing is. */
 static void list_wanted(struct call *call)
 {
@@ -223,41 +231,54 @@ static bool has_inputs(const struct record *record, const double *const inputs[V
     return true;
 }
 
-static void evaluate_with_cache(struct handle *handle, struct call *call, size_t np)
+/* False if any point has no result. */
+static bool evaluate_with_cache(struct handle *handle, struct call *call, size_t np)
 {
     struct cache *cache = cache_take(&handle->cache, np) ? &handle->cache : NULL;
     size_t changed = cache ? cache_reuse(cache, call, np) : np;
     bool good = evaluate_points(call, changed);
     if (!good)
-        set_zero(handle, np, call->outputs);
+        set_nan(handle, np, call->outputs);
+    good = good && !call->flawed;
     if (!cache)
-        return;
-    if (good && !call->flawed)
+        return good;
+    if (good)
         cache_keep(cache, call, np, changed);
     else
         cache_drop(cache);
     cache_release(cache);
+    return good;
+}
+
+/* Whether the functional can be asked for this at all. */
+static bool is_possible(const struct handle *handle, const struct call *call)
+{
+    static const char *const names[] = {"exc", "vxc", "fxc", "kxc", "lxc"};
+    const struct record *record = handle->record;
+    if (handle->refused) {
+        fail("%s could not be initialised: its results are NaN", record->name);
+        return false;
+    }
+    if (call->order >= record->orders) {
+        fail("%s has no %s; it has derivatives up to %s", record->name, names[call->order],
+             names[record->orders - 1]);
+        return false;
+    }
+    return has_inputs(record, call->inputs);
 }
 
 void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
               double *const outputs[LABELS])
 {
-    static const char *const names[] = {"exc", "vxc", "fxc", "kxc", "lxc"};
-    const struct record *record = handle->record;
     struct call call = {.handle = handle, .inputs = inputs, .outputs = outputs};
     list_wanted(&call);
     if (np == 0 || call.order < 0)
         return;
-    set_zero(handle, np, outputs);
-    if (handle->refused) {
-        fail("%s could not be initialised: its results are zero", record->name);
-        return;
-    }
-    if (call.order >= record->orders) {
-        fail("%s has no %s; it has derivatives up to %s", record->name, names[call.order],
-             names[record->orders - 1]);
-        return;
-    }
-    if (has_inputs(record, inputs))
-        evaluate_with_cache(handle, &call, np);
+    bool possible = is_possible(handle, &call);
+    if (possible)
+        set_zero(handle, np, outputs);
+    else
+        set_nan(handle, np, outputs);
+    if (!possible || !evaluate_with_cache(handle, &call, np))
+        stop_program(handle->record->name);
 }

@@ -108,18 +108,6 @@ static void describe(struct handle *slot, const struct record *record)
     }
 }
 
-static bool is_usable(const struct record *record)
-{
-    if (record->refused)
-        fail("%s", record->refused);
-    if (record->refused || !record->nonlocal_hosts)
-        return !record->refused;
-    fail("%s is nonlocal: it needs the whole grid, which libxc's interface does not give. It can "
-         "be used in %s",
-         record->name, record->nonlocal_hosts);
-    return false;
-}
-
 /* What every host evaluates is opened at once, so that a bad model stops it here; the larger
    graphs of higher derivatives, which few ask for, and those of a closed shell's points at a
    floor are opened when they are asked for. */
@@ -134,6 +122,16 @@ static bool models_are_good(const struct record *record, int nspin)
             return false;
     }
     return true;
+}
+
+/* Small numbers are given by hand, and libxc grows. */
+static bool number_is_free(const struct host *host, const struct record *record)
+{
+    if (REAL(host, xc_family_from_id)(record->number, NULL, NULL) == FAMILY_UNKNOWN)
+        return true;
+    fail("%s: its number %d is that of a functional of libxc %s", record->name, record->number,
+         REAL(host, xc_version_string)());
+    return false;
 }
 
 /* Under the lock. */
@@ -168,8 +166,8 @@ static struct handle *open_slot(const struct host *host, xc_func_type *p,
 }
 
 /* Some programs do not look at the result. Wherever possible a refused functional has an info
-   nevertheless, gives zeros and can be ended. */
-int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin)
+   nevertheless, and can be ended; evaluating it is what stops such a program. */
+int handle_open(struct host *host, xc_func_type *p, struct record *record, int nspin)
 {
     struct handle *slot = NULL;
     *(void **)p = NULL;
@@ -178,7 +176,8 @@ int handle_open(struct host *host, xc_func_type *p, const struct record *record,
         fail("%s: the number of spins must be 1 or 2, not %d", record->name, nspin);
     else if (host_is_usable(host))
         slot = open_slot(host, p, record, nspin);
-    bool serves = slot && is_usable(record) && models_are_good(record, nspin);
+    bool serves = slot && number_is_free(host, record) && record_is_local(record) &&
+                  record_prepare(record) && models_are_good(record, nspin);
     if (slot) {
         slot->refused = !serves;
         catalogue_use(serves);

@@ -52,12 +52,12 @@ static int count_functionals(const char *text)
     return count;
 }
 
-static bool parse(struct parser *parser)
+static bool parse(struct parser *parser, const char *title)
 {
     char *rest = parser->file->text;
     parser->line = 1;
     const char *first = strsep(&rest, "\n");
-    if (strcmp(first, "xcnet-index\t1") != 0)
+    if (strcmp(first, title) != 0)
         return refuse(parser, "not an index that this version of xcnet reads");
     for (char *line; (line = strsep(&rest, "\n"));) {
         parser->line++;
@@ -66,7 +66,7 @@ static bool parse(struct parser *parser)
         if (!split(parser, line) || !read_line(parser))
             return false;
     }
-    return finish_functional(parser);
+    return true;
 }
 
 static struct index_file *parse_file(const char *path, char *text, const char *sha256)
@@ -78,7 +78,7 @@ static struct index_file *parse_file(const char *path, char *text, const char *s
         *file = (struct index_file){.text = text, .records = records};
         snprintf(file->sha256, sizeof file->sha256, "%s", sha256);
         struct parser parser = {.file = file, .path = path};
-        if (parse(&parser))
+        if (parse(&parser, "xcnet-index\t1") && finish_functional(&parser))
             return file;
     }
     free(records);
@@ -113,4 +113,16 @@ const struct index_file *index_read(const char *path)
     file->next = files;
     files = file;
     return file;
+}
+
+/* The text stays: the models' names are in it. */
+bool graphs_read(struct record *record)
+{
+    size_t size;
+    char *text = read_file(record->graphs_file, MAX_INDEX_BYTES, &size, "index");
+    struct index_file file = {.text = text};
+    struct parser parser = {.file = &file, .path = record->graphs_file, .record = record};
+    memset(record->models, 0, sizeof record->models);
+    memset(record->closed_shell, 0, sizeof record->closed_shell);
+    return text && parse(&parser, "xcnet-graphs\t1") && finish_graphs(&parser);
 }

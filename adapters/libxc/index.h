@@ -24,5 +24,7 @@ bool refuse(const struct parser *parser, const char *problem);
 bool read_line(struct parser *parser);
 /* Checks that the last functional is complete. */
 bool finish_functional(struct parser *parser);
+/* Checks that the functional's graphs are. */
+bool finish_graphs(struct parser *parser);
 
 #endif

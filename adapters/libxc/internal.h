@@ -22,6 +22,8 @@ void unlock(void);
 /* -- error.c --------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) void fail(const char *format, ...);
+/* Ends the program after an evaluation that failed, unless NaN was chosen for it. */
+void stop_program(const char *functional);
 
 /* -- host.c: the libxc of the calling object -------------------------------------------------- */
 
@@ -84,6 +86,9 @@ const struct label_layout *layout_of(int label);
 const char *variable_name(int variable);
 int variable_width(int variable, int nspin);
 int label_width(int label, int nspin);
+/* Sets a point's results to a value, in all labels that a functional of these inputs writes. */
+void fill_point(double *const outputs[LABELS], unsigned inputs, int nspin, size_t point,
+                double value);
 /* Whether a functional of these inputs writes a label: as libxc, not the Laplacian's without it. */
 bool label_is_written(int label, unsigned inputs);
 
@@ -129,6 +134,11 @@ struct thresholds {
 
 enum { MAX_ALIASES = 16 };
 
+/* Python that verifies graphs, and the folder of its packages that has xcnet. */
+struct python {
+    const char *executable, *packages;
+};
+
 struct record {
     const char *name;
     int number, kind, family, flags;
@@ -142,7 +152,10 @@ struct record {
     bool enforce_fhc;
     double exx, omega, alpha, beta;
     const char *nonlocal_hosts; /* NULL for a functional that is served here */
-    const char *refused;        /* why its files may not be opened; NULL where they may */
+    const struct python *python;
+    const char *folder, *graphs_file; /* of the functional; of its verified graphs */
+    /* What follows is known, under the lock, once the functional was asked for. */
+    const char *refused; /* why its files may not be opened; NULL where they may */
     struct model *models[MAX_ORDER + 1];
     int orders; /* how many derivative orders have a graph */
     struct model *closed_shell[MAX_ORDER + 1]; /* of the same orders, or none at all */
@@ -152,13 +165,15 @@ struct catalogue {
     const struct catalogue *former; /* kept: hosts may still read its names */
     const char *onnxruntime;        /* path; NULL where the index has none */
     int count;
-    const struct record *records[]; /* by rising number */
+    struct record *records[]; /* by rising number */
 };
 
 /* The functionals in force; reads the file of XCNET_INDEX at the first call. */
 const struct catalogue *catalogue(void);
-const struct record *record_by_number(int number);
+struct record *record_by_number(int number);
 const struct record *record_by_name(const char *name);
+/* Whether libxc's interface can serve the functional; says which programs can if it cannot. */
+bool record_is_local(const struct record *record);
 /* Counts those that use the functionals in force: a new index joins them then. */
 void catalogue_use(int difference);
 
@@ -168,12 +183,18 @@ struct index_file {
     char sha256[65];
     char *text;
     const char *onnxruntime;
+    struct python python;
     struct record *records;
     int count;
 };
 
 /* Reads an index file, the same one for the same content; NULL after saying what is wrong. */
 const struct index_file *index_read(const char *path);
+/* Reads the file of a functional's verified graphs; says what is wrong. */
+bool graphs_read(struct record *record);
+/* Has a functional's graphs verified if they were not, and knows them then; says what is wrong.
+   Under the lock. */
+bool record_prepare(struct record *record);
 /* Whole content of a file with a 0 behind it (free it); NULL after saying what is wrong. */
 char *read_file(const char *path, size_t limit, size_t *size, const char *what);
 
@@ -198,7 +219,7 @@ struct handle {
     const void *template_info;
     int nspin;
     bool enforce_fhc;
-    bool refused; /* its initialisation failed: results are zero */
+    bool refused; /* its initialisation failed: results are NaN */
     struct thresholds thresholds;
     long settings; /* changes with the thresholds */
     struct cache cache;
@@ -210,7 +231,7 @@ struct handle {
 struct handle *own_handle(const xc_func_type *p);
 bool is_own_info(const xc_func_info_type *info);
 bool is_own_reference(const func_reference_type *reference);
-int handle_open(struct host *host, xc_func_type *p, const struct record *record, int nspin);
+int handle_open(struct host *host, xc_func_type *p, struct record *record, int nspin);
 void handle_close(struct handle *handle, xc_func_type *p);
 
 /* -- evaluate.c, density.c, cache.c ----------------------------------------------------------- */

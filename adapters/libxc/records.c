@@ -93,7 +93,7 @@ static bool read_inputs(struct parser *p)
             v++;
         if (v < VARIABLES)
             p->record->inputs |= 1u << v;
-        else if (strcmp(p->fields[i], "near_region") != 0)
+        else
             return refuse(p, "an input that libxc does not have");
     }
     return true;
@@ -133,10 +133,12 @@ static bool read_nonlocal(struct parser *p)
     return true;
 }
 
-static bool read_refused(struct parser *p)
+static bool read_folder(struct parser *p)
 {
-    p->record->refused = p->fields[1];
-    return true;
+    p->record->python = &p->file->python;
+    p->record->folder = p->fields[1];
+    p->record->graphs_file = p->fields[2];
+    return p->file->python.executable || refuse(p, "a folder, but no Python to verify it");
 }
 
 static bool is_sha256(const char *field)
@@ -194,7 +196,7 @@ static const struct {
     {"fhc", 1, 1, false, false, read_fhc},
     {"exchange", 4, 4, false, false, read_exchange},
     {"nonlocal", 1, 1, false, false, read_nonlocal},
-    {"refused", 1, 1, false, false, read_refused},
+    {"folder", 2, 2, false, false, read_folder},
     {"graph", 3, 3, false, true, read_graph},
     {"closed_shell", 3, 3, false, true, read_closed_shell},
 };
@@ -218,6 +220,18 @@ static bool inputs_fit(const struct record *record)
     return record->inputs == (family == FAMILY_LDA ? rho : rho | sigma);
 }
 
+bool finish_graphs(struct parser *parser)
+{
+    struct record *record = parser->record;
+    int orders = count_models(record->models), closed = count_models(record->closed_shell);
+    if (orders == 0)
+        return refuse(parser, "the functional before has no graph");
+    if (closed != 0 && closed != orders)
+        return refuse(parser, "the functional before has not all graphs for closed shells");
+    record->orders = orders;
+    return true;
+}
+
 bool finish_functional(struct parser *parser)
 {
     struct record *record = parser->record;
@@ -231,13 +245,7 @@ bool finish_functional(struct parser *parser)
         }
     if (!inputs_fit(record))
         return refuse(parser, "the inputs of the functional before do not fit its family");
-    record->orders = count_models(record->models);
-    if (!record->nonlocal_hosts && !record->refused && record->orders == 0)
-        return refuse(parser, "the functional before has no graph");
-    int closed = count_models(record->closed_shell);
-    if (closed != 0 && closed != record->orders)
-        return refuse(parser, "the functional before has not all graphs for closed shells");
-    return true;
+    return record->nonlocal_hosts || record->graphs_file || finish_graphs(parser);
 }
 
 static bool start_functional(struct parser *parser)
@@ -245,6 +253,8 @@ static bool start_functional(struct parser *parser)
     if (!finish_functional(parser))
         return false;
     const char *name = parser->fields[1];
+    if (!parser->file->records)
+        return refuse(parser, "a functional in the file of another");
     if (!name[0] || strpbrk(name, " \t\n"))
         return refuse(parser, "a functional's name must be one word");
     parser->record = &parser->file->records[parser->file->count++];
@@ -263,8 +273,12 @@ bool read_line(struct parser *parser)
             parser->file->onnxruntime = parser->fields[1];
             return true;
         }
+        if (strcmp(key, "python") == 0 && parser->count == 3) {
+            parser->file->python = (struct python){parser->fields[1], parser->fields[2]};
+            return true;
+        }
         return (strcmp(key, "version") == 0 && parser->count == 2) ||
-               refuse(parser, "expected onnxruntime, version or functional");
+               refuse(parser, "expected onnxruntime, python, version or functional");
     }
     for (int i = 0; i < KEY_COUNT; i++)
         if (strcmp(key, KEYS[i].name) == 0) {

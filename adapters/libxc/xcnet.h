@@ -5,8 +5,10 @@
    A program reaches it by preloading (LD_PRELOAD, index named by XCNET_INDEX; `xcnet exec` does
    it) or because xcnet_patch_object has redirected its imports.
 
-   Nothing here throws, exits or aborts. A failure gives zeros, a sticky error that
-   xcnet_last_error returns, and one line on stderr. */
+   A failure gives one line on stderr and a sticky error that xcnet_last_error returns. What can
+   return a failure does. An evaluation cannot: it stops the program (SIGABRT), since that would go
+   on with an energy that lacks a part; or its results are NaN, where XCNET_ON_FAILURE is nan or
+   xcnet_stop_on_failure(0) was called by one who looks at the error. */
 
 #ifndef XCNET_H
 #define XCNET_H
@@ -28,6 +30,9 @@ int xcnet_patch_object(const char *path_part, int *slots);
 
 /* Undoes xcnet_patch_object. Returns 0, or -1 when the object was not patched. */
 int xcnet_unpatch_object(const char *path_part);
+
+/* Whether an evaluation that fails stops the program (at first it does) or gives NaN. */
+void xcnet_stop_on_failure(int on);
 
 /* The first error since the last xcnet_clear_error; "" when there is none. The text stays valid
    until the same thread calls again. */

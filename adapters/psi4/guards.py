@@ -118,6 +118,7 @@ def _check_part(entry: registry.Entry) -> None:
     assert entry.spec is not None
     for filename in entry.spec.graphs.values():
         entry.spec.read(filename)
+    native.prepare(entry.spec)
 
 
 def _checked_whole(build: Any) -> Callable[..., Any]:

@@ -11,10 +11,11 @@ from psi4 import core
 from xcnet import engine
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
 from xcnet.adapters.psi4.nonlocal_orbitals import Orbitals
-from xcnet.adapters.psi4.nonlocal_partition import Array
 from xcnet.adapters.psi4.nonlocal_parts import Parts
-from xcnet.adapters.psi4.nonlocal_values import Values, evaluate
+from xcnet.adapters.psi4.nonlocal_values import evaluate
 from xcnet.errors import UnsupportedError
+from xcnet.grid import OnRows
+from xcnet.operators import Array
 
 
 class Field:
@@ -59,7 +60,7 @@ class Field:
         self._orbitals = Orbitals(wavefunction.basisset(), self.grid, memory)
         self._matrices = np.empty(0)
         self.rows = np.empty(0)
-        self._values: Values | None = None
+        self._values: OnRows | None = None
 
     def describe(self) -> str:
         """Lines for Psi4's output."""
@@ -72,19 +73,24 @@ class Field:
 
     def energy(self, wavefunction: Any) -> float:
         """Energy in Hartree."""
-        return self._present(wavefunction).energy
+        values = self._present(wavefunction)
+        return float(self._weights @ (self._density * values.exc))
 
     def matrices(self, wavefunction: Any) -> list[Array]:
         """Potential matrices (nao, nao) in atomic orbitals, Hartree: one, or one of each spin."""
-        potential = self.grid.grid.points.weights * self._present(wavefunction).potential
+        potential = self._weights * self._present(wavefunction).potential
         return [self._orbitals.matrix(each) for each in potential]
 
     def gradient(self, wavefunction: Any) -> Array:
         """Derivatives (A, 3) of the energy by the nuclei, Hartree/bohr, of a stationary density."""
         values = self._present(wavefunction)
-        weighted = self.grid.grid.points.weights * values.potential
-        result = self.grid.response(values.exc)
-        moving = values.motion(self.rows[:, 1:4].sum(axis=0))
+        weighted = self._weights * values.potential
+        motion = values.motion()
+        fixed = self._density * values.exc
+        result = self.grid.response(fixed if motion.weights is None else fixed + motion.weights)
+        if motion.atoms is not None:
+            result += motion.atoms
+        moving = motion.points
         for matrix, potential in zip(self._matrices, weighted, strict=True):
             by_atom, by_point = self._orbitals.moves(matrix, potential)
             result += by_atom
@@ -96,7 +102,17 @@ class Field:
         """Forget the orbitals that are kept."""
         self._orbitals.release()
 
-    def _present(self, wavefunction: Any) -> Values:
+    @property
+    def _weights(self) -> Array:
+        return self.grid.grid.points.weights
+
+    @property
+    def _density(self) -> Array:
+        """Total density (N,)."""
+        result: Array = self.rows[:, 0].sum(axis=0)
+        return result
+
+    def _present(self, wavefunction: Any) -> OnRows:
         """Values at the wavefunction's density, evaluated if it has changed."""
         matrices = _density_matrices(wavefunction, self._closed)
         if self._values is None or not np.array_equal(matrices, self._matrices):

@@ -9,16 +9,17 @@ grid, they are not turned with the molecule: points move with their atoms and do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from psi4 import core
 from psi4.driver import p4util
 
-from xcnet.adapters.psi4 import nonlocal_partition
-from xcnet.adapters.psi4.nonlocal_partition import Array, Indices
 from xcnet.errors import UnsupportedError
 from xcnet.grid import Grid
+from xcnet.operators import Array, bisection, cells
+from xcnet.operators.cells import Indices
 
 #: Points of a compact block, at most.
 BLOCK = 512
@@ -40,7 +41,7 @@ class MolecularGrid:
     grid : Grid
         Coordinates, weights, parents and volumes.
     adjustments : (A, A)
-        See `nonlocal_partition.adjustments`.
+        See `cells.adjustments`.
     blocks : list of slice
         Compact groups of points.
     """
@@ -68,7 +69,7 @@ class MolecularGrid:
         points = self.grid.points
         charges = points.weights * values
         given = points.coords, self.centres, self.parents, charges, self.adjustments
-        return nonlocal_partition.response(*given)
+        return cells.response(*given)
 
 
 def molecular_grid(basis: Any) -> MolecularGrid:
@@ -88,10 +89,12 @@ def molecular_grid(basis: Any) -> MolecularGrid:
     relative = np.concatenate([shapes[charge] for charge in charges])
     parents = np.repeat(np.arange(len(charges)), [len(shapes[charge]) for charge in charges])
     coords = relative[:, :3] + centres[parents]
-    order, blocks = _compact(coords)
+    start = bisection.starts(len(coords), BLOCK)
+    order = bisection.order(coords, start)
+    blocks = [slice(*pair) for pair in pairwise(start.tolist())]
     coords, parents, volumes = coords[order], parents[order], relative[order, 3]
     adjust = _adjustments(charges, basis)
-    weights = volumes * nonlocal_partition.shares(coords, centres, parents, adjust)
+    weights = volumes * cells.shares(coords, centres, parents, adjust)
     numbers = [molecule.Z(i) for i in range(molecule.natom())]  # 0 for ghosts
     grid = Grid(coords, weights, centres=centres, parents=parents, volumes=volumes, numbers=numbers)
     return MolecularGrid(grid, adjust, blocks)
@@ -108,7 +111,7 @@ def _adjustments(charges: list[int], basis: Any) -> Array:
         )
     probes = {each: _points(each, basis, *_PROBE) for each in set(charges)}
     radii = [np.linalg.norm(probes[each][:, :3], axis=1).min() for each in charges]
-    return nonlocal_partition.adjustments(np.array(radii), SCHEMES[scheme])
+    return cells.adjustments(np.array(radii), SCHEMES[scheme])
 
 
 def _atomic_grid(charge: int, basis: Any, reach: float) -> Array:
@@ -133,20 +136,3 @@ def _points(charge: int, basis: Any, numbers: dict[str, int], words: dict[str, s
         stash.restore()
     rows = [[np.array(getattr(block, row)()) for row in "xyzw"] for block in grid.blocks()]
     return np.concatenate(rows, axis=1).T
-
-
-def _compact(coords: Array) -> tuple[Indices, list[slice]]:
-    """Order of the points in which equal parts of a bisection are blocks, and the blocks."""
-    pending, leaves = [np.arange(len(coords))], []
-    while pending:
-        points = pending.pop()
-        if len(points) <= BLOCK:
-            leaves.append(points)
-            continue
-        inside = coords[points]
-        axis = np.argmax(np.ptp(inside, axis=0))
-        order = np.argpartition(inside[:, axis], len(points) // 2)
-        pending += np.array_split(points[order], 2)
-    ends = np.cumsum([len(leaf) for leaf in leaves])
-    starts = [0, *ends[:-1]]
-    return np.concatenate(leaves), [slice(*pair) for pair in zip(starts, ends, strict=True)]

@@ -14,7 +14,8 @@ import numpy as np
 from psi4 import core
 
 from xcnet.adapters.psi4.nonlocal_grid import MolecularGrid
-from xcnet.adapters.psi4.nonlocal_partition import Array, Indices
+from xcnet.operators import Array
+from xcnet.operators.cells import Indices
 
 #: Psi4's names of the orbitals' values and first derivatives.
 FIRST = ("PHI", "PHI_X", "PHI_Y", "PHI_Z")

@@ -18,7 +18,7 @@ import xcnet
 from xcnet import expression, registry
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError
 from xcnet.expression import ExactExchange
-from xcnet.near_region import compiled
+from xcnet.operators import compiled
 from xcnet.registry import Entry
 
 #: With nothing left to evaluate, Psi4 has to know that it is no Hartree-Fock calculation.
@@ -99,7 +99,7 @@ def _nonlocal(key: str) -> Entry | None:
 
 def is_nonlocal(entry: Entry) -> bool:
     """Whether a functional needs the density on the whole grid at once."""
-    return entry.spec is not None and bool(entry.spec.descriptors)
+    return entry.spec is not None and entry.spec.is_nonlocal
 
 
 def _rest(definition: dict[str, Any]) -> dict[str, Any]:

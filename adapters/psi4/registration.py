@@ -14,7 +14,7 @@ from typing import Any
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
-from xcnet import registry
+from xcnet import catalogue, registry
 from xcnet.errors import UnknownFunctionalError, UnsupportedError, XCNetError
 from xcnet.registry import Entry
 
@@ -118,7 +118,7 @@ def _unusable() -> Iterator[tuple[str, XCNetError]]:
     """Names that the registry knows without having a functional for them, and why."""
     for error in registry.broken():
         yield Path(str(error.context.get("file", ""))).parent.name.lower(), error
-    for name in registry.PUBLISHED:
+    for name in catalogue.functionals():
         try:
             registry.find(name)
         except UnknownFunctionalError as error:

@@ -12,10 +12,10 @@ from typing import Any
 
 from pyscf.dft import libxc as pyscf_libxc
 
-from xcnet import registry, variables
+from xcnet import catalogue, registry, variables
 from xcnet.adapters.pyscf.layout import KINDS
 from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
-from xcnet.spec import NearRegion
+from xcnet.operators import OrbitalField
 
 Codes = dict[str, int | str]
 #: PySCF's decoded description: (exact exchange at short and long range, omega), (id, factor) ...
@@ -50,7 +50,14 @@ class Plan:
     @property
     def is_nonlocal(self) -> bool:
         """Whether a functional in it needs the density on the whole grid at once."""
-        return any(near_region(entry) is not None for _, entry in self.neural)
+        return any(is_nonlocal(entry) for _, entry in self.neural)
+
+    @property
+    def has_orbital_fields(self) -> bool:
+        """Whether a functional in it reads a descriptor of the density matrix."""
+        specs = [entry.spec for _, entry in self.neural if entry.spec is not None]
+        kinds = [kind for spec in specs for kind in spec.descriptors.values()]
+        return any(isinstance(kind, OrbitalField) for kind in kinds)
 
     @property
     def grid_level(self) -> int:
@@ -136,14 +143,14 @@ def kind_of(entry: registry.Entry) -> str:
     return variables.base_family(entry.family).upper()
 
 
-def near_region(entry: registry.Entry) -> NearRegion | None:
-    """Nonlocal descriptor that a functional reads, if any."""
-    return entry.spec.descriptors.get("near_region") if entry.spec is not None else None
+def is_nonlocal(entry: registry.Entry) -> bool:
+    """Whether a functional needs the density on the whole grid at once."""
+    return entry.spec is not None and entry.spec.is_nonlocal
 
 
 def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     """Error for a method that nonlocal functionals do not have."""
-    names = ", ".join(called(e) for _, e in plan.neural if near_region(e) is not None)
+    names = ", ".join(called(e) for _, e in plan.neural if is_nonlocal(e))
     return UnsupportedError(
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
@@ -161,7 +168,7 @@ def _neural_names() -> re.Pattern[str]:
     Those of the published ones count before they are installed too: the registry says how to.
     """
     names = [
-        *registry.PUBLISHED,
+        *catalogue.functionals(),
         *(
             text
             for entry in registry.entries()

@@ -204,19 +204,34 @@ class Libxc:
     def add_local(
         self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None
     ) -> layout.Array:
-        """Flat array of all terms but the nonlocal ones, for density rows (spins, rows, N)."""
+        """Flat array of all terms, none of them nonlocal, for density rows (spins, rows, N)."""
         spin = len(rho) - 1
         result = np.zeros((len(layout.derivatives(plan.kind, spin, deriv)), rho.shape[-1]))
         for weight, entry in plan.neural:
-            if expressions.near_region(entry) is None:
-                kind = expressions.kind_of(entry)
-                own = neural.flat(neural.values(entry, rho, deriv), kind, spin, deriv)
-                result[layout.embed(kind, plan.kind, spin, deriv)] += weight * own
+            kind = expressions.kind_of(entry)
+            own = neural.flat(neural.values(entry, rho, deriv), kind, spin, deriv)
+            result[layout.embed(kind, plan.kind, spin, deriv)] += weight * own
         if plan.rest_kind != "HF":
-            part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
-            rest = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
+            rest = self._rest(plan, rho, deriv, omega)
             result[layout.embed(plan.rest_kind, plan.kind, spin, deriv)] += rest
         return result
+
+    def labelled_rest(
+        self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None
+    ) -> dict[str, layout.Array]:
+        """Outputs (N, width) by label of all that is not neural, for density rows (s, rows, N)."""
+        if plan.rest_kind == "HF":
+            return {}
+        flat = self._rest(plan, rho, deriv, omega)
+        rows = layout.label_rows(plan.rest_kind, len(rho) - 1, deriv)
+        return {label: flat[place].T for label, place in rows.items()}
+
+    def _rest(self, plan: Plan, rho: layout.Array, deriv: int, omega: float | None) -> layout.Array:
+        """Flat array of what is not neural, in the rows of its own type."""
+        spin = len(rho) - 1
+        part = np.ascontiguousarray(rho[:, : layout.ROWS[plan.rest_kind]])
+        flat = self.previous.eval_xc1(plan.rest, part if spin else part[0], spin, deriv, omega)
+        return np.asarray(flat)
 
     def define_xc_(self, ni: Any, description: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuse our names: a functional redefined by PySCF loses its variables."""

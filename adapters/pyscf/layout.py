@@ -93,18 +93,6 @@ def density_rows(rho: Any, kind: str, spin: int) -> Array:
     return rho.reshape(shape)
 
 
-def libxc_inputs(rho: Array, kind: str) -> dict[str, Array]:
-    """libxc's variables (N, components) from density rows (spins, rows, N) of `kind` or richer."""
-    values = {"rho": rho[:, 0]}
-    if kind != "LDA":
-        gradient = rho[:, 1:4]
-        pairs = combinations_with_replacement(gradient, 2)
-        values["sigma"] = np.array([np.einsum("xg,xg->g", a, b) for a, b in pairs])
-    if kind == "MGGA":
-        values["tau"] = rho[:, 4]
-    return {name: np.ascontiguousarray(value.T) for name, value in values.items()}
-
-
 def older_form(flat: Array, kind: str, spin: int, deriv: int) -> tuple[Any, ...]:
     """Flat array as ``eval_xc`` returns it: exc, then a tuple of blocks or None per order."""
     rows = label_rows(kind, spin, deriv)

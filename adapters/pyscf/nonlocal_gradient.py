@@ -1,12 +1,11 @@
 """Nuclear gradients with nonlocal functionals, including the response of the grid.
 
-A descriptor is treated as a field: R at a fixed point changes with the density alone, and with a
-moving point by its gradient, which is S (w grad n) as for any convolution. What the quadrature
-error of R does when the grid deforms is left out, as it vanishes with that error. With f = n zk,
+With f = n zk, v its whole derivative by the density's rows x, and M what each descriptor says
+that moving points, weights and atoms change (`xcnet.operators.Motion`),
 
-    dE/dX = sum dw/dX f + sum w dr/dX (f_x grad x + f_R grad R) + (orbitals' part with the whole v)
+    dE/dX = sum dw/dX (f + M_w) + sum dr/dX (w v grad x + M_r) + M_X + (orbitals' part with v)
 
-and the first two sums over all atoms cancel each other exactly for a translation.
+and all but the last add up to zero over all atoms, for a translation.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from pyscf.dft import gen_grid
+from pyscf.grad import rks as grad_rks
 
 from xcnet.adapters.pyscf.blocks import atomic_grids, joined
-from xcnet.adapters.pyscf.expressions import Plan
+from xcnet.adapters.pyscf.expressions import Plan, unsupported
 from xcnet.adapters.pyscf.layout import ROWS, Array
 from xcnet.adapters.pyscf.nonlocal_values import evaluate
 from xcnet.grid import Grid
@@ -45,6 +45,8 @@ def full_response(
     ndarray
         Derivatives of the potential matrices by the electrons' coordinates, negative.
     """
+    if plan.has_orbital_fields:
+        raise unsupported(plan, "the nuclear gradient")
     points = [slice(0, 0)]
     parts = atomic_grids(grids)
     for coords, *_ in parts:
@@ -53,13 +55,20 @@ def full_response(
     grid = Grid(**joined(grids, parts))
     rho = _densities(ni, mol, grids, plan.kind, dms, [coords for coords, *_ in parts])
     values = evaluate(ni.libxc, plan, grid, rho, 1, ni.omega)
-    potential = values.potential if len(rho) == 2 else values.potential[0]
+    motion = values.motion()
+    potential = values.potential[:, : ROWS[plan.kind]]
+    potential = potential if len(rho) == 2 else potential[0]
     answers = iter([(values.exc[part], potential[..., part]) for part in points])
     prepared = ni.copy()
     prepared.eval_xc_eff = lambda *args, **kwargs: next(answers)
     response, matrices = original(prepared, mol, grids, plan.xc, dms, *args, **kwargs)
-    moving = grid.motion(values.channels, rho[:, 1:4].sum(axis=0))
-    return response + np.array([moving[:, part].sum(axis=1) for part in points]), matrices
+    response += np.array([motion.points[:, part].sum(axis=1) for part in points])
+    if motion.atoms is not None:
+        response += motion.atoms
+    if motion.weights is not None:
+        for part, (_, _, by_atoms) in zip(points, grad_rks.grids_response_cc(grids), strict=True):
+            response += np.einsum("g,axg->ax", motion.weights[part], by_atoms)
+    return response, matrices
 
 
 def _densities(ni: Any, mol: Any, grids: Any, kind: str, dms: Any, places: list[Array]) -> Array:

@@ -15,7 +15,8 @@ from pyscf.dft import numint
 from xcnet.adapters.pyscf.blocks import densities, matrices, whole_grid
 from xcnet.adapters.pyscf.expressions import Plan, unsupported
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.adapters.pyscf.nonlocal_values import Values, evaluate
+from xcnet.adapters.pyscf.nonlocal_values import density_matrices, evaluate, symmetric
+from xcnet.grid import OnRows
 
 
 def nr_rks(
@@ -30,14 +31,18 @@ def nr_rks(
     verbose: Any = None,
 ) -> tuple[Any, Any, Any]:
     """Number of electrons, energy and potential matrix of closed shells."""
-    grid = whole_grid(grids)
+    whole_grid(grids)  # makes the points where there are none yet
     rho = densities(ni, mol, grids, plan.kind, dms, hermi, max_memory)
-    values = [evaluate(ni.libxc, plan, grid, each[None], 1, ni.omega) for each in rho]
+    sets = np.reshape(dms, (-1, 1, mol.nao, mol.nao))
+    values = [
+        _evaluate(ni, mol, grids, plan, *each) for each in zip(rho[:, None], sets, strict=True)
+    ]
     potentials = np.concatenate([each.potential for each in values])
     charges = grids.weights * rho[:, 0]
     electrons = charges.sum(axis=1)
     energies = np.array([q @ each.exc for q, each in zip(charges, values, strict=True)])
     result = matrices(ni, mol, grids, plan.kind, potentials, max_memory)
+    result = _with_fields(result, [each.fock() for each in values], 0)
     if len(rho) == 1:
         return electrons[0], energies[0], result[0]
     return electrons, energies, result
@@ -55,15 +60,17 @@ def nr_uks(
     verbose: Any = None,
 ) -> tuple[Any, Any, Any]:
     """Numbers of electrons, energy and potential matrices of open shells."""
-    grid = whole_grid(grids)
+    whole_grid(grids)
     both = numint._format_uks_dm(dms)
     rho = _both(ni, mol, grids, plan, both, hermi, max_memory)
-    values = [evaluate(ni.libxc, plan, grid, each, 1, ni.omega) for each in rho]
+    pairs = zip(rho, _sets(mol, both), strict=True)
+    values = [_evaluate(ni, mol, grids, plan, *each) for each in pairs]
     potentials = np.stack([each.potential for each in values], axis=1)
     charges = grids.weights * rho[:, :, 0]
     electrons = charges.sum(axis=2).T
     energies = np.array([q.sum(0) @ each.exc for q, each in zip(charges, values, strict=True)])
     result = _matrices(ni, mol, grids, plan, potentials, max_memory)
+    result = _with_fields(result, [each.fock() for each in values], 1)
     if np.ndim(both[0]) == 2:
         return electrons[:, 0], energies[0], result[:, 0]
     return electrons, energies, result
@@ -88,11 +95,14 @@ def nr_rks_fxc(
 
     The second derivatives `fxc` are those of `cache_xc_kernel`.
     """
-    if not isinstance(fxc, Values):
+    if not isinstance(fxc, OnRows):
         fxc = cache_xc_kernel1(ni, mol, grids, plan, dm0, 0, max_memory)[2]
     changes = densities(ni, mol, grids, plan.kind, dms, hermi, max_memory)
-    potentials = np.concatenate([fxc.response(change[None]) for change in changes])
+    sets = np.reshape(symmetric(dms), (-1, 1, mol.nao, mol.nao))
+    responses = [fxc.response(*each) for each in zip(changes[:, None], sets, strict=True)]
+    potentials = np.concatenate([potential for potential, _ in responses])
     result = matrices(ni, mol, grids, plan.kind, potentials, max_memory)
+    result = _with_fields(result, [fock for _, fock in responses], 0)
     return result[0] if np.ndim(dms) == 2 else result
 
 
@@ -112,12 +122,15 @@ def nr_uks_fxc(
     verbose: Any = None,
 ) -> Any:
     """Change of the potential matrices with the density matrices, open shells."""
-    if not isinstance(fxc, Values):
+    if not isinstance(fxc, OnRows):
         fxc = cache_xc_kernel1(ni, mol, grids, plan, dm0, 1, max_memory)[2]
     both = numint._format_uks_dm(dms)
     changes = _both(ni, mol, grids, plan, both, hermi, max_memory)
-    potentials = np.stack([fxc.response(change) for change in changes], axis=1)
+    pairs = zip(changes, symmetric(_sets(mol, both)), strict=True)
+    responses = [fxc.response(*each) for each in pairs]
+    potentials = np.stack([potential for potential, _ in responses], axis=1)
     result = _matrices(ni, mol, grids, plan, potentials, max_memory)
+    result = _with_fields(result, [fock for _, fock in responses], 1)
     return result[:, 0] if np.ndim(both[0]) == 2 else result
 
 
@@ -131,7 +144,7 @@ def cache_xc_kernel(
     spin: int = 0,
     max_memory: float = 2000,
 ) -> tuple[Any, Any, Any]:
-    """Density, potential and, in place of second derivatives, the `Values` to respond with."""
+    """Density, potential and, in place of second derivatives, the `OnRows` to respond with."""
     orbitals, occupations = np.asarray(mo_coeff), np.asarray(mo_occ)
     dm = np.einsum("...pi,...i,...qi->...pq", orbitals, occupations, orbitals, optimize=True)
     tagged = lib.tag_array(dm, mo_coeff=orbitals, mo_occ=occupations)
@@ -145,9 +158,31 @@ def cache_xc_kernel1(
     if spin and np.ndim(dm) == 2:
         raise unsupported(plan, "a response between different spins")
     rho = densities(ni, mol, grids, plan.kind, dm, 1, max_memory)
-    values = evaluate(ni.libxc, plan, whole_grid(grids), rho, 2, ni.omega)
+    spins = np.reshape(dm, (len(rho), mol.nao, mol.nao))
+    values = _evaluate(ni, mol, grids, plan, rho, spins, 2)
     potential = values.potential
     return (rho, potential, values) if spin else (rho[0], potential[0], values)
+
+
+def _evaluate(
+    ni: Any, mol: Any, grids: Any, plan: Plan, rho: Array, dms: Array, deriv: int = 1
+) -> OnRows:
+    """Values of one set, for density rows and density matrices (s, nao, nao)."""
+    orbitals = density_matrices(ni, mol, grids, plan, dms)
+    return evaluate(ni.libxc, plan, whole_grid(grids), rho, deriv, ni.omega, orbitals)
+
+
+def _with_fields(result: Array, focks: list[Array | None], spins: int) -> Array:
+    """Matrices with those (s, nao, nao) of orbital fields; `spins` is the axis of the sets."""
+    parts = [fock for fock in focks if fock is not None]
+    if not parts:
+        return result
+    return result + (np.stack(parts, axis=1) if spins else np.concatenate(parts))
+
+
+def _sets(mol: Any, both: Any) -> Array:
+    """Density matrices (sets, 2, nao, nao) of two spins."""
+    return np.stack([np.reshape(each, (-1, mol.nao, mol.nao)) for each in both], axis=1)
 
 
 def _both(

@@ -1,101 +1,32 @@
-"""Expressions with nonlocal functionals, evaluated on a whole grid.
-
-A nonlocal functional's energy density f = n zk depends at each point on the local variables x
-(n, its gradient, tau) and on descriptors R = S (w n) of the density everywhere. All derivatives
-of the energy follow from the pointwise partial ones, S and its transpose:
-
-    potential       v  = f_x + [S^T (w f_R)]                              (the latter by n only)
-    its change      dv = f_xx dx + f_xR dR + [S^T (w (f_Rx dx + f_RR dR))],   dR = S (w dn).
-"""
+"""Expressions with nonlocal functionals on a whole grid: PySCF's arrays for `xcnet.grid`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from pyscf.dft import xc_deriv
 
-from xcnet import variables
-from xcnet.adapters.pyscf import expressions, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.grid import Channel, Grid
-from xcnet.spec import NearRegion
+from xcnet.grid import Grid, OnRows, evaluate_rows
+from xcnet.operators import DensityMatrices
+from xcnet.terms import NeuralTerm
 
-NOTHING: Array = np.empty(0)
-
-
-@dataclass(frozen=True, eq=False)
-class Response(Channel):
-    """A channel that can change with the density; s spins, N points.
-
-    Attributes
-    ----------
-    mixed : (s, rows, N)
-        d f_R by the density rows; empty for ``deriv=1``.
-    curvature : (N,)
-        d f_R/dR; zero for ``deriv=1``.
-    """
-
-    mixed: Array
-    curvature: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """An expression and its derivatives at fixed descriptors, and the descriptors' own.
-
-    Attributes
-    ----------
-    grid : Grid
-        All points.
-    exc : (N,)
-        Energy per particle, Hartree.
-    partial : (s, rows, N)
-        Derivatives of n zk by the density rows, of both spins for s = 2.
-    second : (s, rows, s, rows, N)
-        Their derivatives; empty for ``deriv=1``.
-    channels : dict
-        The nonlocal part, by descriptor.
-    """
-
-    grid: Grid
-    exc: Array
-    partial: Array
-    second: Array
-    channels: dict[NearRegion, Response]
-
-    @property
-    def nonlocal_potential(self) -> Array:
-        """Sum of the channels' potentials (N,), Hartree; the same for both spins."""
-        return np.sum([channel.potential for channel in self.channels.values()], axis=0)
-
-    @property
-    def potential(self) -> Array:
-        """Effective derivatives (s, rows, N): the energy's change is sum of w v dx."""
-        total = self.partial.copy()
-        total[:, 0] += self.nonlocal_potential
-        return total
-
-    def response(self, change: Array) -> Array:
-        """Change of `potential` (s, rows, N) with the density rows (s, rows, N), to first order.
-
-        It needs values of ``deriv=2``.
-        """
-        result: Array = np.einsum("sxg,sxtyg->tyg", change, self.second)
-        density = change[:, 0].sum(axis=0)
-        for descriptor, channel in self.channels.items():
-            near = self.grid.near_region(descriptor, density)[:, 0]
-            slope = np.einsum("sxg,sxg->g", channel.mixed, change) + channel.curvature * near
-            result += channel.mixed * near
-            result[:, 0] += self.grid.potential(descriptor, channel.near_region, slope)
-        return result
+#: Numbers that the integrals of one block may take.
+BLOCK_SIZE = 1 << 25
 
 
 def evaluate(
-    libxc: Libxc, plan: Plan, grid: Grid, rho: Array, deriv: int, omega: float | None
-) -> Values:
+    libxc: Libxc,
+    plan: Plan,
+    grid: Grid,
+    rho: Array,
+    deriv: int,
+    omega: float | None,
+    matrices: DensityMatrices | None = None,
+) -> OnRows:
     """Evaluate an expression on a whole grid.
 
     Parameters
@@ -109,72 +40,53 @@ def evaluate(
     rho : (s, rows, N)
         Density rows; s = 1 for closed shells.
     deriv
-        1, or 2 for `Values.response` as well.
+        1, or 2 for `OnRows.response` as well.
     omega
         See `Libxc.eval_xc1`.
+    matrices
+        Density matrices, for functionals with orbital fields.
     """
-    spin, kind = len(rho) - 1, plan.kind
-    flat = libxc.add_local(plan, rho, deriv, omega)
-    total = rho[:, 0].sum(axis=0)
-    parts: dict[NearRegion, tuple[Array, Array, Array]] = {}
-    for weight, entry in plan.neural:
-        descriptor = expressions.near_region(entry)
-        if descriptor is None:
-            continue
-        if descriptor not in parts:
-            size = len(layout.derivatives(kind, spin, deriv - 1)), len(grid)
-            near = grid.near_region(descriptor, total)
-            parts[descriptor] = near, np.zeros(size), np.zeros(len(grid))
-        near, slopes, curvature = parts[descriptor]
-        outputs = neural.values(entry, rho, deriv, near)
-        own = expressions.kind_of(entry)
-        rows, place = neural.flat(outputs, own, spin, deriv), layout.embed(own, kind, spin, deriv)
-        flat[place] += weight * rows
-        place = layout.embed(own, kind, spin, deriv - 1)
-        slopes[place] += weight * _slopes(outputs, own, spin, deriv - 1)
-        if deriv > 1:
-            curvature += weight * outputs["v2near_region2"][:, 0]
-    return Values(
-        grid,
-        flat[0],
-        _by_rows(rho, flat, kind, 1),
-        _by_rows(rho, flat, kind, 2) if deriv > 1 else NOTHING,
-        {each: _channel(grid, each, rho, kind, deriv, *part) for each, part in parts.items()},
-    )
-
-
-def _slopes(outputs: dict[str, Array], kind: str, spin: int, deriv: int) -> Array:
-    """f_R and, for deriv 1, its derivatives, as a flat array."""
-    flat = np.empty((len(layout.derivatives(kind, spin, deriv)), len(outputs["vnear_region"])))
-    flat[0] = outputs["vnear_region"][:, 0]
-    if deriv:
-        for name in layout.VARIABLES[kind]:
-            label = variables.labels((name, "near_region"), 2)[1]
-            flat[layout.label_rows(kind, spin, 1)[f"v{name}"]] = outputs[label].T
-    return flat
-
-
-def _channel(
-    grid: Grid,
-    descriptor: NearRegion,
-    rho: Array,
-    kind: str,
-    deriv: int,
-    near: Array,
-    slopes: Array,
-    curvature: Array,
-) -> Response:
-    clipped = near[:, 0] <= 0.0
-    slopes[:, clipped] = curvature[clipped] = 0.0
-    channel = grid.channel(descriptor, near, slopes[0])
-    mixed = _by_rows(rho, slopes, kind, 1) if deriv > 1 else NOTHING
-    return Response(near, channel.slope, channel.potential, mixed, curvature)
-
-
-def _by_rows(rho: Array, flat: Array, kind: str, order: int) -> Array:
-    """Derivatives by the density rows, (s, rows, N) or (s, rows, s, rows, N), from flat ones."""
     spin = len(rho) - 1
-    values = xc_deriv.transform_xc(rho if spin else rho[0], flat, kind, spin, order)
-    shape = (spin + 1, layout.ROWS[kind]) * order
-    result: Array = np.asarray(values).reshape(*shape, rho.shape[-1])
+    terms = [
+        (weight, NeuralTerm(entry.spec, spin + 1))
+        for weight, entry in plan.neural
+        if entry.spec is not None
+    ]
+    rest = libxc.labelled_rest(plan, rho, deriv, omega)
+    return evaluate_rows(grid, terms, rho, deriv, rest=rest, matrices=matrices)
+
+
+class GridOrbitals:
+    """Atomic orbitals of a molecule at the points of a grid: `xcnet.operators.Orbitals`."""
+
+    def __init__(self, ni: Any, mol: Any, grids: Any) -> None:
+        self._ni, self._mol = ni, mol
+        self.coords = np.asarray(grids.coords)
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """All points in groups, and the orbitals (P, nao) there."""
+        size = max(1, BLOCK_SIZE // self._mol.nao**2)
+        for start in range(0, len(self.coords), size):
+            part = slice(start, min(start + size, len(self.coords)))
+            yield part, self._ni.eval_ao(self._mol, self.coords[part])
+
+    def coulomb(self, part: slice, omega: float) -> Array:
+        """Potentials (P, nao, nao) of products of orbitals, of the long range where omega > 0."""
+        with self._mol.with_range_coulomb(omega):
+            return self._mol.intor("int1e_grids", grids=self.coords[part])
+
+
+def density_matrices(
+    ni: Any, mol: Any, grids: Any, plan: Plan, matrices: Any
+) -> DensityMatrices | None:
+    """What orbital fields are made of, from matrices (s, nao, nao); None where nothing needs it."""
+    if not plan.has_orbital_fields:
+        return None
+    return DensityMatrices(GridOrbitals(ni, mol, grids), symmetric(matrices))
+
+
+def symmetric(matrices: Any) -> Array:
+    """Symmetric part of matrices, all that densities depend on."""
+    given = np.asarray(matrices)
+    result: Array = 0.5 * (given + given.swapaxes(-1, -2))
     return result

@@ -14,7 +14,7 @@ import numpy as np
 from pyscf import gto
 from pyscf.dft import gen_grid, libxc, numint, numint2c
 
-from xcnet import registry, variables
+from xcnet import registry, rows, variables
 from xcnet.adapters.pyscf import hooks, layout, neural
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
@@ -52,7 +52,9 @@ class Probe(Libxc):
         self.evaluations += 1
         spin = len(rho) - 1
         labels = list(variables.requested_labels(self._spec.variables, [True] * (deriv + 1)))
-        values = NeuralTerm(self._spec, spin + 1).evaluate(layout.libxc_inputs(rho, "GGA"), labels)
+        values = NeuralTerm(self._spec, spin + 1).evaluate(
+            rows.variables_of(rho, layout.VARIABLES["GGA"]), labels
+        )
         return neural.flat(values, "GGA", spin, deriv)
 
 

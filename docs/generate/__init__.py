@@ -18,6 +18,7 @@ GENERATORS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "commands": lambda argument: commands.reference(),
         "components": lambda argument: folder.components(),
         "contradictions": lambda argument: messages.contradictions(),
+        "descriptors": lambda argument: folder.descriptors(),
         "errors": messages.errors,
         "graph-refusals": lambda argument: messages.graph_refusals(),
         "library-messages": lambda argument: messages.of_library(),

@@ -10,6 +10,7 @@ from docs.generate.markdown import table
 from xcnet import graphs, paths, spec, variables
 from xcnet.check import integrity
 from xcnet.graphs import model, shapes
+from xcnet.operators import known as operators_known
 
 
 def record() -> str:
@@ -74,6 +75,16 @@ _LENGTHS = {
     "minProperties": "(at least {})",
     "maxProperties": "(at most {})",
 }
+
+
+def descriptors() -> str:
+    """Descriptors that there are, with their parameters."""
+    rows = []
+    for label, kind in operators_known().items():
+        spins = " for each spin" if kind.spin_resolved else ""
+        rows.append([f"`{label}`", f"{kind.width}{spins}", kind.schema["description"]])
+        rows += [[name, "", what] for name, what in _fields(kind.schema, {}, f"{label}.")]
+    return table(["descriptor", "values at a point", "what it is; parameters"], rows)
 
 
 def operators() -> str:

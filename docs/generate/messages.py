@@ -32,10 +32,11 @@ def graph_refusals() -> str:
 def contradictions() -> str:
     """What a record's fields may not say together."""
     (module,) = (module for module in sources.modules() if module.name == "xcnet.spec")
-    function = module.function("_inconsistency")
+    functions = filter(None, map(module.function, ("_inconsistency", "_wrong_channels")))
     keys = [
         key
-        for node in (ast.walk(function) if function else ())
+        for function in functions
+        for node in ast.walk(function)
         if isinstance(node, ast.Dict)
         for key in node.keys
         if key is not None

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from tests.psi4.calculations import COARSE, WATER, energy, gradient, molecule, water
 from xcnet import expression, registry
 from xcnet.adapters.psi4 import nonlocal_grid, nonlocal_parts
-from xcnet.adapters.psi4 import nonlocal_partition as partition
+from xcnet.operators import cells as partition
 
 Array = npt.NDArray[np.float64]
 

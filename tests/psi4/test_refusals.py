@@ -20,7 +20,7 @@ from psi4.driver.procrouting.response import scf_response
 from tests.folders import read_record, seal, up_to
 from tests.psi4.calculations import HYDROGEN, energy, molecule, run
 from tests.psi4.conftest import MODELS
-from xcnet import native, registry
+from xcnet import catalogue, registry, shared_library
 from xcnet.adapters.psi4 import guards, installation
 from xcnet.errors import EngineError, ModelError, UnknownFunctionalError, UnsupportedError
 
@@ -97,7 +97,7 @@ def without_published(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_published_names_say_how_to_install_them(way: str) -> None:
     mol = molecule(HYDROGEN)
     with pytest.raises(UnknownFunctionalError, match="xcnet models install nagai2020"):
-        _run_by(way, registry.PUBLISHED[0].lower(), mol)
+        _run_by(way, catalogue.functionals()[0].lower(), mol)
 
 
 def _run_by(way: str, name: str, mol: Any) -> None:
@@ -199,7 +199,7 @@ def test_arrays_are_read_rightly_here() -> None:
 
 def test_error_inside_the_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library fails while Psi4's C++ is at work: the iteration ends with its message."""
-    library, form_G = native._library(), psi4.core.HF.form_G
+    library, form_G = shared_library.load(), psi4.core.HF.form_G
 
     def failing(self: Any) -> None:
         form_G(self)

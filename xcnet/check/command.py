@@ -23,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", help="name, alias, id or expression; or a functional folder, with a / in its path")
     add("--html", type=Path, metavar="FILE", help="write the report as a page too")
+    add(
+        "--back",
+        default="",
+        metavar="ADDRESS",
+        help="page that the one of --html links to at its top",
+    )
     add("--json", type=Path, metavar="FILE", help="write the results for programs")
     add(
         "--points",
@@ -58,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _write(arguments.json, json.dumps(_document(report), indent=2, allow_nan=False) + "\n")
     if arguments.html:
-        _write(arguments.html, page.render(report))
+        _write(arguments.html, page.render(report, arguments.back))
     failed = report.failures
     required = [r for r in report.results if r.verdict in (results.PASS, results.FAIL)]
     print(f"\n{len(required) - len(failed)} passed, {len(failed)} failed")

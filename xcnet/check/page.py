@@ -19,8 +19,8 @@ TITLES = {
 }
 
 
-def render(report: Report) -> str:
-    """HTML of a report."""
+def render(report: Report, back: str = "") -> str:
+    """HTML of a report; ``back`` is the address of a page that it links to at its top."""
     sections = [
         (
             TITLES[section],
@@ -38,6 +38,13 @@ def render(report: Report) -> str:
         version=xcnet.__version__,
         sections=[section for section in sections if section[1]],
         counts=counts,
+        broken=[
+            (r.name, *results.cells(r))
+            for r in report.results
+            if r.verdict in (results.FAIL, results.NOT_REQUIRED)
+        ],
+        back=back,
+        beside=BESIDE,
         figures=_figures(report) if not report.failures else [],
     )
     return text

@@ -21,7 +21,7 @@ from xcnet.check.subject import Subject
 from xcnet.density import Array
 from xcnet.errors import EngineError, LibxcNotFoundError, UnknownFunctionalError
 from xcnet.functional import LibXCFunctional
-from xcnet.spec import NearRegion
+from xcnet.operators import Descriptor
 
 LIEB_OXFORD = 1.6790 / -float(enhancement.uniform_exchange(np.array(1.0)))
 #: Scaling at which correlation is a ten-thousandth of exchange.
@@ -85,7 +85,7 @@ def exchange(subject: Subject, points: Mapping[str, Array]) -> Array:
 
 def _scaling(subject: Subject) -> tuple[float, str]:
     """Largest deviation from e_x[n_g] = g e_x[n], and how it was found."""
-    points = sample.moderate(subject.inputs, 500)
+    points = subject.moderate(500)
     if subject.kind == 0:
         energy = subject.energy(points)
         errors = [
@@ -112,7 +112,7 @@ def _without_limit(subject: Subject) -> str:
 
 def _uniform_gas(subject: Subject) -> Result | str:
     rs, zeta = np.meshgrid(np.geomspace(0.1, 20.0, 30), [0.0, 0.5, 1.0])
-    points = enhancement.points(subject.inputs, rs=rs, zeta=zeta)
+    points = subject.at(rs=rs, zeta=zeta)
     wanted = np.zeros(rs.size)
     parts = {0: ("lda_x",), 1: ("lda_c_pw_mod",), 2: ("lda_x", "lda_c_pw_mod")}[subject.kind]
     try:
@@ -128,7 +128,7 @@ def _uniform_gas(subject: Subject) -> Result | str:
 def _spin_scaling(subject: Subject) -> Result | str:
     if reason := _without_limit(subject):
         return reason
-    points = sample.moderate(subject.inputs, 500)
+    points = subject.moderate(500)
     n = points["rho"].sum(axis=1)
     both = np.zeros(len(n))
     for channel in (0, 1):
@@ -162,7 +162,7 @@ def _lieb_oxford(subject: Subject) -> Result | str:
         np.linspace(0.0, 5.0, 11),
         [0.0, 1.0],
     )
-    points = enhancement.points(subject.inputs, rs, s, alpha, zeta)
+    points = subject.at(rs, s, alpha, zeta)
     factor = subject.energy(points) / enhancement.uniform_exchange(points["rho"].sum(axis=1))
     worst = int(np.argmax(factor))
     note = (
@@ -174,7 +174,7 @@ def _lieb_oxford(subject: Subject) -> Result | str:
 
 
 def _correlation_sign(subject: Subject) -> Result | str:
-    points = sample.moderate(subject.inputs, 2000)
+    points = subject.moderate(2000)
     if subject.kind == 0:
         return "a functional of exchange alone"
     if subject.kind == 1:
@@ -191,7 +191,9 @@ def _correlation_sign(subject: Subject) -> Result | str:
 def _one_electron(subject: Subject) -> Result | str:
     radii, weights = np.polynomial.laguerre.laggauss(80)
     radii = radii / 2.0  # exp(-2r) is the quadrature's own weight
-    points = hydrogen(radii, subject.inputs, _descriptor(subject))
+    points = hydrogen(radii, subject.inputs, subject.descriptors)
+    if points is None:
+        return "its descriptors are not known in the hydrogen atom"
     n = points["rho"][:, 0]
     weights = weights / 2.0 * np.exp(2.0 * radii) * 4.0 * np.pi * radii**2
     keep = n > 1e-14
@@ -217,12 +219,13 @@ def _one_electron(subject: Subject) -> Result | str:
     return figure(subject, "one_electron", abs(correlation), 1e-4, unit="Ha", note=note)
 
 
-def _descriptor(subject: Subject) -> NearRegion | None:
-    return subject.spec.descriptors.get("near_region") if subject.spec else None
+def hydrogen(
+    radii: Array, variables: tuple[str, ...], descriptors: Mapping[str, Descriptor]
+) -> dict[str, Array] | None:
+    """Variables of the exact hydrogen atom, spin up, at these distances (bohr).
 
-
-def hydrogen(radii: Array, variables: tuple[str, ...], near: NearRegion | None) -> dict[str, Array]:
-    """Variables of the exact hydrogen atom, spin up, at these distances (bohr)."""
+    None where a descriptor's values are not known there.
+    """
     n = np.exp(-2.0 * radii) / np.pi
     zero = np.zeros_like(n)
     # The gradient is -2n, the Laplacian 4n - 4n/r, and tau von Weizsaecker's: n/2.
@@ -232,25 +235,12 @@ def hydrogen(radii: Array, variables: tuple[str, ...], near: NearRegion | None) 
         "lapl": np.stack([4.0 * n * (1.0 - 1.0 / radii), zero], axis=1),
         "tau": np.stack([0.5 * n, zero], axis=1),
     }
-    if near is not None:
-        values["near_region"] = _near_region(radii, near.sigma_bohr)[:, None]
+    for label, descriptor in descriptors.items():
+        known = descriptor.hydrogen(radii)
+        if known is None:
+            return None
+        values[label] = known
     return {name: values[name] for name in variables}
-
-
-def _near_region(radii: Array, sigma: float) -> Array:
-    """Integral of n(r') exp(-|r - r'|/sigma) for the hydrogen atom, by shells of r'."""
-    nodes, weights = np.polynomial.legendre.leggauss(60)
-    edges = np.array([0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0, 20.0])
-    half = np.diff(edges)[:, None] / 2.0
-    inner = (edges[:-1, None] + half * (1.0 + nodes)).ravel()
-    weight = (half * weights).ravel()
-
-    def primitive(u: Array) -> Array:
-        return np.asarray(-sigma * (u + sigma) * np.exp(-u / sigma))
-
-    far, near = radii[:, None] + inner, np.abs(radii[:, None] - inner)
-    shell = 2.0 * np.pi * inner / radii[:, None] * (primitive(far) - primitive(near))
-    return np.asarray((shell * weight * np.exp(-2.0 * inner) / np.pi).sum(axis=1))
 
 
 def _smoothness(subject: Subject) -> Result | str:
@@ -258,7 +248,7 @@ def _smoothness(subject: Subject) -> Result | str:
         return "it depends on the density alone"
     axis = np.arange(0.0, SMOOTH_END + SMOOTH_STEP / 2, SMOOTH_STEP)
     s, alpha = np.meshgrid(axis, axis, indexing="ij")
-    points = enhancement.points(subject.inputs, 1.0, s, alpha)
+    points = subject.at(1.0, s, alpha)
     factor = subject.energy(points) / enhancement.uniform_exchange(points["rho"].sum(axis=1))
     factor = factor.reshape(s.shape)
     by_s = np.abs(np.diff(factor, 2, axis=0)).max() / SMOOTH_STEP**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -12,6 +13,7 @@ from xcnet.check.results import Result, judged
 from xcnet.check.subject import Subject
 from xcnet.density import Array
 from xcnet.errors import EngineError
+from xcnet.operators import Descriptor
 
 #: Densities of a full check, and of those at export, at installation and in tests.
 FULL, QUICK = 1_000_000, 20_000
@@ -26,7 +28,8 @@ EDGES = (0.0, -0.0, 5e-324, 1e-300, 1e-200, 1e-100, 1e-40, 1e-25, 1e-20, 1e-16, 
          1.0000001e-12, 2e-12, 1e-10, 1e-6, 1e-3, 0.1, 1.0, 1e2, 1e4, 1e6)  # fmt: skip
 
 Rng = np.random.Generator
-Kind = Callable[[int, Rng], dict[str, Array]]
+Descriptors = Mapping[str, Descriptor]
+Kind = Callable[[int, Rng, Descriptors], dict[str, Array]]
 
 
 def check(
@@ -40,7 +43,7 @@ def check(
     while done < points:
         kind = list(KINDS)[chunk % len(KINDS)]
         size = min(CHUNK, points - done, max(1, points // len(KINDS)))
-        inputs = densities(kind, subject.inputs, size, seed=chunk)
+        inputs = densities(kind, subject.inputs, size, chunk, subject.descriptors)
         for order, spin, some in (
             (1, variables.POLARIZED, slice(None)),
             (subject.highest_order, variables.POLARIZED, slice(PART)),
@@ -102,53 +105,71 @@ def _energy_ratio(points: Mapping[str, Array], found: Mapping[str, Array], kinet
     return np.asarray(energy / (scale * n ** (1.0 / 3.0) if kinetic else scale))
 
 
-def densities(kind: str, names: tuple[str, ...], n: int, seed: int) -> dict[str, Array]:
+def densities(
+    kind: str,
+    names: tuple[str, ...],
+    n: int,
+    seed: int,
+    descriptors: Mapping[str, Descriptor] = sample.NO_DESCRIPTORS,
+) -> dict[str, Array]:
     """Spin-resolved densities of one of `KINDS`, those variables of them that are named."""
-    values = KINDS[kind](n, np.random.default_rng(seed))
+    values = KINDS[kind](n, np.random.default_rng(seed), descriptors)
     return {name: np.ascontiguousarray(values[name]) for name in names}
 
 
-def _log_uniform(n: int, rng: Rng, low: float = 1e-20, high: float = 1e6) -> dict[str, Array]:
+def _log_uniform(
+    n: int, rng: Rng, descriptors: Descriptors, low: float = 1e-20, high: float = 1e6
+) -> dict[str, Array]:
     def draw(columns: int) -> Array:
         return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), (n, columns))))
 
     sigma = draw(3)
     sigma[:, 1] = rng.uniform(-1.0, 1.0, n) * 0.5 * (sigma[:, 0] + sigma[:, 2])
     lapl = draw(2) * rng.choice([-1.0, 1.0], (n, 2))
-    return {"rho": draw(2), "sigma": sigma, "lapl": lapl, "tau": draw(2), "near_region": draw(1)}
+    values = {"rho": draw(2), "sigma": sigma, "lapl": lapl, "tau": draw(2)}
+    for label, descriptor in descriptors.items():
+        size = draw(variables.width(label, variables.POLARIZED))
+        values[label] = size if descriptor.floor is not None else size * _signs(rng, size)
+    return values
 
 
-def _all(n: int, rng: Rng, low: float = 1e-10, high: float = 1e3) -> dict[str, Array]:
-    names = tuple(variables.COMPONENTS)
-    return sample.moderate(names, n, int(rng.integers(1 << 31)), low, high)
+def _signs(rng: Rng, values: Array) -> Array:
+    return rng.choice([-1.0, 1.0], values.shape)
 
 
-def _polarized(n: int, rng: Rng) -> dict[str, Array]:
-    values = _all(n, rng)
+def _all(
+    n: int, rng: Rng, descriptors: Descriptors, low: float = 1e-10, high: float = 1e3
+) -> dict[str, Array]:
+    names = (*variables.COMPONENTS, *descriptors)
+    return sample.moderate(names, n, int(rng.integers(1 << 31)), low, high, descriptors)
+
+
+def _polarized(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
+    values = _all(n, rng, descriptors)
     for name, columns in (("rho", [1]), ("sigma", [1, 2]), ("lapl", [1]), ("tau", [1])):
         values[name][:, columns] = 0.0
     return values
 
 
-def _flat(n: int, rng: Rng) -> dict[str, Array]:
-    values = _all(n, rng)
+def _flat(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
+    values = _all(n, rng, descriptors)
     values["sigma"][:] = 0.0
     return values
 
 
-def _at_bound(n: int, rng: Rng) -> dict[str, Array]:
-    values = _all(n, rng)
+def _at_bound(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
+    values = _all(n, rng, descriptors)
     values["tau"] = values["sigma"][:, ::2] / (8.0 * values["rho"])
     return values
 
 
-def _below_bound(n: int, rng: Rng) -> dict[str, Array]:
-    values = _at_bound(n, rng)
+def _below_bound(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
+    values = _at_bound(n, rng, descriptors)
     values["tau"] *= rng.choice([0.0, 1e-10, 0.5, 1.0 - 1e-12], (n, 2))
     return values
 
 
-def _tails(n: int, rng: Rng, gaussian: bool) -> dict[str, Array]:
+def _tails(n: int, rng: Rng, descriptors: Descriptors, gaussian: bool) -> dict[str, Array]:
     """One orbital's tail for each spin: n = exp(-2 k r), or exp(-k r^2)."""
     r = rng.uniform(0.5, 60.0 if not gaussian else 8.0, (n, 1))
     k = np.exp(rng.uniform(np.log(0.05), np.log(5.0), (n, 2)))
@@ -163,15 +184,17 @@ def _tails(n: int, rng: Rng, gaussian: bool) -> dict[str, Array]:
         "sigma": np.stack([up * up, up * down, down * down], axis=1),
         "lapl": (slope**2 - curvature) * rho,
         "tau": slope**2 * rho / 8.0,
-        "near_region": rho.sum(axis=1, keepdims=True),
+        **{label: descriptor.uniform_gas(rho) for label, descriptor in descriptors.items()},
     }
 
 
-def _edges(n: int, rng: Rng) -> dict[str, Array]:
+def _edges(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
     values = {
-        name: rng.choice(EDGES, (n, widths[1])) for name, widths in variables.COMPONENTS.items()
+        name: rng.choice(EDGES, (n, variables.width(name, variables.POLARIZED)))
+        for name in (*variables.COMPONENTS, *descriptors)
     }
-    for name in ("rho", "sigma", "lapl"):
+    signed = [label for label, each in descriptors.items() if each.floor is None]
+    for name in ("rho", "sigma", "lapl", *signed):
         values[name] *= np.where(rng.random(values[name].shape) < 0.1, -1.0, 1.0)
     return values
 
@@ -183,8 +206,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "zero gradient": _flat,
         "tau at its bound": _at_bound,
         "tau below its bound": _below_bound,
-        "slow tails": lambda n, rng: _tails(n, rng, gaussian=False),
-        "fast tails": lambda n, rng: _tails(n, rng, gaussian=True),
+        "slow tails": partial(_tails, gaussian=False),
+        "fast tails": partial(_tails, gaussian=True),
         "edges of float64 and of thresholds": _edges,
     }
 )

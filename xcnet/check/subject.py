@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from xcnet import registry, variables
+import numpy.typing as npt
+
+from xcnet import enhancement, registry, sample, variables
 from xcnet.density import Array
 from xcnet.errors import UnsupportedError
 from xcnet.functional import LibXCFunctional
+from xcnet.operators import Descriptor
 from xcnet.spec import FunctionalSpec
 
 
@@ -50,8 +53,27 @@ class Subject:
 
     @property
     def is_nonlocal(self) -> bool:
-        """Whether a descriptor is an integral over the whole density."""
-        return any(name in variables.DESCRIPTORS for name in self.inputs)
+        """Whether it reads descriptors, which depend on the whole density."""
+        return bool(self.descriptors)
+
+    @property
+    def descriptors(self) -> Mapping[str, Descriptor]:
+        """Nonlocal descriptors that it reads, by label."""
+        return self.polarized.descriptors
+
+    def moderate(self, n: int, seed: int = 0) -> dict[str, Array]:
+        """Points inside every bound, see `sample.moderate`."""
+        return sample.moderate(self.inputs, n, seed, descriptors=self.descriptors)
+
+    def at(
+        self,
+        rs: npt.ArrayLike = 1.0,
+        s: npt.ArrayLike = 0.0,
+        alpha: npt.ArrayLike = 1.0,
+        zeta: npt.ArrayLike = 0.0,
+    ) -> dict[str, Array]:
+        """Points of dimensionless variables, see `enhancement.points`."""
+        return enhancement.points(self.inputs, rs, s, alpha, zeta, self.descriptors)
 
     @cached_property
     def highest_order(self) -> int:

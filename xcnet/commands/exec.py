@@ -13,19 +13,40 @@ import shutil
 import sys
 from pathlib import Path
 
-from xcnet import graphs, native, registry
+from xcnet import shared_library
 from xcnet.commands.exec_checks import check_program
+from xcnet.commands.exec_index import index
 from xcnet.errors import NativeError, ProgramError, UnsupportedError
 
 PRELOAD = "LD_PRELOAD"
+#: Names the index for the preloaded library.
+INDEX = "XCNET_INDEX"
+#: What the library does when an evaluation fails.
+ON_FAILURE = "XCNET_ON_FAILURE"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.usage = "xcnet exec -- PROGRAM [ARGUMENT ...]"
+    parser.usage = (
+        "xcnet exec [--id NUMBER=NAME ...] [--on-failure {stop,nan}] -- PROGRAM [ARGUMENT ...]"
+    )
     parser.description = (
         "Run a program that is linked dynamically to libxc; xcnet's functionals have their names "
         "and numbers there (`xcnet list` shows both)."
+    )
+    parser.add_argument(
+        "--id",
+        action="append",
+        default=[],
+        metavar="NUMBER=NAME",
+        help="give a functional a number that is free in libxc, for programs that have room for "
+        "three digits (Abinit); repeatable",
+    )
+    parser.add_argument(
+        "--on-failure",
+        choices=("stop", "nan"),
+        help="what happens when a functional cannot be evaluated: the program is stopped (so it is "
+        f"by default), or gets NaN; also {ON_FAILURE}",
     )
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.set_defaults(refuse=parser.error)
@@ -38,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
     ------
     ProgramError
         The program is not there, or cannot be given functionals.
-    ModelError, NativeError, MissingPackageError
-        A functional was altered; the library, or ONNX Runtime, is missing.
+    NativeError, MissingPackageError
+        The library, or ONNX Runtime, is missing, or nothing can be kept.
+    UnknownFunctionalError, UnsupportedError
+        A number cannot be given to a functional.
     """
     words = arguments.words[arguments.words[:1] == ["--"] :]
     if not words:
@@ -47,12 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise UnsupportedError("xcnet exec needs Linux, whose loader can preload a library")
     program = find_program(words[0])
-    _verify_functionals()
-    library = native.library_path()
+    library = shared_library.path()
+    kept = index(arguments.id)
+    for left_out in kept.warnings:
+        print(f"xcnet: left out: {left_out}", file=sys.stderr)
     environment = {
         **os.environ,
         PRELOAD: preload(library, os.environ.get(PRELOAD, "")),
-        native.INDEX_VARIABLE: str(native.write_index()),
+        INDEX: kept.path,
+        **({ON_FAILURE: arguments.on_failure} if arguments.on_failure else {}),
     }
     warning = check_program(program, library, environment)
     if warning:
@@ -96,15 +122,6 @@ def preload(library: Path, others: str) -> str:
         )
     entries = others.replace(":", " ").split()
     return ":".join([*(entry for entry in entries if entry != str(library)), str(library)])
-
-
-def _verify_functionals() -> None:
-    """Check the files that the library will read (ModelError), and name what is left out."""
-    for spec in native.specs():
-        for order in spec.derivatives:  # the library runs no others
-            graphs.verify(spec, order)
-    for error in registry.broken():
-        print(f"xcnet: left out: {error}", file=sys.stderr)
 
 
 def _become(program: Path, words: list[str], environment: dict[str, str]) -> int:

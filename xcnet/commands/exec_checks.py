@@ -41,8 +41,7 @@ def check_program(program: Path, library: Path, environment: Mapping[str, str]) 
     Raises
     ------
     ProgramError
-        It is linked statically, has a copy of libxc inside, never uses libxc, or is built for
-        another processor.
+        It is linked statically, has a copy of libxc inside, or is built for another processor.
     NativeError
         The library cannot be preloaded into it.
     """
@@ -93,12 +92,8 @@ def _check_linked(elf: ElfFile, library: Path, environment: Mapping[str, str]) -
         )
     if linked or _loads_more([elf, *(item for item in libraries if item.path.name in elf.needed)]):
         return None
-    if _loads_more(libraries):
-        return (
-            f"{elf.path} is not linked to libxc: it has no use for functionals unless it "
-            "loads libxc later"
-        )
-    raise _refused(elf.path, "is not linked to libxc, nor does it load any library later")
+    more = " unless it loads libxc later" if _loads_more(libraries) else ""
+    return f"{elf.path} is not linked to libxc: it has no use for functionals{more}"
 
 
 def _loaded(elf: ElfFile, environment: Mapping[str, str]) -> list[Path]:

@@ -64,6 +64,7 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
     yield "exact exchange", record["exact_exchange"] if spec.exact_exchange.is_hybrid else None
     yield "dispersion", record["dispersion"]
     yield "grid level", spec.grid_level
+    yield "symmetric in the spins", spec.spin_symmetric
     yield "elements", list(spec.elements)
     yield "density range", list(spec.density_range)
     yield "training", record["training"]

@@ -1,4 +1,4 @@
-"""``xcnet models``: install, remove and locate the neural functionals of this user."""
+"""``xcnet models``: install, remove, seal and locate the neural functionals of this user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from xcnet import install, paths, registry
+from xcnet import install, paths, registry, seal
+from xcnet.catalogue import collections
+from xcnet.check import integrity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("install", help="install a published collection or a folder")
     action.add_argument(
-        "source", help=f"a collection ({', '.join(install.COLLECTIONS)}) or a functional folder"
+        "source", help=f"a collection ({', '.join(collections())}) or a functional folder"
     )
     action.add_argument(
         "--from",
@@ -30,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("remove", help="remove a functional that was installed")
     action.add_argument("name", help="name, alias or id")
     action.set_defaults(act=_remove)
+
+    action = actions.add_parser("seal", help="write the hashes of a folder of your own anew")
+    action.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    action.set_defaults(act=_seal)
+    action = actions.add_parser("available", help="list the published collections")
+    action.set_defaults(act=_available)
 
     action = actions.add_parser("path", help="show the folders that hold neural functionals")
     action.set_defaults(act=_path)
@@ -55,6 +63,32 @@ def _install(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     print(f"removed {install.remove(arguments.name)}")
+    return 0
+
+
+def _seal(arguments: argparse.Namespace) -> int:
+    for folder in arguments.folders:
+        spec = seal.seal(folder.absolute())
+        worst = integrity.self_test(spec)
+        print(f"sealed {spec.name}: reference vector reproduced to {worst:.1e}")
+    return 0
+
+
+def _available(arguments: argparse.Namespace) -> int:
+    installed = {alias for entry in registry.entries() for alias in entry.aliases}
+    for name, collection in collections().items():
+        there = installed.issuperset(collection.functionals)
+        print(f"{name}{'  (installed)' if there else ''}")
+        print(f"  {collection.title}")
+        for key, value in (
+            ("functionals", ", ".join(collection.functionals)),
+            ("depends on", collection.depends_on),
+            ("cost", collection.cost),
+            ("licence", collection.license),
+            ("download", f"{collection.size / 1e6:.2f} MB from {collection.source['repository']}"),
+            ("paper", f"https://doi.org/{collection.doi}"),
+        ):
+            print(f"  {key.ljust(11)}  {value}")
     return 0
 
 

@@ -11,7 +11,7 @@ from xcnet import variables
 
 
 class ClosedShell(torch.nn.Module):
-    """A functional of totals, all ``(N, 1)``.
+    """A functional of totals, all ``(N, 1)`` but descriptors.
 
     Parameters
     ----------
@@ -31,6 +31,10 @@ class ClosedShell(torch.nn.Module):
             return self.own(**totals)
         spins = {}
         for name, total in totals.items():
-            share = variables.CLOSED_SHELL_SHARE[name] * total
-            spins[name] = share.expand(-1, variables.width(name, variables.POLARIZED))
+            unpolarized, polarized = variables.sizes(name)
+            share = variables.closed_shell_share(name) * total
+            copies = polarized // unpolarized
+            spins[name] = (
+                share.expand(-1, polarized) if unpolarized == 1 else torch.cat([share] * copies, 1)
+            )
         return self.module(**spins)

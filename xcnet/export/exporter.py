@@ -8,26 +8,31 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from xcnet import check, engine, variables
+from xcnet import check, engine, operators, variables
+from xcnet.check.integrity import channel_values
 from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.export import algebra, graph
+from xcnet.export import channels as first_stage
 from xcnet.export.closed_shell import ClosedShell
 from xcnet.export.differentiate import derivatives
 from xcnet.export.onnx_writer import to_onnx
 from xcnet.export.trace import trace
 from xcnet.export.verification import check_values
-from xcnet.sample import closed_shell, sample
+from xcnet.operators import Array, Descriptor, GridOperator
+from xcnet.sample import NO_DESCRIPTORS, closed_shell, sample
 from xcnet.spec import (
+    ADJOINT,
     CARD,
+    RECORD,
     REFERENCE,
     FunctionalSpec,
     load_spec,
-    metadata,
     spec_from_record,
     write_record,
 )
@@ -44,6 +49,8 @@ def export(
     orders: Sequence[str] = variables.ORDERS[:4],
     card: str | None = None,
     lawful: bool = True,
+    channels: torch.nn.Module | None = None,
+    notices: Mapping[str, bytes] = MappingProxyType({}),
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
 
@@ -52,7 +59,7 @@ def export(
     module : torch.nn.Module
         Called with the record's inputs and descriptors as keyword arguments, float64, spin
         resolved: ``rho (N, 2)``, ``sigma (N, 3)`` (aa, ab, bb), ``lapl (N, 2)``, ``tau (N, 2)``,
-        ``near_region (N, 1)``; returns the energy per particle, ``(N,)`` or ``(N, 1)``, Hartree.
+        a descriptor ``(N, k)``; returns the energy per particle, ``(N,)`` or ``(N, 1)``, Hartree.
         It may have a method ``closed_shell`` that gives the same of the totals, all ``(N, 1)``,
         in fewer operations; without it the graphs of closed shells are made from ``forward``.
     record : mapping
@@ -67,6 +74,11 @@ def export(
         Refuse a functional that fails `xcnet check`: one that is not symmetric in the spins, gives
         NaN, lacks a constraint that its record declares, ... False is for experiments; what comes
         of it cannot be installed.
+    channels : torch.nn.Module, optional
+        First stage of a functional whose descriptor maps channels: called with the record's inputs
+        as ``module`` is, returns (N, c). The descriptor of the record says how many.
+    notices : mapping
+        Further files of the folder by name: licences and notices of those whose work it holds.
 
     Returns
     -------
@@ -93,12 +105,14 @@ def export(
     orders = _valid_orders(orders)
     if folder.exists():
         raise ExportError(f"{folder} exists; remove it or choose another", folder=str(folder))
-    full = _complete(record, orders)
-    names = planned(record, folder, orders).variables
+    plan = planned(record, folder, orders, with_channels=channels is not None)
+    full = _complete(record, orders, with_channels=channels is not None)
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
-        _write(module, full, names, making, card)
+        for name, content in notices.items():
+            (making / name).write_bytes(content)
+        _write(module, channels, full, plan, making, card)
         if lawful:
             _require(making)
         making.rename(folder)
@@ -111,10 +125,13 @@ def export(
 
 
 def planned(
-    record: Mapping[str, Any], folder: Path, orders: Sequence[str] = variables.ORDERS[:4]
+    record: Mapping[str, Any],
+    folder: Path,
+    orders: Sequence[str] = variables.ORDERS[:4],
+    with_channels: bool = False,
 ) -> FunctionalSpec:
     """The functional that `export` would make of a record; ModelError if the record is wrong."""
-    full = _complete(record, orders)
+    full = _complete(record, orders, with_channels)
     files = (*_graph_files(full), REFERENCE, CARD)
     return spec_from_record({**full, "files": dict.fromkeys(files, "0" * 64)}, folder)
 
@@ -138,39 +155,78 @@ def _valid_orders(orders: Sequence[str]) -> tuple[str, ...]:
 
 def _write(
     module: torch.nn.Module,
+    first: torch.nn.Module | None,
     full: Mapping[str, Any],
-    names: tuple[str, ...],
+    plan: FunctionalSpec,
     folder: Path,
     card: str | None,
 ) -> None:
     """Fill the folder and check what is in it."""
-    orders = tuple(full["derivatives"])
-    for key, spin in GRAPHS.items():
-        outputs = expressions(module, names, len(orders) - 1, spin)
-        widths = {name: variables.width(name, spin) for name in names}
-        for level, (order, filename) in enumerate(full[key].items()):
-            kept = variables.requested_labels(names, [True] * (level + 1))
-            facts = metadata(full, order, spin)
-            data = to_onnx({label: outputs[label] for label in kept}, widths, facts)
-            (folder / filename).write_bytes(data)
+    orders, names = tuple(full["derivatives"]), plan.variables
+    for spin in GRAPHS.values():
+        outputs = expressions(module, names, len(orders) - 1, spin, plan.descriptors)
+        for order in orders:
+            signature = plan.signature(order, spin)
+            kept = {label: outputs[label] for label in signature.outputs}
+            data = to_onnx(kept, signature.inputs)
+            (folder / plan.graph(order, spin)).write_bytes(data)
+    if first is not None:
+        _write_channels(first, plan, folder)
     (folder / CARD).write_text(card or _card(full), encoding="utf-8")
-    points = sample(names, REFERENCE_POINTS, REFERENCE_SEED)
+    points = sample(names, REFERENCE_POINTS, REFERENCE_SEED, plan.descriptors)
     np.savez(folder / REFERENCE, **points)  # type: ignore[arg-type, unused-ignore]
     spec = _seal(full, folder)
     for spin in GRAPHS.values():
         for level in range(len(orders)):
             check_values(module, spec, level, spin)
     results = engine.run(spec, len(orders) - 1, points)
+    if first is not None:
+        results |= _reference_channels(first, spec, points)
     np.savez(folder / REFERENCE, **points, **results)  # type: ignore[arg-type, unused-ignore]
     _seal(full, folder)
 
 
-def _complete(record: Mapping[str, Any], orders: Sequence[str]) -> dict[str, Any]:
+def _write_channels(module: torch.nn.Module, plan: FunctionalSpec, folder: Path) -> None:
+    """Write the graphs of the first stage."""
+    assert plan.channels is not None
+    _check_dtype(module)
+    for (order, spin), filename in plan.channels.graphs.items():
+        level = variables.ORDERS.index(order)
+        outputs = first_stage.expressions(module, plan, _trace_points(module), level, spin)
+        signature = plan.signature(order, spin, of_channels=True)
+        kept = {label: outputs[label] for label in signature.outputs}
+        (folder / filename).write_bytes(to_onnx(kept, signature.inputs))
+
+
+def _reference_channels(
+    module: torch.nn.Module, spec: FunctionalSpec, points: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Reference values of the first stage, checked against torch."""
+    assert spec.channels is not None
+    for order, spin in spec.channels.graphs:
+        first_stage.check_values(module, spec, variables.ORDERS.index(order), spin)
+    rng = np.random.default_rng(REFERENCE_SEED)
+    adjoint = rng.normal(size=(len(points["rho"]), spec.channels.width))
+    return {ADJOINT: adjoint, **channel_values(spec, {**points, ADJOINT: adjoint})}
+
+
+def _complete(
+    record: Mapping[str, Any], orders: Sequence[str], with_channels: bool = False
+) -> dict[str, Any]:
     """Record with the graphs, where readers expect them."""
-    graphs = {
+    graphs: dict[str, Any] = {
         "derivatives": {order: f"{order}.onnx" for order in orders},
         "closed_shell": {order: f"{order}_closed_shell.onnx" for order in orders},
     }
+    if with_channels:
+        first = orders[:3]  # whole grids have no third derivatives
+        kinds = [operators.known().get(label) for label in record["descriptors"]]
+        widths = [k.channels for k in kinds if k is not None and issubclass(k, GridOperator)]
+        graphs["channels"] = {
+            "width": max(widths, default=1),
+            "derivatives": {order: f"channels_{order}.onnx" for order in first},
+            "closed_shell": {order: f"channels_{order}_closed_shell.onnx" for order in first},
+        }
     full: dict[str, Any] = {}
     for key, value in record.items():
         full[key] = value
@@ -180,23 +236,30 @@ def _complete(record: Mapping[str, Any], orders: Sequence[str]) -> dict[str, Any
 
 
 def _graph_files(record: Mapping[str, Any]) -> list[str]:
-    return [filename for key in GRAPHS for filename in record[key].values()]
+    first = record.get("channels", {})
+    parts = [stage[key] for stage in (record, first) for key in GRAPHS if key in stage]
+    return [filename for part in parts for filename in part.values()]
 
 
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
     """Write the record with the hashes of all files."""
     files = [*_graph_files(record), REFERENCE, CARD]
+    files += sorted({path.name for path in folder.iterdir()} - {RECORD, *files})
     hashes = {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in files}
     write_record({**record, "files": hashes}, folder)
     return load_spec(folder)
 
 
 def expressions(
-    module: torch.nn.Module, names: Sequence[str], order: int, spin: int = variables.POLARIZED
+    module: torch.nn.Module,
+    names: Sequence[str],
+    order: int,
+    spin: int = variables.POLARIZED,
+    descriptors: Mapping[str, Descriptor] = NO_DESCRIPTORS,
 ) -> dict[str, list[graph.Node]]:
     """Every output label up to an order, as expressions of the components of the inputs."""
     _check_dtype(module)
-    points = sample(names, _trace_points(module), seed=0)
+    points = sample(names, _trace_points(module), 0, descriptors)
     if spin == variables.UNPOLARIZED:
         points, _ = closed_shell(points)
         own = getattr(module, "closed_shell", None)

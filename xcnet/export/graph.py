@@ -7,6 +7,7 @@ expressions are one object, in the same order in every process.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from threading import Lock
@@ -22,6 +23,9 @@ def _softplus(x: Array) -> Array:
     return np.maximum(x, 0.0) + np.log(1.0 + np.exp(-np.abs(x)))
 
 
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
 #: The elementwise functions of one argument and their meaning.
 UNARY: Mapping[str, Callable[[Array], Array]] = {
     "exp": np.exp,
@@ -29,6 +33,8 @@ UNARY: Mapping[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
     "softplus": _softplus,
+    "erf": _erf,
+    "normal_cdf": lambda x: 0.5 + 0.5 * _erf(x / math.sqrt(2.0)),
     "elu_plus_one": lambda x: np.maximum(x, 0.0) + np.exp(np.minimum(x, 0.0)),
     "algebraic": lambda x: x / np.sqrt(1.0 + x * x),
     "abs": np.abs,

@@ -9,13 +9,14 @@ outputs joined and transposed once. Powers of one base share one root.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from xcnet.export import error_function
 from xcnet.export.algebra import binary, one_plus_square, sqrt, unary
 from xcnet.export.graph import ZERO, Node, is_const, topological
 from xcnet.export.powers import Powers
@@ -24,6 +25,8 @@ from xcnet.graphs import IR_VERSION, OPSET
 PRODUCER = "xcnet"
 #: From this width on, four fast operators beat the runtime's Sigmoid.
 WIDE = 8
+#: exp of it is far from overflow.
+LARGE = 700.0
 
 DIRECT = {
     "add": "Add",
@@ -54,6 +57,8 @@ class _Writer:
         self._uses.update(outputs)
         self._powers: dict[Node, Powers] = {}
         self._rows_of: dict[Node, list[Node]] = defaultdict(list)
+        self._softened = {node.args[0] for node in self._order if node.op == "softplus"}
+        self._exponentials: dict[Node, tuple[str, str]] = {}
         self._plan()
 
     def _plan(self) -> None:
@@ -63,8 +68,8 @@ class _Writer:
         for node in self._order:
             if node.op == "pow":
                 exponents[node.args[0]].add(-node.exponent if node in divisors else node.exponent)
-            if node.op == "algebraic":
-                for inner in topological([_algebraic_root(node)], node.args):
+            if node.op in HELPERS:
+                for inner in topological(HELPERS[node.op](node.args[0]), node.args):
                     if inner.op == "pow" and inner not in node.args:
                         exponents[inner.args[0]].add(inner.exponent)
             if node.op == "matmul" and node.width == 1:
@@ -159,15 +164,28 @@ class _Writer:
             decay = self.name(unary("exp", binary("min", x, ZERO)))
             return self.emit("Add", [self.name(binary("max", x, ZERO)), decay])
         if op == "algebraic":
-            return self.emit("Div", [self.name(x), self.name(_algebraic_root(node))])
-        if op == "softplus":
-            decay = self.emit("Exp", [self.emit("Neg", [self.emit("Abs", [self.name(x)])])])
-            tail = self.emit("Log", [self.emit("Add", [decay, self.scalar(1.0)])])
-            return self.emit("Add", [self.name(binary("max", x, ZERO)), tail])
+            return self.emit("Div", [self.name(x), self.name(_algebraic_root(x))])
+        if op == "erf":
+            return error_function.emit_erf(self, x)
+        if op == "normal_cdf":
+            return error_function.emit_normal_cdf(self, x)
+        if op == "softplus":  # never below x, which is all that counts where exp would overflow
+            log = self.emit("Log", [self._raised(x)[1]])
+            return self.emit("Max", [self.name(x), log])
+        if op == "sigmoid" and x in self._softened:
+            return self.emit("Div", self._raised(x))
         if op == "sigmoid" and x.width < WIDE:
             return self.emit("Sigmoid", [self.name(x)])
         decay = self.emit("Exp", [self.emit("Neg", [self.name(x)])])
         return self.emit("Reciprocal", [self.emit("Add", [decay, self.scalar(1.0)])])
+
+    def _raised(self, x: Node) -> tuple[str, str]:
+        """Names of exp(x), bounded, and of that plus 1, which softplus and its slope share."""
+        if x not in self._exponentials:
+            bounded = self.emit("Clip", [self.name(x), "", self.scalar(LARGE)])
+            raised = self.emit("Exp", [bounded])
+            self._exponentials[x] = raised, self.emit("Add", [raised, self.scalar(1.0)])
+        return self._exponentials[x]
 
     def _sum(self, a: Node, b: Node) -> str:
         if a.op == "matmul" and b.constant and a.width == b.width and self._uses[a] == 1:
@@ -234,14 +252,21 @@ class _Writer:
         self.nodes[-1].output[0] = label
 
 
-def _algebraic_root(node: Node) -> Node:
-    return sqrt(one_plus_square(node.args[0]))
+def _algebraic_root(x: Node) -> Node:
+    return sqrt(one_plus_square(x))
+
+
+#: What functions of x are composed of, if there are powers among it.
+HELPERS: Mapping[str, Callable[[Node], Sequence[Node]]] = {
+    "algebraic": lambda x: [_algebraic_root(x)],
+    "erf": error_function.parts_of_erf,
+    "normal_cdf": lambda x: [error_function.gaussian(x)],
+}
 
 
 def to_onnx(
     outputs: Mapping[str, Sequence[Node]],
     inputs: Mapping[str, int],
-    metadata: Mapping[str, str],
 ) -> bytes:
     """Serialize an expression graph.
 
@@ -251,8 +276,6 @@ def to_onnx(
         Label -> its components, nodes of width 1; the model's outputs are ``(N, components)``.
     inputs : mapping
         Variable -> number of components; the model's inputs are ``(N, components)``.
-    metadata : mapping
-        Stored in the model's ``metadata_props``.
 
     Returns
     -------
@@ -274,7 +297,7 @@ def to_onnx(
 
     graph = helper.make_graph(
         writer.nodes,
-        metadata.get("xcnet.name", "functional"),
+        "functional",
         [described(name, width) for name, width in inputs.items()],
         [described(label, len(columns)) for label, columns in outputs.items()],
         writer.constants,
@@ -282,7 +305,6 @@ def to_onnx(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR_VERSION
     model.producer_name = PRODUCER
-    helper.set_model_props(model, dict(sorted(metadata.items())))
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

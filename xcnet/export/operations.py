@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import log, pi, sqrt
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from xcnet.errors import ExportError
@@ -14,8 +15,6 @@ from xcnet.export.graph import ONE, ZERO, Node, const
 
 #: How to write what no float64 kernel of the runtime computes.
 ADVICE = {
-    "erf": "use tanh, or an activation made of tanh, exp and log",
-    "gelu": "use GELU(approximate='tanh')",
     "sin": "use exp, log, tanh, sqrt and powers",
     "cos": "use exp, log, tanh, sqrt and powers",
     "_local_scalar_dense": "branch with torch.where: Python cannot look at values",
@@ -24,6 +23,9 @@ ADVICE = {
     "any": "branch with torch.where: Python cannot look at values",
     "sort": "use maximum and minimum",
 }
+
+#: From here on softplus(x) is x to rounding.
+NO_DIFFERENCE = 37.0
 
 
 def _n(x: object) -> Node:
@@ -56,13 +58,15 @@ def _elu(x: Node, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1
 
 def _softplus(x: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
     scaled = g.mul(_n(beta), x)
+    if threshold >= NO_DIFFERENCE:
+        return g.mul(_n(1.0 / beta), g.unary("softplus", scaled))
     soft = g.mul(_n(1.0 / beta), g.unary("softplus", scaled))
     return g.where(g.binary("greater", scaled, _n(threshold)), x, soft)
 
 
 def _gelu(x: Node, approximate: str = "none") -> Node:
     if approximate != "tanh":
-        raise ExportError(f"the exact form needs erf, which is not supported; {ADVICE['gelu']}")
+        return g.mul(x, g.unary("normal_cdf", x))
     inner = g.mul(_n(sqrt(2.0 / pi)), g.add(x, g.mul(_n(0.044715), g.power(x, 3.0))))
     return g.mul(g.mul(_n(0.5), x), g.add(ONE, g.unary("tanh", inner)))
 
@@ -90,7 +94,7 @@ def _words(*lines: str) -> frozenset[str]:
 
 
 ELEMENTWISE: Mapping[str, Callable[..., Node]] = {
-    **{name: _function(name) for name in ("exp", "log", "tanh", "sigmoid", "abs", "sign")},
+    **{name: _function(name) for name in ("exp", "log", "tanh", "sigmoid", "erf", "abs", "sign")},
     "add": lambda a, b, alpha=1: g.add(_n(a), g.mul(_n(alpha), _n(b))),
     "sub": lambda a, b, alpha=1: g.sub(_n(a), g.mul(_n(alpha), _n(b))),
     "rsub": lambda a, b, alpha=1: g.sub(_n(b), g.mul(_n(alpha), _n(a))),
@@ -108,7 +112,10 @@ ELEMENTWISE: Mapping[str, Callable[..., Node]] = {
     "log10": lambda x: g.mul(_n(1.0 / log(10.0)), g.unary("log", x)),
     "sgn": _function("sign"),
     "elu": _elu,
+    "special_erf": _function("erf"),
+    "special_ndtr": _function("normal_cdf"),
     "softplus": _softplus,
+    "logaddexp": lambda a, b: g.add(_n(b), g.unary("softplus", g.sub(_n(a), _n(b)))),
     "relu": lambda x: g.binary("max", x, ZERO),
     "leaky_relu": lambda x, slope=0.01: g.where(
         g.binary("greater", x, ZERO), x, g.mul(_n(slope), x)
@@ -155,5 +162,13 @@ def _layer_norm(
     return result if bias is None else result + bias, mean, scale
 
 
+def _log_sigmoid(x: Tensor) -> tuple[Tensor, Tensor]:
+    result = -torch.nn.functional.softplus(-x, threshold=NO_DIFFERENCE)
+    return result, result
+
+
 #: Operations written with known ones, where torch's own way uses others.
-REWRITTEN: Mapping[str, Callable[..., object]] = {"native_layer_norm": _layer_norm}
+REWRITTEN: Mapping[str, Callable[..., object]] = {
+    "native_layer_norm": _layer_norm,
+    "log_sigmoid_forward": _log_sigmoid,
+}

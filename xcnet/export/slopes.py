@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import pi, sqrt
 
 import numpy as np
 
 from xcnet.export.algebra import add, binary, mul, one_plus_square, power, sub, unary, where
+from xcnet.export.error_function import gaussian
 from xcnet.export.graph import ONE, ZERO, Node, const, is_const
 
 #: Derivative of a function as a polynomial (rising powers) in its own value.
@@ -61,6 +63,8 @@ def slopes(node: Node, order: int) -> list[Node]:
         decay = unary("exp", binary("min", x, ZERO))
         below = mul(_below(x, ZERO), decay)
         return [decay, *[below] * (order - 1)]
+    if node.op in ("erf", "normal_cdf"):
+        return _bell_slopes(node, order)
     if node.op == "abs":
         return [unary("sign", x), *[ZERO] * (order - 1)]
     raise AssertionError(node.op)
@@ -74,6 +78,18 @@ def _algebraic_slopes(x: Node, order: int) -> list[Node]:
         polynomial = polynomial.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0]) - (
             2 * n + 1
         ) * polynomial * np.polynomial.Polynomial([0.0, 1.0])
+    return result
+
+
+def _bell_slopes(node: Node, order: int) -> list[Node]:
+    """Derivatives of erf or of the normal distribution's cumulative function: Hermite's."""
+    x = node.args[0]
+    scale, height = (sqrt(2.0), 2.0 / sqrt(pi)) if node.op == "erf" else (1.0, sqrt(0.5 / pi))
+    bell = mul(const(height), gaussian(mul(const(scale), x)))
+    hermite, result = np.polynomial.Polynomial([1.0]), []
+    for _ in range(order):
+        result.append(mul(_polynomial(hermite.coef, x), bell))
+        hermite = hermite.deriv() - scale**2 * np.polynomial.Polynomial([0.0, 1.0]) * hermite
     return result
 
 

@@ -40,7 +40,7 @@ def check_values(
     with the same points is refused. Graphs of closed shells (``spin`` 1) are compared with the
     module at two equal spins.
     """
-    points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order)
+    points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order, spec.descriptors)
     if spin == variables.UNPOLARIZED:
         points, module = closed_shell(points)[0], ClosedShell(module, None)
     given = engine.run(spec, order, points, spin)

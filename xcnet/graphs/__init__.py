@@ -8,8 +8,11 @@ only.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from xcnet import variables
@@ -17,9 +20,9 @@ from xcnet.errors import ModelError
 from xcnet.graphs import model as onnx_file
 from xcnet.graphs.model import DOUBLE, Model
 from xcnet.graphs.shapes import OPERATORS, POINTS, Value, results
-from xcnet.spec import FunctionalSpec, metadata
+from xcnet.spec import FunctionalSpec, Signature
 
-__all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "verify"]
+__all__ = ["IR_VERSION", "MAX_LIVE", "OPERATORS", "OPSET", "revision", "verify"]
 
 OPSET = 17
 IR_VERSION = 8
@@ -28,11 +31,13 @@ MAX_LIVE = 32_768
 _KINDS = {onnx_file.DOUBLE: "d", onnx_file.INT64: "i"}
 
 
-#: Orders and spins of each functional whose graph was found to be good.
-_good: WeakKeyDictionary[FunctionalSpec, set[tuple[str, int]]] = WeakKeyDictionary()
+#: Orders, spins and stages of each functional whose graph was found to be good.
+_good: WeakKeyDictionary[FunctionalSpec, set[tuple[str, int, bool]]] = WeakKeyDictionary()
 
 
-def verify(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) -> bytes:
+def verify(
+    spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED, of_channels: bool = False
+) -> bytes:
     """Content of the graph file of one derivative order, hashed and checked.
 
     Parameters
@@ -43,21 +48,23 @@ def verify(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) ->
         ``exc``, ``vxc``, ``fxc`` or ``kxc``.
     spin : int
         2, or 1 for the graph of closed shells.
+    of_channels : bool
+        Of the first stage, in place of the energy.
 
     Raises
     ------
     ModelError
         The file is not the record's, or holds anything that a graph of this record may not.
     """
-    filename = spec.graphs[order, spin]
+    filename = spec.graph(order, spin, of_channels)
     content = spec.read(filename)
-    if (order, spin) in _good.get(spec, ()):
+    if (order, spin, of_channels) in _good.get(spec, ()):
         return content  # the same bytes, as its hash has just shown
     try:
         graph = onnx_file.read(content)
         _check_versions(graph)
-        _check_metadata(graph.metadata, metadata(spec.record, order, spin))
-        _check_signature(graph, spec, order, spin)
+        _check_metadata(graph)
+        _check_signature(graph, spec.signature(order, spin, of_channels))
         walk(graph)
     except ValueError as error:  # UnicodeDecodeError too
         raise ModelError(
@@ -65,8 +72,15 @@ def verify(spec: FunctionalSpec, order: str, spin: int = variables.POLARIZED) ->
             functional=spec.name,
             file=str(spec.folder / filename),
         ) from error
-    _good.setdefault(spec, set()).add((order, spin))
+    _good.setdefault(spec, set()).add((order, spin, of_channels))
     return content
+
+
+@cache
+def revision() -> str:
+    """Hash of the code that verifies, which stands for it where a result is kept."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def _check_versions(graph: Model) -> None:
@@ -77,32 +91,26 @@ def _check_versions(graph: Model) -> None:
         )
 
 
-def _check_metadata(given: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    if given == expected:
-        return
-    different = sorted(
-        key for key in given.keys() | expected.keys() if given.get(key) != expected.get(key)
-    )
-    key = different[0]
-    raise ValueError(
-        f"its metadata differ from the record in {', '.join(different[:5])}: "
-        f"{given.get(key)!r} in the graph, {expected.get(key)!r} in the record"
-    )
+def _check_metadata(graph: Model) -> None:
+    if graph.metadata:
+        raise ValueError(
+            f"it has metadata ({', '.join(sorted(graph.metadata)[:3])}): what is to be said of a "
+            "functional stands in its record alone. `xcnet models seal FOLDER` removes them from a "
+            "folder of your own"
+        )
 
 
-def _check_signature(graph: Model, spec: FunctionalSpec, order: str, spin: int) -> None:
+def _check_signature(graph: Model, signature: Signature) -> None:
     """Inputs and outputs must be what the record promises."""
-    level = variables.ORDERS.index(order)
-    labels = variables.requested_labels(spec.variables, [True] * (level + 1))
-    for what, tensors, names in (
-        ("inputs", graph.inputs, spec.variables),
-        ("outputs", graph.outputs, tuple(labels)),
+    for what, tensors, sizes in (
+        ("inputs", graph.inputs, signature.inputs),
+        ("outputs", graph.outputs, signature.outputs),
     ):
         given = [(t.name, t.kind, t.shape) for t in tensors]
-        wanted = [(name, DOUBLE, (None, variables.width(name, spin))) for name in names]
+        wanted = [(name, DOUBLE, (None, size)) for name, size in sizes.items()]
         if sorted(given, key=str) != sorted(wanted, key=str):
             raise ValueError(
-                f"its {what} are not those of the record, float64 arrays {', '.join(names)}: "
+                f"its {what} are not those of the record, float64 arrays {', '.join(sizes)}: "
                 f"{', '.join(f'{t.name!r} {t.shape}' for t in tensors[:20])}"
             )
 

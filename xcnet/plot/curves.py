@@ -62,7 +62,9 @@ def _used(
 def _factor(
     functional: LibXCFunctional, rs: float, s: Array | float, alpha: Array | float
 ) -> Array:
-    points = enhancement.points(functional._inputs, rs, s, alpha)
+    points = enhancement.points(
+        functional._inputs, rs, s, alpha, descriptors=functional.descriptors
+    )
     energy = functional.compute(points, do_vxc=False)["zk"][:, 0]
     return np.asarray(energy / enhancement.uniform_exchange(points["rho"].sum(axis=1)))
 
@@ -88,7 +90,7 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
     if len(molecule.symbols) < 2:
         raise InputError(f"{name} has no bond: name a molecule", given=name)
     for label, functional in functionals.items():
-        if any(v in variables.DESCRIPTORS for v in functional._inputs):
+        if functional.descriptors:
             raise InputError(
                 f"{label} is nonlocal: its energy density at a point needs the whole grid",
                 functional=label,

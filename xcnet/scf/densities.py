@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from xcnet.errors import InputError, XCNetError
+from xcnet.operators import GridOperator
 from xcnet.paths import training_folder
 from xcnet.scf import kept
 from xcnet.scf.molecule import build
-from xcnet.spec import NearRegion
 from xcnet.systems.molecules import Molecule
 
 Array = npt.NDArray[np.float64]
+#: Arrays that every density has.
+FIELDS = ("rho", "sigma", "tau", "weights")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class GridDensity:
     """Spin density of one system on its integration grid (N points, atomic units).
 
     ``rho`` (N, 2), ``sigma`` (N, 3) in the order aa, ab, bb, ``tau`` (N, 2) with
-    tau = 1/2 sum |grad phi|^2, ``weights`` (N,); ``near_region`` (N,) where it was asked for.
+    tau = 1/2 sum |grad phi|^2, ``weights`` (N,); ``descriptors`` (N,) by label, as asked for.
     """
 
     name: str
@@ -57,43 +59,49 @@ class GridDensity:
     sigma: Array
     tau: Array
     weights: Array
-    near_region: Array | None = None
+    descriptors: Mapping[str, Array] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, Array]:
-        """What there is of it, by name."""
-        fields = {field: getattr(self, field) for field in array_names(near_region=True)}
-        return {name: array for name, array in fields.items() if array is not None}
+        """Its arrays by name."""
+        return {name: getattr(self, name) for name in FIELDS} | dict(self.descriptors)
+
+    @classmethod
+    def of(cls, name: str, arrays: Mapping[str, Array]) -> GridDensity:
+        """Density of a system from `arrays`."""
+        fields = {key: arrays[key] for key in FIELDS}
+        others = {key: array for key, array in arrays.items() if key not in FIELDS}
+        return cls(name, **fields, descriptors=others)
 
 
-def array_names(near_region: bool) -> tuple[str, ...]:
+def array_names(descriptor: GridOperator | None) -> tuple[str, ...]:
     """Names of a density's arrays."""
-    return ("rho", "sigma", "tau", "weights", *(["near_region"] if near_region else []))
+    return FIELDS if descriptor is None else (*FIELDS, descriptor.label)
 
 
 def of_systems(
     systems: Iterable[Molecule],
     settings: DensitySettings,
     folder: Path | None = None,
-    near_region: NearRegion | None = None,
+    descriptor: GridOperator | None = None,
 ) -> tuple[list[GridDensity], str]:
     """Densities of all systems and the SHA-256 of the file they are kept in.
 
     The file is made on the first call and only read afterwards. An altered file is an InputError.
     Until all are made each system has a file of its own, so an interrupted call goes on with the
-    systems that are left. With ``near_region`` the densities have this descriptor.
+    systems that are left. With ``descriptor`` the densities have it.
     """
     systems = list(systems)
-    path = (folder or training_folder()) / f"densities-{_key(systems, settings, near_region)}.npz"
+    path = (folder or training_folder()) / f"densities-{_key(systems, settings, descriptor)}.npz"
     if not path.exists():
         singles = path.with_suffix("")
         bar = tqdm(systems, desc="densities")
-        _write(path, [_single(system, settings, near_region, singles) for system in bar])
+        _write(path, [_single(system, settings, descriptor, singles) for system in bar])
         shutil.rmtree(singles, ignore_errors=True)
-    return _read(path, [system.name for system in systems], array_names(near_region is not None))
+    return _read(path, [system.name for system in systems], array_names(descriptor))
 
 
 def solve(
-    system: Molecule, settings: DensitySettings, near_region: NearRegion | None = None
+    system: Molecule, settings: DensitySettings, descriptor: GridOperator | None = None
 ) -> GridDensity:
     """Unrestricted Kohn-Sham ground state of one system on its grid."""
     molecule = build(system, settings.basis)
@@ -108,7 +116,7 @@ def solve(
     if not method.converged:
         raise XCNetError(f"{settings.xc}/{settings.basis} of {system.name} did not converge")
     return on_grid(
-        system.name, molecule, method.make_rdm1(), method.grids, settings.min_density, near_region
+        system.name, molecule, method.make_rdm1(), method.grids, settings.min_density, descriptor
     )
 
 
@@ -118,7 +126,7 @@ def on_grid(
     matrices: Iterable[Array],
     grids: Any,
     min_density: float,
-    near_region: NearRegion | None = None,
+    descriptor: GridOperator | None = None,
 ) -> GridDensity:
     """Density on a built grid from the density matrices of Kohn-Sham orbitals, alpha and beta."""
     from pyscf.dft import numint
@@ -133,32 +141,33 @@ def on_grid(
     sigma = np.stack([(x * y).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))], axis=1)
     tau = np.stack([rows[4] for rows in spins], axis=1)
     dense = rho.sum(axis=1) > min_density
-    near = None
-    if near_region is not None:
+    descriptors = {}
+    if descriptor is not None:
         from xcnet.adapters.pyscf.blocks import whole_grid  # as in self-consistent calculations
 
-        near = whole_grid(grids).near_region(near_region, rho.sum(axis=1))[dense, 0]
+        values = whole_grid(grids).values(descriptor, rho.sum(axis=1))[dense, 0]
+        descriptors = {descriptor.label: values}
     return GridDensity(
-        name, rho[dense].clip(min=0.0), sigma[dense], tau[dense], grids.weights[dense], near
+        name, rho[dense].clip(min=0.0), sigma[dense], tau[dense], grids.weights[dense], descriptors
     )
 
 
 def _single(
-    system: Molecule, settings: DensitySettings, near_region: NearRegion | None, folder: Path
+    system: Molecule, settings: DensitySettings, descriptor: GridOperator | None, folder: Path
 ) -> GridDensity:
     """Density of one system, made now or by a call that was interrupted later."""
     path = folder / f"{system.name}.npz"
     if not path.exists():
-        kept.write(path, solve(system, settings, near_region).arrays())
-    return GridDensity(
-        system.name, **kept.read(path, array_names(near_region is not None), "density")
-    )
+        kept.write(path, solve(system, settings, descriptor).arrays())
+    return GridDensity.of(system.name, kept.read(path, array_names(descriptor), "density"))
 
 
-def _key(systems: list[Molecule], settings: DensitySettings, near_region: NearRegion | None) -> str:
+def _key(
+    systems: list[Molecule], settings: DensitySettings, descriptor: GridOperator | None
+) -> str:
     facts: list[Any] = [[asdict(system) for system in systems], asdict(settings)]
-    if near_region is not None:
-        facts.append(asdict(near_region))
+    if descriptor is not None:
+        facts.append(asdict(descriptor))
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

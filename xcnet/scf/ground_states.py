@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from xcnet.errors import XCNetError
+from xcnet.operators import GridOperator
 from xcnet.scf import kept
 from xcnet.scf.densities import GridDensity, array_names, on_grid
-from xcnet.spec import NearRegion
 from xcnet.systems.molecules import Molecule
 
 Array = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ def solve(
     settings: GroundStateSettings,
     folder: Path,
     identity: str = "",
-    near_region: NearRegion | None = None,
+    descriptor: GridOperator | None = None,
 ) -> dict[str, GroundState]:
     """Ground states of all systems with one functional, by the systems' names.
 
@@ -82,7 +82,7 @@ def solve(
         Where the files are kept. A file that is there is read, not made again.
     identity : str
         Tells functionals of the same name apart, such as the hash of their weights.
-    near_region : NearRegion, optional
+    descriptor : GridOperator, optional
         Descriptor that the densities have.
 
     Raises
@@ -96,10 +96,10 @@ def solve(
     with tqdm(systems, desc=f"ground states, {xc}") as bar:
         for system in bar:
             bar.set_postfix_str(system.name)
-            path = folder / f"{system.name}-{_key(system, xc, settings, identity, near_region)}.npz"
+            path = folder / f"{system.name}-{_key(system, xc, settings, identity, descriptor)}.npz"
             if not path.exists():
-                kept.write(path, _arrays(_solve(system, xc, settings, near_region)))
-            found[system.name] = _read(path, system.name, near_region is not None)
+                kept.write(path, _arrays(_solve(system, xc, settings, descriptor)))
+            found[system.name] = _read(path, system.name, descriptor)
     return found
 
 
@@ -112,7 +112,7 @@ def digest(states: Iterable[GroundState]) -> str:
 
 
 def _solve(
-    system: Molecule, xc: str, settings: GroundStateSettings, near_region: NearRegion | None
+    system: Molecule, xc: str, settings: GroundStateSettings, descriptor: GridOperator | None
 ) -> GroundState:
     from xcnet.scf import calculation
 
@@ -130,7 +130,7 @@ def _solve(
     mf = found[0]
     matrices = np.asarray(mf.make_rdm1())
     spins = matrices if matrices.ndim == 3 else [0.5 * matrices] * 2
-    density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density, near_region)
+    density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density, descriptor)
     return GroundState(density, result.energy, result.energy - result.exc)
 
 
@@ -139,11 +139,11 @@ def _key(
     xc: str,
     settings: GroundStateSettings,
     identity: str,
-    near_region: NearRegion | None,
+    descriptor: GridOperator | None,
 ) -> str:
     facts = [asdict(system), xc, asdict(settings), identity]
-    if near_region is not None:
-        facts.append(asdict(near_region))
+    if descriptor is not None:
+        facts.append(asdict(descriptor))
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -152,7 +152,7 @@ def _arrays(state: GroundState) -> kept.Arrays:
     return state.density.arrays() | {"energies": np.array([state.total, state.rest])}
 
 
-def _read(path: Path, name: str, near_region: bool) -> GroundState:
-    arrays = kept.read(path, (*array_names(near_region), "energies"), "ground state")
+def _read(path: Path, name: str, descriptor: GridOperator | None) -> GroundState:
+    arrays = kept.read(path, (*array_names(descriptor), "energies"), "ground state")
     total, rest = arrays.pop("energies").tolist()
-    return GroundState(GridDensity(name, **arrays), total, rest)
+    return GroundState(GridDensity.of(name, arrays), total, rest)

@@ -167,7 +167,7 @@ class Rounds:
             self.reactions.systems,
             settings=self.settings.ground_states,
             folder=self.work / "ground_states",
-            near_region=FORMS[self.recipe.form].near_region,
+            descriptor=FORMS[self.recipe.form].descriptor,
         )
         if not number:
             return solve(self.settings.start)

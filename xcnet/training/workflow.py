@@ -74,7 +74,7 @@ def _train(plan: Plan, data: Path, checkpoint: Path, device: str, resume: bool) 
     settings, work = plan.recipe, checkpoint.parent
     work.mkdir(parents=True, exist_ok=True)
     known, digest = densities.of_systems(
-        plan.systems(), settings.densities, data, FORMS[settings.form].near_region
+        plan.systems(), settings.densities, data, FORMS[settings.form].descriptor
     )
     progress = trainer.Progress(settings.sha256, digest)
     if resume:

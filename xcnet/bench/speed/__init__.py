@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="the published networks' original files, for torch beside them (default: "
-        "XCNET_NAGAI2020; without it torch is left out)",
+        "nagai2020 in XCNET_PUBLISHED; without it torch is left out)",
     )
 
 
@@ -84,7 +84,8 @@ def _list(text: str) -> list[str]:
 
 
 def _weights(given: Path | None) -> str | None:
-    named = str(given) if given else os.environ.get("XCNET_NAGAI2020")
+    published = os.environ.get("XCNET_PUBLISHED")
+    named = str(given) if given else published and str(Path(published) / "nagai2020")
     if named and not Path(named).is_dir():
         raise InputError(f"--weights: {named} is not a folder", given=named)
     return named or None

@@ -76,10 +76,10 @@ def torch_case(weights: Path, order: str) -> Case:
     """The published network as a torch program computes it, float64, by autograd."""
     import torch
 
-    from xcnet.training import nagai2020
+    from xcnet.published import nagai2020
 
-    published = next(p for p in nagai2020.PUBLISHED if p.alias == PUBLISHED)
-    module = nagai2020.load(nagai2020.original(published, weights))
+    facts = next(facts for facts in nagai2020.PUBLISHED if facts.alias == PUBLISHED)
+    module = nagai2020.load((weights / facts.file).read_bytes())
     torch.set_num_threads(1)
 
     def evaluate(inputs: Mapping[str, Array]) -> list[Any]:

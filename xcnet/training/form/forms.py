@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xcnet.spec import NearRegion
+from xcnet.operators import GridOperator
 from xcnet.training.form.features import correlation, exchange, nagai2020
 from xcnet.training.form.features.form import PartForm
 
@@ -24,7 +24,7 @@ class Form:
     correlation: PartForm
     text: str
     constraints: tuple[str, ...] = ()
-    near_region: NearRegion | None = None
+    descriptor: GridOperator | None = None
 
     @property
     def networks(self) -> dict[str, PartForm]:

@@ -60,7 +60,7 @@ class Semilocal(nn.Module):
         rho: Tensor,
         sigma: Tensor | None = None,
         tau: Tensor | None = None,
-        near_region: Tensor | None = None,
+        **descriptors: Tensor,
     ) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2), R (N, 1)."""
         present = [is_present(rho[:, i], rho.sum(1), DENSITY_THRESHOLD) for i in range(2)]
@@ -75,8 +75,7 @@ class Semilocal(nn.Module):
         if tau is not None:
             whole.append(tau[:, 0] + tau[:, 1])
             channels = [[*channel, tau[:, i]] for i, channel in enumerate(channels)]
-        if near_region is not None:
-            whole.append(near_region[:, 0])
+        whole += [values[:, 0] for values in descriptors.values()]
         density = self.energy("correlation", self.form.correlation.columns(a, b, *whole))
         if self.form.exchange is None:
             return density / (a + b)
@@ -90,14 +89,14 @@ class Semilocal(nn.Module):
         rho: Tensor,
         sigma: Tensor | None = None,
         tau: Tensor | None = None,
-        near_region: Tensor | None = None,
+        **descriptors: Tensor,
     ) -> Tensor:
         """The same of a closed shell's totals, all (N, 1), whose channels are present.
 
         One channel stands for both.
         """
         half = 0.5 * rho[:, 0]
-        whole = [x[:, 0] for x in (sigma, tau, near_region) if x is not None]
+        whole = [x[:, 0] for x in (sigma, tau, *descriptors.values()) if x is not None]
         density = self.energy("correlation", self.form.correlation.columns(half, half, *whole))
         if self.form.exchange is not None:
             channel = [half]

@@ -22,9 +22,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from xcnet.operators import GridOperator
 from xcnet.references.accurate import Reference
 from xcnet.scf.densities import GridDensity, on_grid
-from xcnet.spec import NearRegion
 from xcnet.systems.units import KCAL_PER_HARTREE
 from xcnet.training.form.forms import FORMS
 from xcnet.training.form.semilocal import DENSITY_THRESHOLD, Semilocal
@@ -125,9 +125,9 @@ def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple
     grids.level = settings.grid_level
     grids.build()
     matrices = [inversion.density_matrix for inversion in inversions]
-    near_region = FORMS[form].near_region
+    descriptor = FORMS[form].descriptor
     name, every_point = reference.system.name, -1.0
-    density = on_grid(name, molecule, matrices, grids, every_point, near_region)
+    density = on_grid(name, molecule, matrices, grids, every_point, descriptor)
     hamiltonian = hf.get_hcore(molecule) + hf.get_jk(molecule, sum(matrices))[0]
     values = dft.numint.eval_ao(molecule, grids.coords, deriv=1)
     gradients = [
@@ -137,23 +137,23 @@ def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple
     for spin, inversion in enumerate(inversions):
         if inversion.occupied:
             chosen = _Orbitals(inversion, settings.highest, hamiltonian, values)
-            near = _near_region(grids, near_region, density)
+            near = _change(grids, descriptor, density)
             rows.append(_rows(form, spin, density, gradients, chosen, near))
     return tuple(rows)
 
 
-def _near_region(
-    grids: Any, near_region: NearRegion | None, density: GridDensity
+def _change(
+    grids: Any, descriptor: GridOperator | None, density: GridDensity
 ) -> Callable[[Array], Array] | None:
     """How R changes, where it is not clipped, with densities (pairs, N); None without it."""
-    if near_region is None or density.near_region is None:
+    if descriptor is None:
         return None
     from xcnet.adapters.pyscf.blocks import whole_grid
 
-    grid, followed = whole_grid(grids), density.near_region > 0.0
+    grid, followed = whole_grid(grids), density.descriptors[descriptor.label] > 0.0
 
     def change(products: Array) -> Array:
-        found = [grid.near_region(near_region, product)[:, 0] for product in products]
+        found = [grid.values(descriptor, product)[:, 0] for product in products]
         return np.stack(found) * followed
 
     return change
@@ -188,7 +188,7 @@ def _rows(
     density: GridDensity,
     gradients: Sequence[Array],
     orbitals: _Orbitals,
-    near_region: Callable[[Array], Array] | None,
+    nonlocal_change: Callable[[Array], Array] | None,
 ) -> _Rows:
     scale = 1.0 / np.sqrt(orbitals.gaps)
     integrals, slopes = {}, {}
@@ -200,8 +200,8 @@ def _rows(
         if part.name == "correlation":
             # Of the two spin densities only this spin's depends on the orbitals.
             columns[1:2] = [product, by_density] if spin == 0 else [by_density, product]
-            if near_region is not None:
-                columns.append(near_region(product))
+            if nonlocal_change is not None:
+                columns.append(nonlocal_change(product))
         matrix = np.stack([column[:, kept] for column in columns], axis=2)
         matrix *= density.weights[kept][:, None] * scale[:, None, None]
         integrals[part.name] = torch.from_numpy(matrix.reshape(len(matrix), -1))
@@ -222,8 +222,7 @@ def _variables(
     else:
         sigma = density.sigma @ np.array([1.0, 2.0, 1.0])
         columns = [density.rho, sigma, density.tau.sum(axis=1)]
-        if density.near_region is not None:
-            columns.append(density.near_region.clip(min=0.0))
+        columns += [values.clip(min=0.0) for values in density.descriptors.values()]
         variables = np.column_stack(columns)
         field = gradients[0] + gradients[1]
     kept = density.rho[:, spin] > 1e-8

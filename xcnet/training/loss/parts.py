@@ -52,7 +52,7 @@ class Part:
 def of(form: str) -> tuple[Part, ...]:
     """Exchange and correlation of one of the `FORMS`, or the one part of both."""
     found = FORMS[form]
-    whole = sampling.near_region_variables if found.near_region else sampling.correlation_variables
+    whole = sampling.nonlocal_variables if found.descriptor else sampling.correlation_variables
     if found.exchange is None:
         return (Part("correlation", found.correlation, whole, targets.together),)
     return (

@@ -52,12 +52,13 @@ def correlation_variables(density: GridDensity) -> tuple[Array, Array]:
     return _physical(rows), density.weights
 
 
-def near_region_variables(density: GridDensity) -> tuple[Array, Array]:
-    """`correlation_variables` with the near-region density R as a fifth column (N, 5)."""
-    if density.near_region is None:
-        raise InputError(f"the density of {density.name} was made without its near-region density")
+def nonlocal_variables(density: GridDensity) -> tuple[Array, Array]:
+    """`correlation_variables` with the descriptor R as a fifth column (N, 5)."""
+    if not density.descriptors:
+        raise InputError(f"the density of {density.name} was made without its descriptor")
     rows, weights = correlation_variables(density)
-    return np.column_stack([rows, density.near_region.clip(min=0.0)]), weights
+    values = [each.clip(min=0.0) for each in density.descriptors.values()]
+    return np.column_stack([rows, *values]), weights
 
 
 def channels(variables: Array) -> int:

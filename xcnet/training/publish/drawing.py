@@ -83,14 +83,14 @@ def _enhancement(axes: Any, recipe: Recipe, module: Semilocal, zeta: float) -> N
     """F_xc at rs = 1 over s, or over rs where the functional knows no gradient; dashed: target."""
     form = FORMS[recipe.form]
     target = xcnet.functional(" + ".join(_targets(recipe)), variables.POLARIZED)
-    descriptors = ["near_region"] if form.near_region else []
+    descriptors = {form.descriptor.label: form.descriptor} if form.descriptor else {}
     name, label, most = ("s", "s at rs = 1", 4.0)
     if "sigma" not in form.inputs:
         name, label, most = ("rs", "rs, bohr", 10.0)
     x = np.linspace(0.01, most, 201)
     for alpha in ALPHAS if "tau" in form.inputs else ALPHAS[1:2]:
         place: dict[str, npt.ArrayLike] = {"alpha": alpha, "zeta": zeta, name: x}
-        given = enhancement.points([*form.inputs, *descriptors], **place)
+        given = enhancement.points([*form.inputs, *descriptors], **place, descriptors=descriptors)
         unit = enhancement.uniform_exchange(given["rho"].sum(axis=1))
         with torch.no_grad():
             found = module(**{name: torch.from_numpy(value) for name, value in given.items()})

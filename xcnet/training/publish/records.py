@@ -11,7 +11,7 @@ import xcnet
 from xcnet import citation, registry
 from xcnet.scf.densities import file_sha256
 from xcnet.systems import training_sets
-from xcnet.training import nagai2020
+from xcnet.training.form.features import nagai2020
 from xcnet.training.form.forms import FORMS, Form
 from xcnet.training.form.semilocal import DENSITY_THRESHOLD
 from xcnet.training.recipe import Recipe
@@ -100,10 +100,7 @@ def fit_elements(recipe: Recipe) -> list[str]:
 
 
 def _descriptors(form: Form) -> dict[str, dict[str, Any]]:
-    if form.near_region is None:
-        return {}
-    given = asdict(form.near_region).items()
-    return {"near_region": {key: value for key, value in given if value is not None}}
+    return {} if form.descriptor is None else {form.descriptor.label: form.descriptor.parameters()}
 
 
 def _without_single_errors(metrics: Any) -> Any:
@@ -138,7 +135,7 @@ def protocol(recipe: Recipe) -> str:
 def _citations(recipe: Recipe) -> list[dict[str, str]]:
     """References of the functionals it was fitted to, and of the descriptor."""
     form = FORMS[recipe.form]
-    descriptor = [] if form.near_region is None else [nagai2020.CITATION]
+    descriptor = [] if form.descriptor is None else [nagai2020.CITATION]
     if recipe.refinement is None:
         return [R2SCAN, *descriptor]
     found = {

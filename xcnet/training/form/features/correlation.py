@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xcnet.spec import NearRegion
+from xcnet.operators.near_region import NearRegion
 from xcnet.training.form.baselines import F_ZETA, PW92_MODIFIED, WIGNER_SEITZ
 from xcnet.training.form.features.form import PartForm
 from xcnet.training.form.features.shares import (

@@ -15,6 +15,23 @@ from xcnet.training.form.features.form import PartForm
 
 #: Keeps the logarithms and quotients finite; part of the published form.
 TINY = 1e-7
+CITATION = {
+    "key": "Nagai2020_43",
+    "text": "R. Nagai, R. Akashi, and O. Sugino, npj Comput. Mater. 6, 43 (2020)",
+    "doi": "10.1038/s41524-020-0310-0",
+    "bibtex": (
+        "@article{Nagai2020_43,\n"
+        "  title = {Completing density functional theory by machine learning hidden messages "
+        "from molecules},\n"
+        "  author = {Nagai, Ryo and Akashi, Ryosuke and Sugino, Osamu},\n"
+        "  journal = {npj Computational Materials},\n"
+        "  volume = {6},\n"
+        "  pages = {43},\n"
+        "  year = {2020},\n"
+        "  doi = {10.1038/s41524-020-0310-0}\n"
+        "}"
+    ),
+}
 
 
 def ingredients(

@@ -10,9 +10,9 @@ from xcnet.errors import MissingPackageError
 
 
 def loops(name: str) -> ModuleType:
-    """One of this package's modules of compiled loops."""
+    """One of this package's modules of compiled loops, by its name in the package."""
     numba = _numba()
-    module = f"xcnet.near_region.{name}"
+    module = f"xcnet.operators.{name}"
     try:
         return import_module(module)
     except RuntimeError:

@@ -14,10 +14,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from xcnet import engine
-from xcnet.near_region import compiled, partition, radial
-from xcnet.near_region.points import Array, Points
-from xcnet.near_region.shells import find_shells
+from xcnet import threads
+from xcnet.operators import compiled
+from xcnet.operators.near_region import partition, radial
+from xcnet.operators.near_region.shells import find_shells
+from xcnet.operators.points import Array, Points
 
 #: Highest angular momentum: the default, and the one for reference values.
 ORDER, HIGH_ORDER = 12, 20
@@ -51,7 +52,7 @@ class Continuum:
     """
 
     def __init__(self, points: Points, sigma: float, order: int = ORDER) -> None:
-        self._loops = compiled.loops("multipole_loops")
+        self._loops = compiled.loops("near_region.multipole_loops")
         self._shells = shells = find_shells(points)
         self._coords = np.ascontiguousarray(points.coords[shells.order])
         self._vectors = self._coords - shells.centres[shells.parent]
@@ -115,7 +116,7 @@ class Continuum:
                 sums,
             )
 
-        engine.for_each_chunk(len(sums), CHUNK, work)
+        threads.for_each_chunk(len(sums), CHUNK, work)
         return self._unsorted(sums)
 
     def transpose(self, slopes: Array) -> Array:
@@ -143,7 +144,7 @@ class Continuum:
                 table,
             )
 
-        engine.for_each_chunk(len(self._shells.centres), 1, work)
+        threads.for_each_chunk(len(self._shells.centres), 1, work)
         table[:, 0] += own
         moments = np.empty_like(self._resolved)
         for part, matrices in zip(self._parts(), self._tables, strict=True):
@@ -152,13 +153,13 @@ class Continuum:
                 moments[part, columns] = matrices[degree].T @ both
         moments *= self._resolved
         sums = np.zeros(len(self._coords))
-        engine.for_each_chunk(len(sums), CHUNK, lambda p: self._synthesise(moments, p, sums))
+        threads.for_each_chunk(len(sums), CHUNK, lambda p: self._synthesise(moments, p, sums))
         return self._unsorted(sums * self._factors)
 
     def _moments(self, charges: Array) -> Array:
         """Charges of the shells (K, lm): sum of charge times harmonic over the points."""
         moments = np.zeros_like(self._resolved)
-        engine.for_each_chunk(
+        threads.for_each_chunk(
             len(self._shells.centres), 1, lambda atom: self._analyse(charges, atom.start, moments)
         )
         moments *= self._resolved

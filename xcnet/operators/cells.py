@@ -3,25 +3,39 @@
 A. D. Becke, J. Chem. Phys. 88, 2547 (1988), doi:10.1063/1.454033. Point r belongs to atom i by
 P_i / sum_k P_k with P_i = product_j s(nu_ij), nu = mu + a (1 - mu^2), mu = (d_i - d_j) / R_ij,
 d_i = |r - X_i|, and a step s with s(-nu) = 1 - s(nu), so that each pair is looked at once.
+
+Here are the cells of hosts, with derivatives; softer cells of descriptors are made of the same
+`shifted` and `steeper` (`partition_loops`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import engine
+from xcnet import threads
+from xcnet.operators.points import Array
 
-Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 #: Points of a chunk: the arrays of a pair of atoms stay in the cache.
 CHUNK = 4096
 #: Below this a divisor is zero, and so is the quotient.
 _VANISHING = 1e-200
+
+
+def shifted(mu: Any, a: Any) -> Any:
+    """Coordinate between two atoms, -1 to 1, with the border moved by a; numbers or arrays."""
+    return mu + a * (1.0 - mu * mu)
+
+
+def steeper(nu: Any) -> Any:
+    """Becke's polynomial, from -1 to 1, flat at both ends; iterated it becomes a step."""
+    return nu * (1.5 - 0.5 * nu * nu)
 
 
 def adjustments(radii: Array, power: float) -> Array:
@@ -43,7 +57,7 @@ def shares(coords: Array, centres: Array, parents: Indices, a: Array) -> Array:
         own = products[parents[part], np.arange(products.shape[1])]
         result[part] = own / products.sum(axis=0)
 
-    engine.for_each_chunk(len(coords), CHUNK, work)
+    threads.for_each_chunk(len(coords), CHUNK, work)
     return result
 
 
@@ -58,7 +72,7 @@ def response(coords: Array, centres: Array, parents: Indices, charges: Array, a:
         given = coords[part], centres, parents[part], charges[part], a
         parts[part.start] = _chunk_response(*given)
 
-    engine.for_each_chunk(len(coords), CHUNK, work)
+    threads.for_each_chunk(len(coords), CHUNK, work)
     return np.sum([parts[start] for start in sorted(parts)] or [np.zeros_like(centres)], axis=0)
 
 
@@ -74,7 +88,7 @@ def _chunk_response(
     by_distance = np.zeros_like(distances)
     result = np.zeros_like(centres)
     for i, j, inverse, mu in _pairs(distances, centres):
-        step, slope = _step(mu + a[i, j] * (1.0 - mu**2))
+        step, slope = _step(shifted(mu, a[i, j]))
         slope *= _ratio(slopes[i], step) - _ratio(slopes[j], 1.0 - step)
         slope *= (1.0 - 2.0 * a[i, j] * mu) * inverse
         by_distance[i] += slope
@@ -93,7 +107,7 @@ def _products(distances: Array, centres: Array, a: Array) -> Array:
     """P (A, N) from distances (N, A) to the atoms."""
     result = np.ones(distances.shape[::-1])
     for i, j, _, mu in _pairs(np.ascontiguousarray(distances.T), centres):
-        step, _ = _step(mu + a[i, j] * (1.0 - mu**2))
+        step, _ = _step(shifted(mu, a[i, j]))
         result[i] *= step
         result[j] *= 1.0 - step
     return result
@@ -111,7 +125,7 @@ def _step(nu: Array) -> tuple[Array, Array]:
     slope = np.full_like(nu, -0.5)
     for _ in range(3):
         slope *= 1.5 * (1.0 - nu**2)
-        nu = nu * (1.5 - 0.5 * nu**2)
+        nu = steeper(nu)
     return 0.5 * (1.0 - nu), slope
 
 

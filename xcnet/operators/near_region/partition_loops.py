@@ -7,7 +7,8 @@ import math
 import numba
 import numpy as np
 
-from xcnet.near_region.points import Array
+from xcnet.operators import cells
+from xcnet.operators.points import Array
 
 #: Longest distance, bohr, over which the density goes over from one atom to another; it makes
 #: cells finite (as H. Laqua, J. Kussmann, C. Ochsenfeld, J. Chem. Phys. 149, 204111 (2018)).
@@ -18,6 +19,9 @@ SHIFT, SHIFT_HEAVY, LIGHT = 0.28, 0.36, 0.6
 CORE = 0.05
 #: Cells are zero below this part of the closest atom's.
 TINY = 1e-12
+
+_shifted = numba.njit(inline="always")(cells.shifted)
+_steeper = numba.njit(inline="always")(cells.steeper)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -83,10 +87,10 @@ def _cell(
         row_other = rows[atoms[other]]
         if (row == 0) != (row_other == 0):
             shift = SHIFT_HEAVY if max(row, row_other) == 2 else SHIFT
-            mu += (shift if row == 0 else -shift) * (1.0 - mu * mu)
+            mu = _shifted(mu, shift if row == 0 else -shift)
         # Between the large cores of two heavy atoms the steeper step is the smoother one.
         for _ in range(3 if min(row, row_other) == 2 else 2):
-            mu *= 1.5 - 0.5 * mu * mu
+            mu = _steeper(mu)
         cell *= 0.5 * (1.0 - mu)
         if cell < smallest:
             return 0.0

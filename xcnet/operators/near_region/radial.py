@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from xcnet.near_region.points import Array
+from xcnet.operators.points import Array
 
 #: Shells that the interpolation of n_lm between two of them rests on.
 STENCIL = 8

@@ -13,9 +13,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import engine
-from xcnet.near_region import compiled
-from xcnet.near_region.points import Array, Points
+from xcnet import threads
+from xcnet.operators import compiled
+from xcnet.operators.points import Array, Points
 
 #: A point's share may exceed the host's by this factor, since a density is known only times its
 #: weight; where the host's share is smaller still, the own one is left out.
@@ -40,7 +40,7 @@ def factors(points: Points, neighbours: npt.NDArray[np.intp], distances: Array) 
     unchanged = np.ones(len(weights))
     if atoms is None or atoms.numbers is None:
         return unchanged
-    loops = compiled.loops("partition_loops")
+    loops = compiled.loops("near_region.partition_loops")
     shares = np.zeros(len(weights))
     rows = np.searchsorted([2, 11], atoms.numbers, side="right")
 
@@ -57,7 +57,7 @@ def factors(points: Points, neighbours: npt.NDArray[np.intp], distances: Array) 
             shares,
         )
 
-    engine.for_each_chunk(len(weights), CHUNK, work)
+    threads.for_each_chunk(len(weights), CHUNK, work)
     wanted = shares * atoms.volumes
     known = np.abs(weights) * LARGEST > np.abs(wanted)
     if shares[~known].max(initial=0.0) > LEFT_OUT:

@@ -12,10 +12,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import engine
+from xcnet import threads
 from xcnet.errors import InputError
-from xcnet.near_region import compiled
-from xcnet.near_region.points import Array
+from xcnet.operators import bisection, compiled
+from xcnet.operators.points import Array
 
 #: Points of a block, and blocks that a leaf has at least. A block is what the compiled loop takes
 #: at a stride (four vectors of eight): no loop has a remainder. Larger leaves waste more pairs
@@ -50,8 +50,9 @@ class GridSum:
             )
         self._longest = -math.log(cutoff)
         self._sigma = sigma
-        self._loops = compiled.loops("grid_sum_loops")
-        self._order, self._start = _order(coords)
+        self._loops = compiled.loops("near_region.grid_sum_loops")
+        self._start = _starts(len(coords))
+        self._order = bisection.order(coords, self._start)
         self._sorted = np.ascontiguousarray(_padded(coords[self._order]).T)
         self._low, self._high = _boxes(self._sorted, self._start)
 
@@ -61,7 +62,7 @@ class GridSum:
         sources = _padded(charges[self._order])
         sources[points:] = 0.0
         sums = np.zeros((PARTS, len(sources)))
-        engine.for_each_chunk(PARTS, 1, lambda part: self._add(part.start, sources, sums))
+        threads.for_each_chunk(PARTS, 1, lambda part: self._add(part.start, sources, sums))
         result = np.empty(points)
         result[self._order] = sums.sum(axis=0)[:points]
         return result
@@ -91,25 +92,11 @@ def _padded(values: Array) -> Array:
     return np.concatenate([values, np.repeat(values[-1:], extra, axis=0)])
 
 
-def _order(coords: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Points in the order of the tree's leaves, and the first point of each leaf (and the end)."""
-    points = len(coords)
+def _starts(points: int) -> npt.NDArray[np.int64]:
+    """First point of each leaf, a multiple of the block, and the end."""
     blocks = -(-points // BLOCK)
     leaves = 1 << max(0, (blocks // LEAF).bit_length() - 1)
-    start = np.arange(leaves + 1) * blocks // leaves * BLOCK
-    order = np.arange(points)
-    step = leaves
-    while step > 1:
-        for leaf in range(0, leaves, step):
-            first, middle = start[leaf], start[leaf + step // 2]
-            part = order[first : start[leaf + step]]
-            inside = coords[part]
-            axis = np.argmax(np.ptp(inside, axis=0))
-            order[first : first + len(part)] = part[
-                np.argpartition(inside[:, axis], middle - first)
-            ]
-        step //= 2
-    return order, start
+    return np.arange(leaves + 1) * blocks // leaves * BLOCK
 
 
 def _boxes(coords: Array, start: npt.NDArray[np.int64]) -> tuple[Array, Array]:

@@ -11,8 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from xcnet.near_region.points import Array
-from xcnet.near_region.radial import DECAY, WIDE
+from xcnet.operators.near_region.radial import DECAY, WIDE
+from xcnet.operators.points import Array
 
 FAST = {"contract", "reassoc", "nnan", "ninf", "nsz", "arcp"}
 

@@ -105,9 +105,11 @@ def _atoms(centres: Any, parents: Any, volumes: Any, numbers: Any, weights: Arra
     return Atoms(centres, owner, _array("volumes", volumes, weights.shape), numbers)
 
 
-def read_values(name: str, values: Any, points: int) -> Array:
-    """Finite float64 values, one per point."""
-    return _array(name, values, (points,))
+def read_values(name: str, values: Any, points: int, width: int) -> Array:
+    """Finite float64 values (N, width) of N points; (N,) will do for one."""
+    flat = width == 1 and np.ndim(values) == 1
+    array = _array(name, values, (points,) if flat else (points, width))
+    return array.reshape(points, width)
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...] | None = None) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.errors import InputError, MissingInputError
-from xcnet.near_region.points import Array, Points
+from xcnet.operators.points import Array, Points
 
 Indices = npt.NDArray[np.int64]
 

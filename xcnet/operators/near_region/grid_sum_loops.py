@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 
-from xcnet.near_region.points import Array
+from xcnet.operators.points import Array
 
 # Everything but the assumption that sums may be reordered into NaN or infinity: inputs are finite.
 FAST = {"contract", "reassoc", "nnan", "ninf", "nsz", "arcp"}

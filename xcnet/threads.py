@@ -1,0 +1,62 @@
+"""How many threads of this process compute, and chunks of points spread over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from xcnet.errors import InputError
+
+THREADS_VARIABLE = "XCNET_NUM_THREADS"
+
+_threads: int | None = None
+
+
+def num_threads() -> int:
+    """Threads used: ``set_num_threads``, else XCNET_NUM_THREADS, OMP_NUM_THREADS, or all cores."""
+    if _threads is not None:
+        return _threads
+    for name in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").split(",")[0].strip()
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
+        if text and name == THREADS_VARIABLE:
+            raise InputError(
+                f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
+                argument=THREADS_VARIABLE,
+                given=text,
+            )
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Set the number of threads of this process; None returns to the environment's choice."""
+    global _threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(
+            f"the number of threads must be a positive integer, not {threads!r}",
+            argument="threads",
+            given=threads,
+        )
+    _threads = threads
+
+
+def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
+    """Call ``work`` on slices that cover ``points``, in parallel where it pays."""
+    slices = [slice(i, min(i + chunk, points)) for i in range(0, points, chunk)]
+    threads = min(num_threads(), len(slices))
+    if threads < 2:
+        for part in slices:
+            work(part)
+        return
+    # A pool per call: starting threads costs 0.1 ms against milliseconds of work, and nothing
+    # is left over that a fork could break.
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, part) for part in slices]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
