@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 #: Makes a replacement from what was there before.
@@ -75,6 +77,28 @@ class Patches:
         else:
             setattr(owner, name, patch.ours)
         self._patches.append(patch)
+
+    def put_everywhere(
+        self, package: str, function: FunctionType, make: Maker, *tables: dict[str, Any]
+    ) -> None:
+        """Replace a function by the same one under all names that a host has for it.
+
+        Parameters
+        ----------
+        package
+            Whose modules hold it: they import functions from one another by name.
+        function
+            Written in Python.
+        make
+            Gets the function, and returns what takes its place.
+        tables
+            Dictionaries that hold it as well.
+        """
+        ours = make(function)
+        modules = [m for name, m in sys.modules.items() if name.split(".")[0] == package]
+        for owner in (*modules, *tables):
+            for name in [key for key, value in _own(owner).items() if value is function]:
+                self.put(owner, name, lambda _: ours)
 
     def remove(self) -> None:
         """Put everything back, but for what somebody else has replaced since."""

@@ -179,8 +179,7 @@ def main() -> None:
         + f"\n{POINTS} points, one thread, CPU time, median of {REPEATS} runs. Errors are "
         "against torch's automatic differentiation in float64, relative to a value and its mean. "
         "A graph of torch.func and onnxscript is good for one number of points only; xcnet's "
-        "seconds include all graphs up to the order, those of closed shells, and their "
-        "verification.\n\n"
+        "seconds include all graphs up to the order, those of closed shells, and verification.\n\n"
         f"{versions}. Made by `python -m benchmarks.export`.\n",
         encoding="utf-8",
     )

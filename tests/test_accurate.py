@@ -25,6 +25,7 @@ from xcnet.systems import molecules, training_sets
 from xcnet.systems.molecules import Molecule
 
 NAME = "three-molecules"
+FACTS = training_sets.shipped(NAME, training_sets.FOLDER)
 STORED = accurate.load(NAME)
 SMALL = Scheme(
     valence=({"default": "cc-pvdz"}, {"default": "cc-pvtz"}),
@@ -42,7 +43,7 @@ def test_files_are_small_and_belong_to_the_set() -> None:
 
 
 def test_records_say_how_they_were_made() -> None:
-    facts = training_sets.shipped(NAME)
+    facts = training_sets.shipped(NAME, training_sets.FOLDER)
     for record in facts["systems"]:
         assert record["basis"] == facts["scheme"]["core"]
         assert "CCSD(T)" in record["method"]
@@ -94,9 +95,7 @@ def test_kohn_sham_density_on_a_grid() -> None:
     found = one.on_grid(level=1, min_density=1e-9)
     np.testing.assert_allclose(found.weights @ found.rho, (5, 4), atol=2e-3)
     kinetic = next(
-        record["kohn_sham"]["kinetic"]
-        for record in training_sets.shipped(NAME)["systems"]
-        if record["name"] == "NH3+"
+        record["kohn_sham"]["kinetic"] for record in FACTS["systems"] if record["name"] == "NH3+"
     )
     assert found.weights @ found.tau.sum(axis=1) == pytest.approx(kinetic, abs=2e-2)
     # Weizsaecker's kinetic energy density is the least that orbitals can have.
@@ -109,7 +108,7 @@ def test_orbitals_have_the_density(name: str) -> None:
     """Occupied orbitals as stored, and all others from them, solve the inversion's equations."""
     one = STORED[name]
     inverter = Inverter(one.molecule(), one.density_matrix)
-    record = next(r for r in training_sets.shipped(NAME)["systems"] if r["name"] == name)
+    record = next(r for r in FACTS["systems"] if r["name"] == name)
     assert record["kohn_sham"]["misplaced_electrons"] < 0.006
     kinetic = 0.0
     for spin, found in enumerate(one.kohn_sham()):
@@ -232,10 +231,20 @@ def same_twice(one: Reference) -> None:
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = """
-        from xcnet.systems.molecules import atom
-
-        NAME, GEOMETRIES, SYSTEMS = "proton", "an atom", (atom("H"),)
-    """
+title = "a test"
+doi = ""
+format = "shipped"
+sha256 = ""
+geometries = "an atom"
+[splits]
+train = 1
+[[systems]]
+name = "H"
+charge = 0
+multiplicity = 2
+symbols = ["H"]
+positions_angstrom = [[0.0, 0.0, 0.0]]
+"""
     with added(tmp_path / "sets", source, "proton"):
         words = ["train", "reference", "proton", "--output", str(tmp_path / "made")]
         assert cli.main(words) == 0
@@ -259,7 +268,7 @@ def test_energies_are_compared_with_the_shipped(tmp_path: Path) -> None:
 def test_altered_or_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"three-molecules.json.*xcnet train reference"):
         accurate.load(NAME, tmp_path)
-    facts = training_sets.shipped(NAME)
+    facts = training_sets.shipped(NAME, training_sets.FOLDER)
     (tmp_path / f"{NAME}.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match=r"three-molecules.npz: the file is missing or altered"):
         accurate.load(NAME, tmp_path)

@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "expression terms",
         "stages",
         "facts grid native",
-        "functional preparation",
+        "functionals preparation",
         "adapters adapters/_patch",
         "adapters/pyscf adapters/psi4",
         "adapters/gpu4pyscf adapters/pyscf_conf scf",
@@ -56,8 +56,9 @@ HOMES = {
         "shared_library",
         "adapters/pyscf/dispersion",
     },
-    "dftd3": {"bench"},
-    "distributed": {"bench"},
+    "dftd3": {"scf"},
+    "dftd4": {"scf"},
+    "distributed": {"scf"},
     "fastjsonschema": {"spec", "training/recipe"},
     "gpu4pyscf": {"adapters/gpu4pyscf"},
     "jinja2": {"page"},
@@ -188,17 +189,21 @@ def test_scripts_in_a_checkout_find_the_adapters() -> None:
     """Where another xcnet is installed, Python still takes the one in the script's folder."""
     code = (
         "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)];"
-        f"sys.path.insert(0, {str(ROOT)!r}); import xcnet.adapters; print(xcnet.adapters.__file__)"
+        f"sys.path.insert(0, {str(ROOT)!r}); import xcnet.adapters.ase as a; print(a.__file__)"
     )
-    assert _run(code).strip() == str(ROOT / "adapters" / "__init__.py")
+    assert _run(code).strip() == str(ROOT / "adapters" / "ase.py")
 
 
-def test_functional_is_the_function_also_after_its_module_was_imported() -> None:
-    code = (
-        "import xcnet; from xcnet.functional import LibXCFunctional; import xcnet.functional;"
-        "from xcnet import functional; print(functional('PBE').get_name())"
-    )
-    assert "PBE" in _run(code)
+def test_public_names_are_listed() -> None:
+    names = "LibXCFunctional XCNetError __version__ functional set_num_threads"
+    assert _run("import xcnet; print(*dir(xcnet))").split() == names.split()
+    code = "from xcnet import *; print(functional('PBE'), LibXCFunctional, XCNetError)"
+    assert _run(code).startswith("<xcnet.LibXCFunctional (PBE)")
+
+
+def test_there_is_no_second_copy() -> None:
+    code = "import xcnet\ntry: import xcnet.xcnet\nexcept ImportError: print('none')"
+    assert _run(code) == "none\n"
 
 
 def test_one_version() -> None:
@@ -239,6 +244,7 @@ def test_installed_as_a_wheel(tmp_path: Path) -> None:
     ]
     assert set(models.split()) == {p.parent.name for p in (ROOT / "models").glob("*/model.json")}
     assert "xcnet/py.typed" in names
+    assert "xcnet/adapters.py" not in names
     if sys.platform == "linux" and shutil.which("cc"):
         assert {f"xcnet/adapters/libxc/{n}" for n in ("libxcnet.so", "xcnet.h")} == {
             n for n in names if n.startswith("xcnet/adapters/libxc/")

@@ -146,7 +146,7 @@ def test_wrong_requests(
 
 
 def test_no_results_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no results file \(ae147\.jsonl"):
+    with pytest.raises(InputError, match=r"no results file \(a24\.jsonl"):
         report.default_files(tmp_path)
 
 

@@ -286,7 +286,7 @@ def test_scheduler_out_of_reach(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("distributed", reason="--dask needs the bench extra")
-    monkeypatch.setattr("xcnet.bench.executors.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("xcnet.scf.executors.CONNECT_SECONDS", 1)
     path = tmp_path / "ae147.jsonl"
     assert _bench(path, "--xc", "PBE", "--only", "H2", "--dask", address) == cli.EXIT_ERROR
     assert f"no Dask scheduler answers at {address}" in capsys.readouterr().err

@@ -40,6 +40,9 @@ def terms(text: str) -> dict[str, float]:
         ),
         ("B3LYP", {"hyb_gga_xc_b3lyp": 1.0}, 0.2),
         ("0.5*B3LYP + 0.1*HF", {"hyb_gga_xc_b3lyp": 0.5}, 0.2),
+        ("PBE_clone,pbe-clone", {"gga_xc_pbe_clone": 1.0}, 0.0),
+        ("0.5*PBE_clone + 0.5*GGA_C_LYP", {"gga_xc_pbe_clone": 0.5, "gga_c_lyp": 0.5}, 0.0),
+        ("PBE,PBE", {"gga_x_pbe": 1.0, "gga_c_pbe": 1.0}, 0.0),
         ("HF", {}, 1.0),
         ("402", {"hyb_gga_xc_b3lyp": 1.0}, 0.2),
     ],
@@ -67,7 +70,11 @@ def test_vv10() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("PBE,PBE", "comma"),
+        ("PBE,BLYP", "comma"),
+        ("PBE_clone,GGA_C_LYP", "comma"),
+        ("GGA_X_B88,PBE_clone", "'PBE_clone' without the comma"),
+        ("PBE_clone + GGA_C_LYP", "counts correlation 2 times"),
+        ("M06-L + PBE_clone", "counts correlation 2 times"),
         ("PBE +", "cannot read the term"),
         ("", "unknown functional"),
         ("2*3*PBE", "cannot read"),

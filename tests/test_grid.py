@@ -15,7 +15,7 @@ pytest.importorskip("numba")
 import xcnet
 from tests.grids import Case, molecular_grid
 from xcnet.errors import ArgumentTypeError, DerivativeError, InputError, MissingInputError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.grid import Grid
 from xcnet.operators.near_region import NearRegion
 from xcnet.terms import NeuralTerm

@@ -18,7 +18,7 @@ from tests.folders import copy_folder
 from tests.hostile import CASES, make
 from xcnet import registry
 from xcnet.errors import ModelError, RegistryError, XCNetError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.spec import RECORD, load_spec
 
 MEGABYTES = 200

@@ -30,21 +30,33 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 GAS = near_region_of_gas(NEAR_REGION.sigma_bohr)
 NAME, ALIAS = "mgga_xc_nn_nra_tiny", "NN-NRA-tiny"
 SET = """
-    from xcnet.systems.molecules import Molecule, atom
-    from xcnet.systems.training_sets import Reaction, digest, record, system
-
-    NAME, DOI, UNITS, SPLITS = "boron_hydride", "", {"positions": "angstrom"}, {"train": 1}
-
-    def data():
-        molecule = Molecule("BH", ("B", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.232)))
-        return [record(one) for one in (molecule, atom("B"), atom("H"))]
-
-    def contents(data):
-        systems = [system(one) for one in data]
-        terms = tuple(zip((-1, 1, 1), systems))
-        return systems, [Reaction("BH", terms, 0.1356)]
-
-    SHA256 = digest(data())
+title = "a test"
+doi = ""
+format = "inline"
+[splits]
+train = 1
+[[reactions]]
+name = "BH"
+terms = { BH = -1, B = 1, H = 1 }
+reference_hartree = 0.1356
+[[systems]]
+name = "BH"
+charge = 0
+multiplicity = 1
+symbols = ["B", "H"]
+positions_angstrom = [[0.0, 0.0, 0.0], [0.0, 0.0, 1.232]]
+[[systems]]
+name = "B"
+charge = 0
+multiplicity = 2
+symbols = ["B"]
+positions_angstrom = [[0.0, 0.0, 0.0]]
+[[systems]]
+name = "H"
+charge = 0
+multiplicity = 2
+symbols = ["H"]
+positions_angstrom = [[0.0, 0.0, 0.0]]
 """
 REFINEMENT = """
 [refinement]

@@ -22,7 +22,7 @@ from tests import toys
 from xcnet import check, operators, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.export.exporter import export
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.grid import Grid, evaluate
 from xcnet.spec import FunctionalSpec, load_spec
 from xcnet.terms import NeuralTerm

@@ -141,6 +141,40 @@ def test_expressions_equal_libxc(water: Any, ours: str, original: str) -> None:
     assert facade.is_hybrid_xc(ours) == libxc.is_hybrid_xc(original)
 
 
+@pytest.mark.parametrize(
+    ("twice", "once"),
+    [
+        ("TPSS_clone,TPSS_clone", "TPSS"),
+        ("mgga_xc_tpss_clone, tpss-clone", "TPSS"),
+        ("0.5*PBE_clone + 0.25*GGA_X_PBE + 0.25*HF, 0.5*PBE", "PBE0"),
+    ],
+)
+def test_the_same_name_on_both_sides_of_the_comma(water: Any, twice: Any, once: str) -> None:
+    results = [_fixed_density(water, xc) for xc in (twice, once)]
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("xc", "says"),
+    [
+        ("TPSS_clone,LYP", "(?i)'TPSS_clone,LYP' counts correlation 2 times.*'TPSS_clone' alone"),
+        ("TPSS_clone + GGA_C_LYP", "counts correlation 2 times"),
+        ("PBE_clone + PBE", "counts correlation 2 times.*'0.5\\*PBE_clone"),
+        ("PBE_clone, 0.5*LYP", "counts correlation 1.5 times"),
+        ("PBE_clone + PBE_clone_c", "counts correlation 2 times"),
+        ("B88,TPSS_clone", "after the comma.*'TPSS_clone' without the comma"),
+        (",TPSS_clone", "after the comma"),
+        ("HF,TPSS_clone", "after the comma"),
+        ("0.5*PBE_clone,0.5*PBE_clone", "after the comma"),
+        ("PBE,PBE_clone_x", "PBE_clone_x is an exchange functional.*or before it"),
+    ],
+)
+def test_correlation_counted_twice_is_refused(water: Any, xc: Any, says: str) -> None:
+    with pytest.raises(ExpressionError, match=says):
+        _scf(dft.RKS(water, xc=xc)).kernel()
+
+
 def _fixed_density(mol: Any, xc: str) -> tuple[Any, ...]:
     mf = _scf(dft.RKS(mol, xc=xc))
     density = mf.get_init_guess()
@@ -443,6 +477,7 @@ def _no_cycle(state: dict[str, Any]) -> None:
         ("NN-metaGGA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.25*HF + 0.75*NN-NRA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.5*0.5*PBE_clone", ExpressionError, "0.5"),
+        ("PBE_clone/def2-svp", ExpressionError, "'PBE_clone/DEF2' not found.*gto.M"),
         ("PBE_clone + MGGA_X_SCANL", UnsupportedError, "Laplacian"),
         ("PBE_clone-D3BJ", UnsupportedError, "dispersion"),
     ],

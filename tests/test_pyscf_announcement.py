@@ -18,6 +18,7 @@ import xcnet
 from tests.folders import copy_folder
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.errors import ArgumentTypeError
 
 NAME = "gga_x_noisy"
 
@@ -116,3 +117,43 @@ def test_self_consistency_gives_the_advice() -> None:
     mf.kernel()
     mf.kernel()
     assert mf.stdout.getvalue().count("grid level 4 or finer") == 1
+
+
+IODINE = {"atom": "I 0 0 0; H 0 0 1.6", "basis": "lanl2dz", "ecp": {"I": "lanl2dz"}}
+FLUORIDE_AND_GHOST = {
+    "atom": "F 0 0 0; H 0 0 0.9; ghost-I 0 0 3",
+    "basis": {"default": "sto-3g", "ghost-I": gto.basis.load("sto-3g", "H")},
+}
+
+
+def _output(method: Any, settings: dict[str, Any], xc: str) -> str:
+    mf = method(gto.M(verbose=3, **settings), xc=xc).set(stdout=io.StringIO())
+    mf.grids.level = 1
+    mf.kernel()
+    mf.kernel()
+    return str(mf.stdout.getvalue())
+
+
+@pytest.mark.parametrize("method", [dft.RKS, dft.UKS, dft.GKS])
+def test_elements_outside_the_training_data_are_named_once(method: Any) -> None:
+    text = _output(method, IODINE, "NN-metaGGA")
+    assert text.count("(its training data lack I)") == 1
+
+
+@pytest.mark.parametrize(("settings", "xc"), [(FLUORIDE_AND_GHOST, "NN-metaGGA"), (IODINE, "PBE")])
+def test_what_is_inside_is_not_warned_of(settings: dict[str, Any], xc: str) -> None:
+    assert "training data" not in _output(dft.RKS, settings, xc)
+
+
+def test_elements_of_crystals_are_named() -> None:
+    cell = pbc_gto.M(atom="He", a=[[3, 0, 0], [0, 3, 0], [0, 0, 3]], basis="gth-szv", verbose=3)
+    mf = pbc_dft.RKS(cell, xc="NN-GGA").set(stdout=io.StringIO())
+    mf.kernel()
+    assert "NN-GGA was not trained for this (its training data lack He)" in mf.stdout.getvalue()
+
+
+@pytest.mark.parametrize("xc", [100211, ("NN-GGA", "NN-GGA")])
+def test_a_text_is_asked_for(xc: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"PySCF needs a text, mf\.xc = '"):
+        dft.RKS(helium(), xc=xc).kernel()
+    assert dft.RKS(helium(), xc="100211").kernel() == dft.RKS(helium(), xc="NN-GGA").kernel()

@@ -335,7 +335,7 @@ def test_dispersion_of_the_record(name: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("xc", "message"),
     [
-        ("PBE_clone-D3BJ", "PBE_CLONE has no such parameters"),
+        ("PBE_clone-D3BJ", "PBE_clone has no such parameters"),
         ("My-PBE-0-D4", "no D4 dispersion correction"),
         ("My-PBE-0-D3ZERO", "no D3ZERO dispersion correction"),
         ("0.5*My-PBE-0 + 0.5*PBE-D3BJ", "is a mixture"),
@@ -352,7 +352,8 @@ def test_dispersion_of_another_functional() -> None:
     need_dispersion()
     ours = rks("PBE_clone").set(disp="d3bj:pbe").kernel()
     assert ours == pytest.approx(rks("PBE-D3BJ").kernel(), abs=1e-9)
-    refused = rks("PBE_clone").set(disp="d3bj")
-    with pytest.raises(UnsupportedError, match="no D3BJ dispersion"):
-        refused.kernel()
-    assert refused.grids.coords is None  # before any work
+    for asked, says in (("d3bj", "no D3BJ dispersion"), (True, "disp = True names no dispersion")):
+        refused = rks("PBE_clone").set(disp=asked)
+        with pytest.raises(UnsupportedError, match=says):
+            refused.kernel()
+        assert refused.grids.coords is None  # before any work

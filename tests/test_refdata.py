@@ -15,7 +15,7 @@ import pytest
 from tests.training_sets import added
 from xcnet import cli
 from xcnet.errors import InputError, InstallError
-from xcnet.systems import public_data, refdata, training_sets
+from xcnet.systems import kept_data, public_data, refdata, training_sets
 from xcnet.systems.refdata import Source
 
 SOURCE = Source(commit="abc", din="10_din/mini.din", systems="20_mini/m_")
@@ -62,12 +62,18 @@ RECORDS = [
 ]
 NAMES = [str(record["name"]) for record in RECORDS]
 SET = f"""
-    from xcnet.systems.refdata import Source
-
-    NAME, DOI, UNITS, SPLITS = "mini", "", {{}}, {{"train": 1}}
-    SHA256 = "{training_sets.digest(RECORDS)}"
-    SOURCE = Source("abc", "{SOURCE.din}", "{SOURCE.systems}")
-    MOLECULES = {NAMES}
+title = "a test"
+doi = ""
+format = "refdata"
+sha256 = "{training_sets.digest(RECORDS)}"
+commit = "abc"
+din = "{SOURCE.din}"
+xyz = "{SOURCE.systems}"
+[splits]
+train = 1
+[molecules]
+hf = ""
+n2-triplet = ""
 """
 
 
@@ -143,8 +149,8 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_download(server: str) -> None:
     path = public_data.install("mini", base_url=server)
-    assert path == public_data.location("mini")
-    assert public_data.read("mini") == RECORDS
+    assert path == kept_data.location("mini")
+    assert kept_data.read("mini") == RECORDS
     assert [p.name for p in path.parent.iterdir()] == ["mini.json"]
 
 
@@ -152,7 +158,7 @@ def test_altered_source_is_refused(server: str, published: Path) -> None:
     (published / SOURCE.din).write_text(DIN.replace("141.5", "141.6"))
     with pytest.raises(InputError, match=r"not the data of mini .*nothing was changed"):
         public_data.install("mini", base_url=server)
-    assert not public_data.location("mini").exists()
+    assert not kept_data.location("mini").exists()
 
 
 def test_large_or_missing_file(server: str, published: Path) -> None:
@@ -176,8 +182,8 @@ def test_own_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = tmp_path / "records.json"
     given.write_text(json.dumps(RECORDS, indent=2))
     assert cli.main(["train", "data", "mini", "--from", str(given)]) == 0
-    assert capsys.readouterr().out.strip() == str(public_data.location("mini"))
-    assert public_data.read("mini") == RECORDS
+    assert capsys.readouterr().out.strip() == str(kept_data.location("mini"))
+    assert kept_data.read("mini") == RECORDS
     given.write_text(json.dumps(RECORDS[::-1]))
     assert cli.main(["train", "data", "mini", "--from", str(given)]) == cli.EXIT_ERROR
     assert "not the data of mini" in capsys.readouterr().err
@@ -190,7 +196,7 @@ def test_sets_without_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "data", "atoms_h_ne"]) == cli.EXIT_ERROR
     assert "comes with xcnet" in capsys.readouterr().err
     assert cli.main(["train", "data", "w5"]) == cli.EXIT_ERROR
-    assert "known sets: atoms_h_ne" in capsys.readouterr().err
+    assert "known sets: a24, " in capsys.readouterr().err
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from xcnet import cli, engine
 from xcnet.errors import InputError, XCNetError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.sample import sample
 from xcnet.scf import densities
 from xcnet.scf.densities import GridDensity

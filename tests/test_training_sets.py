@@ -11,26 +11,44 @@ import pytest
 from tests.training_sets import added, w4_17_file
 from xcnet import cli
 from xcnet.errors import InputError
-from xcnet.systems import molecules, overlap, public_data, reactions, sets, training_sets, units
+from xcnet.systems import (
+    kept_data,
+    molecules,
+    overlap,
+    public_data,
+    public_sets,
+    reactions,
+    sets,
+    training_sets,
+    units,
+)
 from xcnet.systems.molecules import Molecule
-from xcnet.systems.training_sets import w4_17
+from xcnet.systems.training_sets.described import DescribedSet
 
 SHIPPED = ("atoms_h_ne", "atoms_na_ar", "three-molecules", "water_ammonia_nitric_oxide")
+W4_17 = training_sets.source("w4-17")
+assert isinstance(W4_17, DescribedSet)
+MEMBERS = W4_17.molecules
 TESTED = [r.terms[0][1] for r in reactions.reactions(sets.load("ae147"))]
 
 METHANE = """
-    from xcnet.systems.molecules import read
-    from xcnet.systems.training_sets import digest, record, system
-
-    NAME, DOI, UNITS, SPLITS = "methane", "", {"positions": "angstrom"}, {"train": 1}
-
-    def data():
-        return [record(read("CH4"))]
-
-    def contents(data):
-        return [system(one) for one in data], []
-
-    SHA256 = digest(data())
+title = "a test"
+doi = ""
+format = "inline"
+[splits]
+train = 1
+[[systems]]
+name = "CH4"
+charge = 0
+multiplicity = 1
+symbols = ["C", "H", "H", "H", "H"]
+positions_angstrom = [
+    [0.0, 0.0, 0.0],
+    [0.629118, 0.629118, 0.629118],
+    [-0.629118, -0.629118, 0.629118],
+    [0.629118, -0.629118, -0.629118],
+    [-0.629118, 0.629118, -0.629118],
+]
 """
 
 
@@ -48,16 +66,15 @@ def w4(cache: Path) -> training_sets.DataSet:
 
 
 def test_sets_are_found() -> None:
-    assert training_sets.names() == sorted([*SHIPPED, "w4-17"])
+    assert training_sets.names() == sorted([*SHIPPED, "w4-17", *public_sets.names()])
 
 
 @pytest.mark.parametrize("name", training_sets.names())
 def test_each_says_what_it_is(name: str) -> None:
-    module = training_sets.module(name)
-    assert len(module.SHA256) == 64
-    assert {"train"} <= set(module.SPLITS)
-    assert module.UNITS["positions"] == "angstrom"
-    assert isinstance(module.DOI, str)
+    source = training_sets.source(name)
+    assert len(source.sha256) == 64
+    assert set(source.splits) & {"train", "validation", "test"}
+    assert source.title
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -107,14 +124,14 @@ def test_part_of_a_set_has_the_systems_it_needs(w4: training_sets.DataSet) -> No
 
 def test_w4_17_is_in_hartree(w4: training_sets.DataSet) -> None:
     energies = {reaction.name: reaction.reference for reaction in w4.reactions}
-    assert energies.keys() == w4_17.MOLECULES.keys()
+    assert energies.keys() == MEMBERS.keys()
     assert energies["alh"] == pytest.approx(0.11726, abs=1e-4)
 
 
 def test_missing_or_altered_data_name_the_command(cache: Path) -> None:
     with pytest.raises(InputError, match="run `xcnet train data w4-17`"):
         training_sets.load("w4-17")
-    path = public_data.location("w4-17")
+    path = kept_data.location("w4-17")
     path.parent.mkdir(parents=True)
     path.write_text("[]")
     with pytest.raises(InputError, match=r"are altered .*; run `xcnet train data w4-17`"):
@@ -125,7 +142,8 @@ def test_missing_or_altered_data_name_the_command(cache: Path) -> None:
 
 
 def test_altered_shipped_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_sets.module("atoms_h_ne"), "SHA256", "0" * 64)
+    altered = replace(training_sets.source("atoms_h_ne"), sha256="0" * 64)
+    monkeypatch.setitem(training_sets._sources(), "atoms_h_ne", altered)
     with pytest.raises(InputError, match=r"are altered .*reinstall xcnet"):
         training_sets.load("atoms_h_ne")
 
@@ -144,14 +162,14 @@ def test_no_shipped_set_is_in_the_test_set() -> None:
 
 
 def test_w4_17_is_not_in_the_test_set_by_its_fingerprints() -> None:
-    assert len(w4_17.MOLECULES) == 75
-    assert not set(w4_17.MOLECULES.values()) & {overlap.fingerprint(one) for one in TESTED}
+    assert len(MEMBERS) == 75
+    assert not set(MEMBERS.values()) & {overlap.fingerprint(one) for one in TESTED}
 
 
 def test_w4_17_is_not_in_the_test_set_by_its_geometries(w4: training_sets.DataSet) -> None:
     training_sets.gather([w4])
     molecules = [system for system in w4.systems if len(system.symbols) > 1]
-    assert {m.name: overlap.fingerprint(m) for m in molecules} == dict(w4_17.MOLECULES)
+    assert {m.name: overlap.fingerprint(m) for m in molecules} == dict(MEMBERS)
 
 
 def moved(molecule: Molecule, rng: np.random.Generator) -> Molecule:

@@ -34,6 +34,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "bench": ("xcnet.bench.command", "measure accuracy and speed of functionals"),
         "train": ("xcnet.training.command", "train a functional from a recipe"),
         "train data": ("xcnet.training.data_command", "get the data of a training set"),
+        "train rows": (
+            "xcnet.training.rows_command",
+            "energies of many systems at fixed densities, and what is linear in them",
+        ),
         "train reference": (
             "xcnet.references.reference_command",
             "make the accurate energies and densities of a training set again",

@@ -32,6 +32,18 @@ class Outside:
         """Whether the functional extrapolates."""
         return self.share > LARGE
 
+    def sentence(self, functional: str, molecule: str = "the molecule") -> str:
+        """What users are told where the functional extrapolates."""
+        return (
+            f"{100 * self.share:.0f} % of the electrons of {molecule} are where {functional} was "
+            f"not trained{lacking(self.elements)}"
+        )
+
+
+def lacking(elements: Sequence[str]) -> str:
+    """The elements that training data lack, in brackets; nothing where there are none."""
+    return f" (its training data lack {', '.join(elements)})" if elements else ""
+
 
 def outside(
     spec: FunctionalSpec,
@@ -53,9 +65,10 @@ def outside(
         The atoms (bohr).
     """
     electrons = weights * n
+    missing = unknown_elements(spec, symbols)
     low, high = spec.density_range
     far = (n < low) | (n > high)
-    unknown = np.array([bool(spec.elements) and s not in spec.elements for s in symbols])
+    unknown = np.array([symbol in missing for symbol in symbols])
     foreign = np.zeros(len(n), dtype=bool)
     if unknown.any():
         foreign = unknown[_nearest(coords, np.asarray(positions))]
@@ -63,8 +76,12 @@ def outside(
     either, density, nearest = (
         float(electrons[part].sum() / total) for part in (far | foreign, far, foreign)
     )
-    missing = sorted({s for s, gone in zip(symbols, unknown, strict=True) if gone})
-    return Outside(either, density, nearest, tuple(missing))
+    return Outside(either, density, nearest, missing)
+
+
+def unknown_elements(spec: FunctionalSpec, symbols: Sequence[str]) -> tuple[str, ...]:
+    """Elements of a molecule that the training data lack; none where the record names none."""
+    return tuple(sorted(set(symbols) - set(spec.elements))) if spec.elements else ()
 
 
 def _nearest(coords: Array, positions: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -10,6 +10,7 @@ alpha + beta erfc(omega r), see doi:10.1016/j.softx.2017.11.002.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xcnet import libxc, registry
@@ -26,6 +27,8 @@ _TERM = re.compile(
     r"(?:\*\s*(?P<after>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))?\s*$"
 )
 _EXACT_EXCHANGE = ("HF", "SR_HF", "LR_HF")
+_WHOLE = "exchange-correlation"
+_ROUNDING = 1e-6  # of weights that add up to one
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def parse(text: str) -> Expression:
             "one with VV10",
             given=text,
         )
+    refuse_twice(text, ((weight, entry) for entry, weight in weights.items()))
     terms = tuple(Term(weight, entry) for entry, weight in weights.items())
     return Expression(text, terms, exchange, nonlocal_parts[0][1:] if nonlocal_parts else None)
 
@@ -112,6 +116,40 @@ def of(spec: FunctionalSpec) -> Expression:
     """Expression of one functional folder, whether it is registered or not."""
     entry = registry.entry_of(spec, "folder")
     return Expression(spec.name, (Term(1.0, entry),), exact_exchange(entry))
+
+
+def refuse_twice(text: str, terms: Iterable[tuple[float, Entry]]) -> None:
+    """Refuse mixtures that hold more than one whole correlation energy.
+
+    Who writes a neural functional of exchange and correlation beside another correlation mostly
+    takes it for an exchange functional.
+
+    Raises
+    ------
+    ExpressionError
+    """
+    holders = [(weight, entry) for weight, entry in terms if "correlation" in entry.kind]
+    whole = [e.called for _, e in holders if e.spec is not None and e.kind == _WHOLE]
+    count = sum(weight for weight, _ in holders)
+    if whole and len(holders) > 1 and count > 1.0 + _ROUNDING:
+        raise ExpressionError(
+            f"{text!r} counts correlation {count:g} times, because {whole[0]} is exchange and "
+            f"correlation together. Write {whole[0]!r} alone, or weights that add up to one, such "
+            f"as '0.5*{whole[0]} + 0.5*PBE'.",
+            functional=whole[0],
+            given=text,
+        )
+
+
+def after_comma(text: str, entry: Entry) -> ExpressionError:
+    """Error for a functional that holds exchange in the place of a correlation functional."""
+    what = "exchange and correlation together" if entry.kind == _WHOLE else "an exchange functional"
+    return ExpressionError(
+        f"{text!r}: after the comma stands correlation, and {entry.called} is {what}. Write "
+        f"{entry.called!r} without the comma{'' if entry.kind == _WHOLE else ', or before it'}.",
+        functional=entry.called,
+        given=text,
+    )
 
 
 def _single(text: str) -> Entry | None:
@@ -123,12 +161,23 @@ def _single(text: str) -> Entry | None:
 
 def _pieces(text: str) -> list[tuple[float, Entry | ExactExchange]]:
     if "," in text:
-        raise ExpressionError(
-            f"{text!r}: a comma separates functionals; join the parts of one with '+'", given=text
-        )
+        return [(1.0, _twice_the_same(text))]
     # A minus sign that subtracts becomes "+-", so that one split serves both.
     chunks = _PLUS.split(re.sub(r"(?<=[\w)])\s+-\s*(?=[\w.])", " +-", text))
     return [_term(chunk, text) for chunk in chunks]
+
+
+def _twice_the_same(text: str) -> Entry:
+    """Functional whose name stands on both sides of a comma, as in PySCF's "SCAN,SCAN"."""
+    names = [name.strip() for name in text.split(",")]
+    found = [registry.find(name) for name in names if re.fullmatch(r"[\w-]+", name)]
+    if len(found) == len(names) == 2 and found[0] == found[1] and found[0].kind == _WHOLE:
+        return found[0]
+    if found and len(found) == len(names) and found[-1].spec and found[-1].kind != "correlation":
+        raise after_comma(text, found[-1])
+    raise ExpressionError(
+        f"{text!r}: a comma separates functionals; join the parts of one with '+'", given=text
+    )
 
 
 def _term(chunk: str, text: str) -> tuple[float, Entry | ExactExchange]:

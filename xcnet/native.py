@@ -14,7 +14,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ctypes import byref, c_int
 from pathlib import Path
 from types import MappingProxyType
@@ -65,26 +65,33 @@ def specs() -> list[FunctionalSpec]:
     return [entry.spec for entry in registry.entries() if entry.spec is not None]
 
 
-def index_text(numbers: Mapping[str, int] = _NONE) -> str:
-    """Index of the registry's neural functionals.
+def index_text(
+    numbers: Mapping[str, int] = _NONE, functionals: Sequence[FunctionalSpec] | None = None
+) -> str:
+    """Index of neural functionals.
 
     Parameters
     ----------
     numbers : Mapping[str, int]
         Numbers that functionals have in the place of their ids, by their names.
+    functionals : Sequence[FunctionalSpec], optional
+        Those of the registry if left out.
     """
+    chosen = specs() if functionals is None else functionals
     return _text(
         [
             ("xcnet-index", str(INDEX_VERSION)),
             ("onnxruntime", str(runtime_path())),
             ("python", sys.executable, str(Path(__file__).resolve().parent.parent)),
             ("version", xcnet.__version__),
-            *(row for spec in specs() for row in _rows(spec, numbers.get(spec.name, spec.id))),
+            *(row for spec in chosen for row in _rows(spec, numbers.get(spec.name, spec.id))),
         ]
     )
 
 
-def write_index(numbers: Mapping[str, int] = _NONE) -> Path:
+def write_index(
+    numbers: Mapping[str, int] = _NONE, functionals: Sequence[FunctionalSpec] | None = None
+) -> Path:
     """Index file in the user's cache folder, named after its content; see `index_text`.
 
     A running program keeps the file that it was started with, and processes that write at the
@@ -95,7 +102,7 @@ def write_index(numbers: Mapping[str, int] = _NONE) -> Path:
     NativeError
         The folder cannot be written.
     """
-    text = index_text(numbers)
+    text = index_text(numbers, functionals)
     digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
     return _keep(paths.cache_folder() / f"index-{digest[:32]}.txt", text)
 
@@ -143,17 +150,17 @@ def _keep(path: Path, text: str) -> Path:
     return path
 
 
-def load() -> int:
+def load(functionals: Sequence[FunctionalSpec] | None = None) -> int:
     """Write the index and let the library of this process read it; returns its functionals.
 
-    Call it again after functionals were added.
+    Call it again after functionals were added, or with none to have libxc answer alone.
 
     Raises
     ------
     NativeError
         The library cannot be loaded or refuses the index.
     """
-    index = write_index()
+    index = write_index(functionals=functionals)
     count: int = shared_library.load().xcnet_load_index(os.fsencode(index))
     if count < 0:
         raise NativeError(f"{index}: {take_error()}", file=str(index))

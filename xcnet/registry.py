@@ -101,6 +101,11 @@ class Entry:
     composite: str | None = None
 
     @property
+    def called(self) -> str:
+        """Name that people use: the first alias."""
+        return self.aliases[0] if self.aliases else self.name
+
+    @property
     def description(self) -> str:
         """What the functional is, in one line."""
         if self.spec is not None:
@@ -212,6 +217,11 @@ def including(folder: Path) -> Iterator[None]:
 def on_change(callback: Callable[[], None]) -> None:
     """Have a function called after each `refresh`, by a host that keeps a list of its own."""
     _listeners.append(callback)
+
+
+def no_change(callback: Callable[[], None]) -> None:
+    """Undo `on_change`."""
+    _listeners.remove(callback)
 
 
 def state() -> object:

@@ -36,8 +36,8 @@ except ImportError as error:
         package="psi4",
     ) from error
 
-from xcnet.adapters.psi4.installation import install
+from xcnet.adapters.psi4.installation import install, uninstall
 
 install()
 
-__all__ = ["install"]
+__all__ = ["install", "uninstall"]

@@ -8,18 +8,19 @@ of Psi4's driver and the methods of its core that such calculations go through.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from psi4 import core
 from psi4.driver import driver
-from psi4.driver.procrouting import dft, proc_util, response
+from psi4.driver.procrouting import dft, response
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
 import xcnet
-from xcnet import native, registry, variables
-from xcnet.adapters.psi4 import everywhere, grid_response, nonlocal_parts, registration, versions
+from xcnet import expression, native, registry, variables
+from xcnet.adapters._patch import Maker, Patches
+from xcnet.adapters.psi4 import grid_response, nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
 
 _FXC = 2
@@ -39,48 +40,35 @@ _RESPONSE = {
 }
 
 
-def put() -> None:
-    """Wrap Psi4's functions; once in a process."""
+def put(patches: Patches) -> None:
+    """Have Psi4's functions ask here first."""
+    everywhere = partial(patches.put_everywhere, "psi4")
     build = dft_builder.build_superfunctional_from_dictionary
-    _wrap(build, _checked_parts, dft_builder, dft, proc_util)
-    _wrap(dft.build_superfunctional, _checked_whole, dft, dft.superfunctionals)
-    _wrap(core.HF.compute_E, _checked_after, core.HF)
-    _wrap(core.scfgrad, _checked_after, core)
-    _wrap(core.scfgrad, grid_response.responding, core)
-    _wrap(core.scfhess, _checked_hessian, core)
+    everywhere(build, _wrapped(_checked_parts))
+    everywhere(dft.build_superfunctional, _wrapped(_checked_whole))
+    patches.put(core.HF, "compute_E", _wrapped(_checked_after))
+    patches.put(core, "scfgrad", _wrapped(_checked_after))
+    patches.put(core, "scfgrad", _wrapped(grid_response.responding))
+    patches.put(core, "scfhess", _wrapped(_checked_hessian))
     for text, (method, instead) in _RESPONSE.items():
-        original = versions.find("psi4.core", text)
-        if original is not None:
+        if versions.find("psi4.core", text) is not None:
             owner, name = text.split(".")
-            setattr(getattr(core, owner), name, _refusing(original, method, instead))
-    iterations = versions.find("psi4.core", "HF.openorbital_scf")
-    if iterations is not None:
-        _wrap(iterations, _checked_iterations, core.HF)
-    composites = (getattr(driver, name) for name in _COMPOSITES)
-    everywhere.replace({each: _checked_composite(each) for each in composites})
-    _guard_procedures("properties", "scf", _checked_properties)
-    _guard_procedures("energy", "td-scf", _checked_excitations)
+            patches.put(getattr(core, owner), name, _refusing(method, instead))
+    if versions.find("psi4.core", "HF.openorbital_scf") is not None:
+        patches.put(core.HF, "openorbital_scf", _wrapped(_checked_iterations))
+    for name in _COMPOSITES:
+        everywhere(getattr(driver, name), _wrapped(_checked_composite))
+    for kind, like, guard in (
+        ("properties", "scf", _checked_properties),
+        ("energy", "td-scf", _checked_excitations),
+    ):
+        table = procedures[kind]
+        if like in table:  # of all methods that share it; versions may lack it
+            everywhere(table[like], _wrapped(guard), table)
 
 
-def _wrap(original: Any, guard: Callable[[Any], Callable[..., Any]], *owners: Any) -> None:
-    """Put a guarded function in the place of the original, in all modules that hold it."""
-    guarded = wraps(original)(guard(original))
-    for owner in owners:
-        setattr(owner, original.__name__, guarded)
-
-
-def _guard_procedures(kind: str, like: str, guard: Callable[[Any], Callable[..., Any]]) -> None:
-    """Guard the procedure of one method, for all methods that share it; versions may lack it."""
-    table = procedures[kind]
-    original = table.get(like)
-    if original is None:
-        return
-    guarded = wraps(original)(guard(original))
-    # Psi4 compares what is in its tables with the function itself.
-    everywhere.replace({original: guarded})
-    for name, procedure in table.items():
-        if procedure is original:
-            table[name] = guarded
+def _wrapped(guard: Callable[[Any], Callable[..., Any]]) -> Maker:
+    return lambda original: wraps(original)(guard(original))
 
 
 # -- building a functional -----------------------------------------------------------------------
@@ -92,6 +80,7 @@ def _checked_parts(build: Any) -> Callable[..., Any]:
         entries = registration.parts_of(definition)
         for entry in entries:
             _check_part(entry)
+        expression.refuse_twice(str(definition.get("name")), registration.weighted(definition))
         try:
             built = build(definition, *args, **kwargs)
         except RuntimeError:
@@ -137,13 +126,16 @@ def _checked_whole(build: Any) -> Callable[..., Any]:
 # -- second derivatives --------------------------------------------------------------------------
 
 
-def _refusing(original: Any, method: str, instead: str) -> Callable[..., Any]:
-    @wraps(original)
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _require_response(self.functional(), method, instead)
-        return original(self, *args, **kwargs)
+def _refusing(method: str, instead: str) -> Maker:
+    def refuse(original: Any) -> Callable[..., Any]:
+        @wraps(original)
+        def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _require_response(self.functional(), method, instead)
+            return original(self, *args, **kwargs)
 
-    return guarded
+        return guarded
+
+    return refuse
 
 
 def _require_response(superfunctional: Any, method: str, instead: str) -> None:
@@ -233,7 +225,6 @@ def _require_response_of(functional: Any, method: str, instead: str) -> None:
 def _checked_composite(calculate: Any) -> Callable[..., Any]:
     """Refuse composite methods with a functional as an argument, which Psi4 forgets."""
 
-    @wraps(calculate)
     def guarded(name: Any, *args: Any, **kwargs: Any) -> Any:
         functional = kwargs.get("dft_functional")
         text = name if isinstance(name, str) else getattr(name, "__name__", "")

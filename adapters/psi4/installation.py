@@ -9,11 +9,12 @@ import psi4
 from psi4 import core
 
 from xcnet import native, registry
+from xcnet.adapters._patch import Patches
 from xcnet.adapters.psi4 import guards, nonlocal_hooks, recovery, registration
 from xcnet.errors import UnsupportedError
 
 _logger = logging.getLogger(__name__)
-_installed = False
+_patches = Patches()
 
 
 def install() -> None:
@@ -29,18 +30,28 @@ def install() -> None:
     EngineError
         The native library or ONNX Runtime cannot be used.
     """
-    global _installed
     check_arrays()
     native.load()
-    if not _installed:
+    if not _patches:
         slots = native.patch(core.__file__)
         _logger.debug("%d entry points of %s patched", slots, core.__file__)
-        guards.put()
-        nonlocal_hooks.install()
-        recovery.install()
+        for part in (guards, nonlocal_hooks, recovery):
+            part.put(_patches)
         registry.on_change(install)
-        _installed = True
     registration.register()
+
+
+def uninstall() -> None:
+    """Put Psi4 back as it was before `install`; wavefunctions made before are not to be used.
+
+    Its calls of libxc still go through our library, where existing wavefunctions end theirs: it
+    knows no functional any more, and hands on all calls.
+    """
+    if _patches:
+        registry.no_change(install)
+        registration.clear()
+        _patches.remove()
+        native.load([])
 
 
 def check_arrays() -> None:

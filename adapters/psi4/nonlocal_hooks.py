@@ -11,9 +11,9 @@ from functools import wraps
 from typing import Any
 
 from psi4 import core
-from psi4.driver.procrouting import dft, proc_util
 from psi4.driver.procrouting.dft import dft_builder
 
+from xcnet.adapters._patch import Maker, Patches
 from xcnet.adapters.psi4 import nonlocal_parts
 from xcnet.adapters.psi4.nonlocal_field import Field
 from xcnet.errors import UnsupportedError
@@ -21,32 +21,15 @@ from xcnet.errors import UnsupportedError
 Function = Callable[..., Any]
 
 _FIELD = "_xcnet_field"  # attribute of a wavefunction
-_originals: list[tuple[Any, str, Any, Any]] = []
 
 
-def install() -> None:
-    """Let Psi4 ask for nonlocal functionals; again changes nothing."""
-    if _originals:
-        return
-    build = nonlocal_parts.building(dft_builder.build_superfunctional_from_dictionary)
-    for module in (dft_builder, dft, proc_util):
-        _replace(module, build.__name__, build)
+def put(patches: Patches) -> None:
+    """Let Psi4 ask for nonlocal functionals."""
+    build = dft_builder.build_superfunctional_from_dictionary
+    patches.put_everywhere("psi4", build, nonlocal_parts.building)
     for name, make in _METHODS.items():
-        _replace(core.HF, name, make(getattr(core.HF, name)))
-    _replace(core, "scfgrad", _gradient(core.scfgrad))
-
-
-def uninstall() -> None:
-    """Undo `install`, but for what somebody else has replaced since."""
-    for owner, name, original, ours in _originals:
-        if getattr(owner, name) is ours:
-            setattr(owner, name, original)
-    _originals.clear()
-
-
-def _replace(owner: Any, name: str, ours: Any) -> None:
-    _originals.append((owner, name, getattr(owner, name), ours))
-    setattr(owner, name, ours)
+        patches.put(core.HF, name, make)
+    patches.put(core, "scfgrad", _gradient)
 
 
 def field_of(wavefunction: Any) -> Field | None:
@@ -146,7 +129,7 @@ def _gradient(original: Function) -> Function:
     return gradient
 
 
-_METHODS: dict[str, Callable[[Function], Function]] = {
+_METHODS: dict[str, Maker] = {
     "initialize": _initialize,
     "form_F": _fock,
     "form_initial_F": _fock,

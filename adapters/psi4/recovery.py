@@ -14,7 +14,7 @@ from typing import Any
 from psi4 import core
 from psi4.driver import driver, p4util
 
-from xcnet.adapters.psi4 import everywhere
+from xcnet.adapters._patch import Maker, Patches
 
 #: Functions of Psi4's driver that calculate, under all the names that they have.
 _CALCULATE = ("energy", "gradient", "properties", "optimize", "hessian", "frequency")
@@ -23,26 +23,29 @@ _timers: list[str] = []
 _options: list[Any] = []
 
 
-def install() -> None:
+def put(patches: Patches) -> None:
     """Keep account of timers and options, and clear up after a failure."""
-    core.timer_on = _noting(core.timer_on, _timers.append)
-    core.timer_off = _noting(core.timer_off, _forget_timer)
-    core.HF.compute_energy = _closing_timers(core.HF.compute_energy)
     state = p4util.OptionsState
-    state.__init__ = _noting(state.__init__, lambda self, *_: _options.append(self))
-    state.restore = _noting(state.restore, _forget_options)
-    calculations = (getattr(driver, name) for name in _CALCULATE)
-    everywhere.replace({each: _recovering(each) for each in calculations})
+    patches.put(core, "timer_on", _noting(_timers.append))
+    patches.put(core, "timer_off", _noting(_forget_timer))
+    patches.put(core.HF, "compute_energy", _closing_timers)
+    patches.put(state, "__init__", _noting(lambda self, *_: _options.append(self)))
+    patches.put(state, "restore", _noting(_forget_options))
+    for name in _CALCULATE:
+        patches.put_everywhere("psi4", getattr(driver, name), _recovering)
 
 
-def _noting(original: Any, note: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def noted(*args: Any) -> Any:
-        result = original(*args)
-        note(*args)
-        return result
+def _noting(note: Callable[..., Any]) -> Maker:
+    def make(original: Any) -> Callable[..., Any]:
+        @wraps(original)
+        def noted(*args: Any) -> Any:
+            result = original(*args)
+            note(*args)
+            return result
 
-    return noted
+        return noted
+
+    return make
 
 
 def _forget_timer(name: str) -> None:

@@ -29,12 +29,17 @@ _refused: dict[str, XCNetError] = {}
 _ours: list[tuple[dict[str, Any], str]] = []
 
 
-def register() -> None:
-    """Enter all functionals of the registry in place of those entered before."""
+def clear() -> None:
+    """Take out all functionals that were entered."""
     for table, name in _ours:
         del table[name]
     for memory in (_ours, _refused):
         memory.clear()
+
+
+def register() -> None:
+    """Enter all functionals of the registry in place of those entered before."""
+    clear()
     for entry in registry.entries():
         if entry.spec is not None:
             _register(entry)
@@ -49,8 +54,17 @@ def refusal(name: str) -> XCNetError | None:
 
 def parts_of(definition: Any) -> list[Entry]:
     """Our functionals among the parts of a functional's dictionary."""
-    kinds = ("xc_functionals", "x_functionals", "c_functionals")
-    return neural([key for kind in kinds for key in definition.get(kind, ())])
+    return [entry for _, entry in weighted(definition) if entry.spec is not None]
+
+
+def weighted(definition: Any) -> list[tuple[float, Entry]]:
+    """Functionals of a dictionary that the registry knows, with their weights."""
+    found = []
+    for kind in ("xc_functionals", "x_functionals", "c_functionals"):
+        for key, options in definition.get(kind, {}).items():
+            with contextlib.suppress(UnknownFunctionalError):  # Psi4 has an error of its own for it
+                found.append((float(options.get("alpha", 1.0)), registry.find(key)))
+    return found
 
 
 def neural(names: list[str]) -> list[Entry]:

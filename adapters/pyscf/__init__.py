@@ -1,8 +1,8 @@
 """PySCF: every registered functional by its name in ``mf.xc``.
 
-After ``install()`` (or ``attach(mf)`` for one object) ``mf.xc`` may hold any name, alias, id or
-composite expression that the registry knows, mixed freely with PySCF's own functionals, exact
-exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"``,
+After ``install()`` (or ``attach(mf)`` for one object) ``mf.xc`` may hold any name, alias, id (as a
+text) or composite expression that the registry knows, mixed freely with PySCF's own functionals,
+exact exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"``,
 ``"0.25*HF + 0.75*PBE_clone"``. ``mf.xc`` stays the string that the user wrote.
 
 ::
@@ -24,8 +24,8 @@ Expressions without a neural functional are handed on unchanged.
 `hooks` lists the methods of PySCF that are told about neural functionals first:
 
 - gradients include the response of the grid by default;
-- Hessians come from differences of gradients where the functional's record asks for a finer grid
-  than PySCF's analytic ones, which lack that response, can be trusted on;
+- Hessians come from differences of gradients where that response, which PySCF's analytic ones
+  lack, is measured to matter;
 - nonlocal functionals (``NN-NRA-Nagai2020``) need the density on the whole grid at once. RKS, UKS
   and ROKS of molecules have energies, gradients, Hessians, ``newton()`` and internal stability;
 - whatever PySCF or the functional cannot do is refused with an error that says what to do instead.

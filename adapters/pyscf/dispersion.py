@@ -20,13 +20,13 @@ NEEDED = frozenset({"s8", "a1", "a2"})
 KNOWN = NEEDED | {"s6", "s9", "alp"}
 LISTED = "pbe"  # in the libraries' lists; its parameters are replaced at once
 
-_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$")
+_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$", re.IGNORECASE)
 
 
 def split(text: str) -> tuple[str, str]:
     """Expression (from `expressions.as_text`) without the suffix, and its version or nothing."""
     match = _SUFFIX.search(text)
-    return (text[: match.start()], match[1]) if match else (text, "")
+    return (text[: match.start()], match[1].upper()) if match else (text, "")
 
 
 def check(text: str) -> None:
@@ -71,6 +71,13 @@ def asked_early(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def dump_flags(mf: Any, verbose: Any = None) -> Any:
+        if mf.disp and not isinstance(mf.disp, str) and expressions.holds_neural(str(mf.xc)):
+            raise UnsupportedError(
+                f"mf.disp = {mf.disp!r} names no dispersion correction: write 'd3bj' or 'd4', for "
+                "which the functional's record needs parameters, or 'd3bj:pbe' to choose others",
+                functional=str(mf.xc),
+                given=mf.disp,
+            )
         asked = str(mf.disp or "")
         text = expressions.as_text(mf.xc) if asked and ":" not in asked else ""
         if text and expressions.holds_neural(text):

@@ -15,6 +15,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from xcnet import catalogue, registry, variables
 from xcnet.adapters.pyscf.layout import KINDS
 from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+from xcnet.expression import after_comma, refuse_twice
 from xcnet.operators import OrbitalField
 
 Codes = dict[str, int | str]
@@ -45,7 +46,7 @@ class Plan:
     @property
     def names(self) -> str:
         """Names of the neural functionals, for messages."""
-        return ", ".join(called(entry) for _, entry in self.neural) or self.xc
+        return ", ".join(entry.called for _, entry in self.neural) or self.xc
 
     @property
     def is_nonlocal(self) -> bool:
@@ -67,10 +68,10 @@ class Plan:
 
 
 def as_text(xc: object) -> str:
-    """Description of a functional in any way that PySCF allows, as one upper-case string."""
+    """Description of a functional in any way that PySCF allows, as one string without spaces."""
     if isinstance(xc, (tuple, list)):
         return ",".join(as_text(part) for part in xc)
-    return re.sub(r"\s+", "", str(xc)).upper()
+    return re.sub(r"\s+", "", str(xc))
 
 
 def holds_neural(text: str) -> bool:
@@ -114,11 +115,41 @@ def make_plan(text: str, previous: Any) -> Plan:
 
 
 def parse(text: str, previous: Any) -> Parsed:
-    """PySCF's ``parse_xc`` of an expression (from `as_text`) that may hold our names."""
+    """PySCF's ``parse_xc`` of an expression (from `as_text`) that may hold our names.
+
+    Raises
+    ------
+    ExpressionError
+        It cannot be read, or counts correlation more than once.
+    """
+    result = _parsed(text, _before_comma(text), previous)
+    if any(i >= registry.FIRST_NEURAL_ID for i, _ in result[1]):
+        refuse_twice(text, [(factor, registry.find(int(i))) for i, factor in result[1]])
+    return result
+
+
+def _before_comma(text: str) -> str:
+    """Expression without the half after the comma where that is the same neural functional.
+
+    Any other that holds exchange is refused there: PySCF would add it to the half before.
+    """
+    halves = re.split(r",(?![^()]*\))", text)
+    if len(halves) != 2:
+        return text
+    after = [registry.find(match[0]) for match in _neural_names().finditer(halves[1])]
+    wrong = [entry for entry in after if entry.kind != "correlation"]
+    if not wrong:
+        return text
+    if sole_neural(halves[0]) == sole_neural(halves[1]) == wrong[0]:
+        return halves[0]
+    raise after_comma(text, wrong[0])
+
+
+def _parsed(text: str, meant: str, previous: Any) -> Parsed:
     codes: Codes = {}
-    tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), text)
+    tokens = _neural_names().sub(lambda match: _token(registry.find(match[0]), codes), meant)
     # PySCF takes every E- for a number's exponent; after a name it is a minus.
-    tokens = re.sub(r"(?<![\d.])E-", "E+-", tokens)
+    tokens = re.sub(r"(?<![\d.])E-", "E+-", tokens, flags=re.IGNORECASE)
     try:
         try:
             return _spliced_parse(tokens, codes, previous)
@@ -128,14 +159,18 @@ def parse(text: str, previous: Any) -> Parsed:
     except (KeyError, ValueError, IndexError, AssertionError) as error:
         if isinstance(error, XCNetError):
             raise
+        hint = ""
+        if "/" in text:
+            hint = ". A basis set belongs to the molecule: gto.M(..., basis=...)"
+        problem = re.sub(r"XCNET\d{10}", lambda token: _name_of(codes[token[0]]), str(error))
         raise ExpressionError(
-            f"PySCF's parser cannot read {text!r}: {error}", functional=text
+            f"PySCF's parser cannot read {text!r}: {problem}{hint}", functional=text
         ) from error
 
 
-def called(entry: registry.Entry) -> str:
-    """Name that people use: the first alias."""
-    return entry.aliases[0] if entry.aliases else entry.name
+def _name_of(code: int | str) -> str:
+    """Name of the functional that stands for a code of the parser."""
+    return registry.find(code).called if isinstance(code, int) else code
 
 
 def kind_of(entry: registry.Entry) -> str:
@@ -150,7 +185,7 @@ def is_nonlocal(entry: registry.Entry) -> bool:
 
 def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
     """Error for a method that nonlocal functionals do not have."""
-    names = ", ".join(called(e) for _, e in plan.neural if is_nonlocal(e))
+    names = ", ".join(e.called for _, e in plan.neural if is_nonlocal(e))
     return UnsupportedError(
         f"{names} is nonlocal: its values at a point depend on the density everywhere, which "
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
@@ -177,7 +212,7 @@ def _neural_names() -> re.Pattern[str]:
         ),
     ]
     found = "|".join(sorted(map(_pattern, names), key=len, reverse=True)) or "(?!)"
-    return re.compile(rf"(?<![A-Z0-9_.])(?:{found})(?![A-Z0-9_.])")
+    return re.compile(rf"(?<![A-Z0-9_.])(?:{found})(?![A-Z0-9_.])", re.IGNORECASE)
 
 
 def _pattern(name: str) -> str:
@@ -265,6 +300,6 @@ def _refuse_unsupported(entry: registry.Entry) -> None:
     else:
         return
     raise UnsupportedError(
-        f"{called(entry)} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
+        f"{entry.called} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
         functional=entry.name,
     )

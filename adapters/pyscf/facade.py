@@ -11,7 +11,7 @@ from pyscf.dft import xc_deriv
 
 import xcnet
 from xcnet import registry, variables
-from xcnet.adapters.pyscf import dispersion, expressions, layout, neural
+from xcnet.adapters.pyscf import dispersion, expressions, layout, neural, plain
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.errors import ExpressionError, UnsupportedError
 from xcnet.spec import ExactExchange
@@ -72,7 +72,8 @@ class Libxc:
         if self._registered is not registry.state():
             self._registered, self._plans = registry.state(), {}
         if text not in self._plans:
-            self._plans[text] = self._new_plan(xc_code, text)
+            with plain.libxc():
+                self._plans[text] = self._new_plan(xc_code, text)
         return self._plans[text]
 
     def refusal(self, text: str) -> UnsupportedError:
@@ -85,6 +86,8 @@ class Libxc:
 
     def _new_plan(self, xc_code: object, text: str) -> Plan | None:
         if not expressions.holds_neural(text):
+            if text.isdecimal() and int(text) >= registry.FIRST_NEURAL_ID:
+                registry.find(int(text))  # says that there is none
             try:
                 self.previous.xc_type(text if isinstance(xc_code, (list, tuple)) else xc_code)
             except KeyError:  # libxc's name in another spelling, or nobody's
@@ -97,7 +100,8 @@ class Libxc:
         """Exact exchange and terms; ids from 100000 on are neural functionals."""
         if self.plan(description) is None:
             return self.previous.parse_xc(description)
-        return expressions.parse(expressions.as_text(description), self.previous)
+        with plain.libxc():
+            return expressions.parse(expressions.as_text(description), self.previous)
 
     @_ours
     def xc_type(self, plan: Plan) -> str:

@@ -19,7 +19,7 @@ from pyscf.pbc.dft import rks as pbc_rks
 from pyscf.pbc.grad import krks as pbc_grad_krks
 from pyscf.pbc.grad import kuks as pbc_grad_kuks
 from pyscf.pbc.scf import hf as pbc_hf
-from pyscf.scf import dhf
+from pyscf.scf import dhf, ghf, hf, uhf
 from pyscf.solvent.hessian import pcm as hessian_pcm
 from pyscf.soscf import newton_ah
 from pyscf.tdscf import rhf as tdscf_rhf
@@ -90,6 +90,7 @@ _TDDFT_GRADIENT = Needs("the gradient of excited states", order=3)
 _GKS_GRADIENT = Needs("the gradient of GKS", kinds=(), way_out=_USE_UKS)
 _DKS_GRADIENT = Needs("the gradient of DKS", kinds=(), way_out="Use x2c: mf.sfx2c1e().")
 _CRYSTAL_GRADIENT = Needs("the gradient of crystals", kinds=("LDA", "GGA"), way_out=_USE_GGA)
+_MCPDFT = Needs("MC-PDFT")
 _NMR = Needs("NMR shielding", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
 _MAGNETIZABILITY = Needs("magnetizability", order=2, kinds=("LDA", "GGA"), way_out=_USE_GGA)
 
@@ -108,6 +109,17 @@ def _is_noncollinear(ni: Any) -> bool:
 
 _ROKS = roks.ROKS, rks_symm.ROKS
 
+#: What PySCF's module ``libxc`` is asked about an expression, in the versions that are tested.
+QUESTIONS = [
+    name
+    for name in (
+        "parse_xc xc_type xc_reference is_lda is_gga is_meta_gga is_hybrid_xc is_nlc hybrid_coeff "
+        "rsh_coeff nlc_coeff needs_laplacian max_deriv_order test_deriv_order eval_xc eval_xc1 "
+        "eval_xc_eff"
+    ).split()
+    if hasattr(libxc, name)
+]
+
 #: Owner, name, and what makes the replacement from the original.
 TABLE: list[tuple[Any, str, Maker]] = [
     # nonlocal functionals
@@ -121,8 +133,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (grad_rks, "get_vxc_full_response", whole_grid_response),
     (grad_uks, "get_vxc_full_response", whole_grid_response),
     # what a neural functional does differently
-    (libxc, "is_hybrid_xc", answered),
-    (libxc, "is_nlc", answered),
+    *((libxc, name, answered) for name in QUESTIONS),
     (grad_rks.Gradients, "grid_response", GridResponse),
     (grad_uks.Gradients, "grid_response", GridResponse),
     (grad_rhf.SCF_GradScanner, "__call__", states.checked),
@@ -134,6 +145,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
     (rks.KohnShamDFT, "dump_flags", _advised),
+    *((owner, "_finalize", announcement.with_domain) for owner in (hf.SCF, uhf.UHF, ghf.GHF)),
     (pbc_rks.KohnShamDFT, "dump_flags", _advised_crystal),
     # refused
     (numint.LibXCMixin, "eval_xc_eff", right_type),
@@ -169,4 +181,9 @@ OPTIONAL: list[tuple[str, str, str, Maker]] = [
         "__init__",
         checked_origin(_MAGNETIZABILITY),
     ),
+    # which holds two of the module's functions by their names
+    ("pyscf.mcpdft", "_libxc", "hybrid_coeff", answered),
+    ("pyscf.mcpdft", "_libxc", "rsh_coeff", answered),
+    ("pyscf.mcpdft.otfnal", "transfnal", "__init__", checked_origin(_MCPDFT)),
+    ("pyscf.mcpdft.otfnal", "ftransfnal", "__init__", checked_origin(_MCPDFT)),
 ]

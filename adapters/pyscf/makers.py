@@ -14,7 +14,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from pyscf.hessian.rhf import HessianBase
 
 from xcnet.adapters._patch import Maker
-from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient
+from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient, plain
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.adapters.pyscf.grid_response import with_right_radii
@@ -45,18 +45,20 @@ def plan_of_object(mf: Any) -> Plan | None:
 
 
 def answered(original: Function) -> Function:
-    """Answer a question that PySCF asks its module ``libxc`` by name, past all objects."""
+    """Answer what is asked of PySCF's module ``libxc`` by name, past all objects."""
     own = Libxc(pyscf_libxc)
 
     @wraps(original)
-    def answer(xc_code: object, *args: Any) -> Any:
+    def answer(xc_code: object, *args: Any, **kwargs: Any) -> Any:
+        if plain.is_plain():
+            return original(xc_code, *args, **kwargs)
         try:
             neural = own.plan(xc_code) is not None
         except UnknownFunctionalError:
             if isinstance(xc_code, str):
                 raise
             neural = False  # PySCF reads the parts of a tuple one by one here, unlike elsewhere
-        return (getattr(own, original.__name__) if neural else original)(xc_code, *args)
+        return (getattr(own, original.__name__) if neural else original)(xc_code, *args, **kwargs)
 
     return answer
 
@@ -247,16 +249,16 @@ def hessian_of_roks(original: Function) -> Function:
 
 
 def reliable_hessian(original: Function) -> Function:
-    """Take finite differences of gradients where the functional's record asks for them."""
+    """Take finite differences of gradients where PySCF's analytic Hessian is not good enough."""
 
     @wraps(original)
     def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
         mf, plan = self.base, plan_of_object(self.base)
+        if plan is not None and mf.mo_coeff is None:
+            mf.run()
         why = hessian.reason(mf, plan) if plan is not None else ""
         if not why:
             return original(self, *args, **kwargs)
-        if mf.mo_coeff is None:
-            mf.run()
         atoms = kwargs.get("atmlst", args[3] if len(args) > 3 else None)
         self.atmlst = self.atmlst if atoms is None else atoms
         self.de = hessian.finite_differences(mf, self.atmlst, why)

@@ -9,7 +9,7 @@ import numpy as np
 from xcnet import registry, rows
 from xcnet.adapters.pyscf import expressions, layout
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 
 
 def values(entry: registry.Entry, rho: Array, deriv: int) -> dict[str, Array]:

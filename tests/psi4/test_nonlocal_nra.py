@@ -271,14 +271,3 @@ def test_iterations_that_leave_it_out() -> None:
     wfn = psi4.driver.scf_wavefunction_factory(NRA, start, "RKS")
     with pytest.raises(UnsupportedError, match="left out the nonlocal part"):
         wfn.finalize_energy()
-
-
-def test_uninstalled() -> None:
-    """The functions of Psi4 are as they were, and come back."""
-    ours = psi4.core.HF.form_F
-    nonlocal_hooks.uninstall()
-    try:
-        assert psi4.core.HF.form_F is ours.__wrapped__
-    finally:
-        nonlocal_hooks.install()
-    assert energy(NRA, molecule(HYDROGEN)) == pytest.approx(-1.16, abs=0.05)

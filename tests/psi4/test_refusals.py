@@ -149,7 +149,7 @@ def test_model_that_cannot_be_run(copied: Path) -> None:
     _edit(copied, files=files)
     registry.refresh()
     mol = molecule(HYDROGEN)
-    with pytest.raises(EngineError, match=r"vxc\.onnx is refused"):
+    with pytest.raises(ModelError, match=r"vxc\.onnx is refused"):
         energy("copied", mol)
     assert energy("tpss_clone", mol) < -1.0
 

@@ -17,7 +17,8 @@ from psi4.driver.procrouting import dft, proc
 from psi4.driver.procrouting.proc_table import procedures
 
 from tests.psi4.calculations import HYDROGEN, energy, molecule
-from xcnet.adapters.psi4 import everywhere, guards, versions
+from xcnet.adapters._patch import Patches
+from xcnet.adapters.psi4 import guards, versions
 from xcnet.errors import UnsupportedError
 
 
@@ -82,11 +83,12 @@ def test_functions_are_replaced_under_all_their_names() -> None:
     def ours(*args: Any, **kwargs: Any) -> Any:
         return original(*args, **kwargs)
 
-    everywhere.replace({original: ours})
+    patches = Patches()
+    patches.put_everywhere("psi4", original, lambda _: ours)
     try:
         assert psi4.energy is psi4.driver.energy is driver.energy is ours
     finally:
-        everywhere.replace({ours: original})
+        patches.remove()
     assert psi4.energy is driver.energy is original
 
 

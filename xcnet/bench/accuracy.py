@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from xcnet import extras
-from xcnet.bench import executors, plan, runner, statistics, tables
+from xcnet.bench import plan, runner, statistics, tables
 from xcnet.bench.store import Record, Store
 from xcnet.bench.tasks import Task
 from xcnet.errors import InputError, MissingPackageError
-from xcnet.systems import sets
+from xcnet.scf import executors
+from xcnet.systems import benchmarks, sets
 from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
 
 EXIT_NOT_CONVERGED = 1
@@ -22,7 +23,7 @@ EXIT_NOT_CONVERGED = 1
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the set; exit code 1 when something has no converged result."""
-    chosen = sets.load(arguments.set)
+    chosen = benchmarks.load(arguments.set)
     protocol, limits = _protocol(chosen, arguments), _limits(chosen, arguments)
     functionals = _names("--xc", arguments.xc)
     tasks = plan.plan(chosen, functionals, protocol, limits, _only(chosen, arguments))
@@ -41,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _only(chosen: BenchmarkSet, arguments: argparse.Namespace) -> list[str] | None:
     """Names of the reactions to calculate; None for all."""
     if arguments.quick:
+        if not chosen.quick:
+            raise InputError(f"{chosen.name} has no small subset: leave out --quick, or use --only")
         return list(chosen.quick["only"])
     return _names("--only", arguments.only) if arguments.only else None
 

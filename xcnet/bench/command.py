@@ -7,7 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
-from xcnet.systems import sets
+from xcnet.systems import benchmarks
 
 LEAST_MEMORY = 0.5  # GB, for Python, PySCF and ONNX Runtime without a molecule
 
@@ -21,8 +21,8 @@ ACTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sets and the other actions with their arguments."""
     actions = parser.add_subparsers(metavar="SET|ACTION", required=True)
-    for name in sets.names():
-        title = sets.load(name).title
+    for name in benchmarks.names():
+        title = benchmarks.load(name).title
         action = actions.add_parser(name, help=title, description=f"{title}.")
         _add_set_arguments(action)
         action.set_defaults(act="xcnet.bench.accuracy", set=name)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from xcnet.bench import dispersion
 from xcnet.bench.tasks import Task, ordered
+from xcnet.scf import dispersion
 from xcnet.scf.molecule import build
-from xcnet.systems.reactions import reactions, systems
+from xcnet.systems import benchmarks
+from xcnet.systems.reactions import systems
 from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
 
 
@@ -57,8 +58,8 @@ def plan(
     MissingPackageError
     """
     if chosen.dispersion:
-        dispersion.require()
-    molecules = systems(reactions(chosen, only))
+        dispersion.require(chosen.dispersion)
+    molecules = systems(benchmarks.of_set(chosen, only))
     for molecule in molecules:
         build(molecule, protocol.basis)
     found = [

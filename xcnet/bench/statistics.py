@@ -9,8 +9,9 @@ from typing import Any
 from xcnet.bench.store import Record
 from xcnet.bench.tasks import canonical
 from xcnet.errors import InputError
-from xcnet.systems import sets
-from xcnet.systems.reactions import Reaction, reactions
+from xcnet.scf import dispersion
+from xcnet.systems import benchmarks, sets
+from xcnet.systems.reactions import Reaction
 from xcnet.systems.sets import BenchmarkSet
 from xcnet.systems.units import PER_HARTREE
 
@@ -25,6 +26,7 @@ class Statistics:
     me: float
     largest: float
     worst: str
+    weighted: float | None
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Column:
     missing: dict[str, str] = field(default_factory=dict)
     cycles: dict[str, int] = field(default_factory=dict)
     hours: float = 0.0
+    weights: dict[str, float] = field(default_factory=dict)
 
     def statistics(self, names: Sequence[str]) -> Statistics | None:
         """Statistics over the named reactions; None if none of them is known."""
@@ -51,7 +54,14 @@ class Column:
             me=sum(known.values()) / len(known),
             largest=known[worst],
             worst=worst,
+            weighted=self._weighted(known),
         )
+
+    def _weighted(self, known: Mapping[str, float]) -> float | None:
+        """Mean of the weighted absolute errors, an estimate of WTMAD-2; None without weights."""
+        if all(self.weights[name] == 1.0 for name in known):
+            return None
+        return sum(self.weights[name] * abs(error) for name, error in known.items()) / len(known)
 
 
 @dataclass
@@ -85,11 +95,11 @@ def sections(records: Iterable[Record]) -> list[Section]:
         if record.get("format") != 1 or "system" not in record:
             raise InputError(f"not a record of xcnet bench: {str(record)[:80]}")
         groups.setdefault((record["set"], canonical(record["protocol"])), []).append(record)
-    return [_section(sets.load(name), group) for (name, _), group in groups.items()]
+    return [_section(benchmarks.load(name), group) for (name, _), group in groups.items()]
 
 
 def _section(chosen: BenchmarkSet, records: list[Record]) -> Section:
-    of = reactions(chosen)
+    of = benchmarks.of_set(chosen)
     current = _current(records)
     columns = [
         column
@@ -121,7 +131,7 @@ def _current(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
 
 
 def _subsets(chosen: BenchmarkSet, names: list[str]) -> dict[str, list[str]]:
-    quick = {str(chosen.quick["name"]): list(chosen.quick["only"])}
+    quick = {str(chosen.quick["name"]): list(chosen.quick["only"])} if chosen.quick else {}
     return {
         **{
             title: [name for name in names if name not in rule["without"]]
@@ -138,7 +148,8 @@ def _columns(
     found = [_column(xc, by_system, of, chosen.unit, with_dispersion=False)]
     good = [record for record in by_system.values() if record["status"] == "converged"]
     if good and all(record.get("dispersion") is not None for record in good):
-        found.append(_column(f"{xc}-D3(BJ)", by_system, of, chosen.unit, with_dispersion=True))
+        label = f"{xc}-{dispersion.LABELS[chosen.dispersion]}"
+        found.append(_column(label, by_system, of, chosen.unit, with_dispersion=True))
     return found
 
 
@@ -162,6 +173,7 @@ def _column(
             continue
         value = reaction.value(energies) * PER_HARTREE[unit]
         column.errors[reaction.name] = value - reaction.reference
+        column.weights[reaction.name] = reaction.weight
     column.cycles = {name: r["cycles"] + r["guess_cycles"] for name, r in good.items()}
     column.hours = sum(r.get("cpu_seconds", 0.0) for r in by_system.values()) / 3600
     return column

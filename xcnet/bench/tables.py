@@ -45,7 +45,18 @@ def text(section: Section) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    return "\n".join([title, *body])
+    return "\n".join([title, *body, *weighted(section)])
+
+
+def weighted(section: Section) -> list[str]:
+    """Lines of the estimated WTMAD-2 of each functional and subset that has weights, best first."""
+    found = [
+        (stats.weighted, f"WTMAD-2 of {subset}, {stats.count}/{stats.total}: {column.label}")
+        for subset, names in section.subsets.items()
+        for column in section.columns
+        if (stats := column.statistics(names)) and stats.weighted is not None
+    ]
+    return [f"{text} {value:.2f}" for value, text in sorted(found)]
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:

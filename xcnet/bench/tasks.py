@@ -34,7 +34,7 @@ class Task:
     limits
         Memory and time.
     dispersion
-        Whether the D3(BJ) energy is wanted.
+        Which dispersion energy is wanted, see `xcnet.scf.dispersion`; empty: none.
     """
 
     set: str
@@ -44,7 +44,7 @@ class Task:
     protocol: Protocol
     grid_level: int
     limits: Limits
-    dispersion: bool = False
+    dispersion: str = ""
 
     @property
     def key(self) -> Key:
@@ -69,6 +69,8 @@ class Task:
         molecule = data["molecule"]
         molecule["symbols"] = tuple(molecule["symbols"])
         molecule["positions"] = tuple(map(tuple, molecule["positions"]))
+        if molecule["field"]:
+            molecule["field"] = tuple(molecule["field"])
         data["molecule"] = Molecule(**molecule)
         data["protocol"] = Protocol(**data["protocol"])
         data["limits"] = Limits(**data["limits"])

@@ -60,7 +60,7 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
     dict
         ``status`` (converged, unconverged, failed), ``energy`` (Hartree), ``cycles`` on the final
         grid, ``guess_cycles``, the ``rungs`` that were tried, ``peak_mb`` of memory, ``versions``,
-        and ``dispersion`` (D3(BJ), Hartree; None without parameters) where the task wants it.
+        and ``dispersion`` (Hartree; None without parameters) where the task wants it.
     """
     from xcnet.bench import plan
     from xcnet.scf import calculation
@@ -88,9 +88,9 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         "versions": calculation.versions(),
     }
     if task.dispersion:
-        from xcnet.bench import dispersion
+        from xcnet.scf import dispersion
 
-        record["dispersion"] = dispersion.d3bj(task.molecule, task.xc)
+        record["dispersion"] = dispersion.energy(task.dispersion, task.molecule, task.xc)
     return record
 
 

@@ -16,7 +16,7 @@ from xcnet.check.integrity import TOLERANCE, self_test
 from xcnet.check.results import FAIL, Result
 from xcnet.check.subject import Subject
 from xcnet.errors import EngineError, ModelError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.spec import FunctionalSpec
 
 #: Failures that an error tells.

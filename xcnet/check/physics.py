@@ -20,7 +20,7 @@ from xcnet.check.results import NOT_APPLICABLE, Result, judged
 from xcnet.check.subject import Subject
 from xcnet.density import Array
 from xcnet.errors import EngineError, LibxcNotFoundError, UnknownFunctionalError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.operators import Descriptor
 
 LIEB_OXFORD = 1.6790 / -float(enhancement.uniform_exchange(np.array(1.0)))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from xcnet import enhancement, registry, sample, variables
 from xcnet.density import Array
 from xcnet.errors import UnsupportedError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 from xcnet.operators import Descriptor
 from xcnet.spec import FunctionalSpec
 

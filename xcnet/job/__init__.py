@@ -207,20 +207,22 @@ def _solve_all(
                 ) -> None:
                     bar.set_description_str(f"{label}: cycle {cycle}, {energy:.6f} Ha")
 
-                found: list[dict[str, Any]] = []
+                found: list[tuple[str, domain.Outside]] = []
 
                 def inspect(
-                    mf: Any, molecule: Molecule = molecule, found: list[dict[str, Any]] = found
+                    mf: Any,
+                    molecule: Molecule = molecule,
+                    found: list[tuple[str, domain.Outside]] = found,
                 ) -> None:
-                    for spec, part in calculation.outside(mf, molecule):
-                        found.append({"functional": spec.name, **asdict(part)})
+                    found += [(s.name, part) for s, part in calculation.outside(mf, molecule)]
 
                 result = asdict(calculation.solve(molecule, xc, settings, progress, inspect))
-                output.document["results"].append({**result, "outside": found})
+                outside = [{"functional": name, **asdict(part)} for name, part in found]
+                output.document["results"].append({**result, "outside": outside})
                 output.write()
                 _print(bar, table.row(result))
-                for part in found:
-                    _warn_of_domain(bar, molecule.name, part)
+                for name, part in found:
+                    _warn_of_domain(bar, molecule.name, name, part)
                 bar.update()
 
 
@@ -228,19 +230,12 @@ def _warn(text: str) -> None:
     print(f"xcnet: warning: {text}", file=sys.stderr, flush=True)
 
 
-def _warn_of_domain(bar: Any, molecule: str, outside: dict[str, Any]) -> None:
+def _warn_of_domain(bar: Any, molecule: str, functional: str, outside: domain.Outside) -> None:
     """Say when a functional had to extrapolate."""
-    if outside["share"] <= domain.LARGE:
-        return
-    elements = f" (its training data lack {', '.join(outside['elements'])})"
-    bar.clear()
-    print(
-        f"xcnet: warning: {100 * outside['share']:.0f} % of the electrons of {molecule} are where "
-        f"{outside['functional']} was not trained{elements if outside['elements'] else ''}",
-        file=sys.stderr,
-        flush=True,
-    )
-    bar.refresh()
+    if outside.is_large:
+        bar.clear()
+        _warn(outside.sentence(functional, molecule))
+        bar.refresh()
 
 
 def _progress_bar(total: int, quiet: bool) -> Any:

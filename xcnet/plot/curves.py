@@ -10,7 +10,7 @@ import numpy as np
 from xcnet import enhancement, extras, registry, variables
 from xcnet.density import Array
 from xcnet.errors import InputError, MissingPackageError
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 
 ALPHAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 GRADIENTS = (0.0, 0.5, 1.0, 2.0)

@@ -20,6 +20,7 @@ from xcnet.scf.densities import GridDensity, on_grid
 from xcnet.scf.molecule import build
 from xcnet.systems import training_sets
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.training_sets.described import REMEDY
 
 if TYPE_CHECKING:
     from xcnet.references.inversion import Inversion
@@ -113,7 +114,7 @@ def load(name: str, folder: Path = FOLDER) -> dict[str, Reference]:
     if digest != facts["arrays_sha256"]:
         raise InputError(
             f"{path}: the file is missing or altered (SHA-256 {digest}, expected "
-            f"{facts['arrays_sha256']}); {training_sets.REMEDY}",
+            f"{facts['arrays_sha256']}); {REMEDY}",
             file=str(path),
             given=digest,
         )

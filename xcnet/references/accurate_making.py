@@ -24,6 +24,7 @@ from xcnet.scf.kept import write_arrays
 from xcnet.scf.molecule import build
 from xcnet.systems import training_sets
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.training_sets.described import DescribedSet
 
 Array = npt.NDArray[np.float64]
 METHOD = (
@@ -35,10 +36,11 @@ METHOD = (
 
 def make_set(name: str, folder: Path) -> tuple[Path, Path]:
     """Compute the references of a training set that has its own; see `make`."""
-    source = training_sets.module(name)
-    if not hasattr(source, "GEOMETRIES"):
+    source = training_sets.source(name)
+    if not isinstance(source, DescribedSet) or not source.geometries:
         raise InputError(f"the training set {name} has no references of the project", given=name)
-    return make(name, source.SYSTEMS, source.GEOMETRIES, folder)
+    systems = [training_sets.system(record) for record in source.systems]
+    return make(name, systems, source.geometries, folder)
 
 
 def make(

@@ -18,7 +18,6 @@ from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
 from xcnet.adapters.pyscf.facade import Libxc
 from xcnet.errors import (
     ExpressionError,
-    UnknownFunctionalError,
     UnsupportedError,
     XCNetError,
 )
@@ -86,9 +85,6 @@ def check_functional(xc: str) -> dict[str, Any]:
     libxc = Libxc(dft.libxc)
     try:
         plan = libxc.plan(xc)
-    except UnknownFunctionalError as error:
-        registry.find(_as_typed(xc, str(error.context.get("functional"))))  # says the same of it
-        raise
     except (ValueError, IndexError, AssertionError) as error:
         if isinstance(error, XCNetError):
             raise
@@ -116,13 +112,6 @@ def check_functional(xc: str) -> dict[str, Any]:
         for spec in specs
     ]
     return {"xc": xc, "neural": neural}
-
-
-def _as_typed(xc: str, name: str) -> str:
-    """Part of an expression that PySCF's grammar reads in capitals, as the user wrote it."""
-    text = "".join(xc.split())
-    start = text.upper().find(name)
-    return text[start : start + len(name)] if start >= 0 else name
 
 
 def grid_level(functionals: Sequence[dict[str, Any]]) -> int:
@@ -160,11 +149,8 @@ def solve(
     field.
     """
     start = time.perf_counter()
-    mol = build(molecule, settings.basis)
-    mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
-    if settings.density_fit:
-        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
-    count = 0
+    mf = _mean_field(molecule, xc, settings)
+    mol, count = mf.mol, 0
 
     def callback(state: dict[str, Any]) -> None:
         nonlocal count
@@ -194,6 +180,19 @@ def solve(
         rungs=tuple((rung.name, rung.cycles, rung.converged) for rung in outcome.rungs),
         guess_cycles=guess_cycles,
     )
+
+
+def _mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
+    mol = build(molecule, settings.basis)
+    mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
+    if settings.density_fit:
+        mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
+    if molecule.field is not None:
+        field = np.array(molecule.field)
+        core = mf.get_hcore() + np.tensordot(field, mol.intor("int1e_r"), 1)
+        nuclei = mf.energy_nuc() - float(mol.atom_charges() @ mol.atom_coords() @ field)
+        mf.get_hcore, mf.energy_nuc = lambda *_: core, lambda *_: nuclei
+    return mf
 
 
 def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str, Any]:

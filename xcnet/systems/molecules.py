@@ -20,7 +20,11 @@ CLOSEST = 0.1  # angstrom: nuclei nearer than this are a mistake in the input
 
 @dataclass(frozen=True)
 class Molecule:
-    """A geometry in angstrom with its charge and its number of unpaired electrons."""
+    """A geometry in angstrom with its charge and its number of unpaired electrons.
+
+    ``field``: homogeneous electric field in atomic units, in which a dipole moment mu has the
+    energy -field . mu.
+    """
 
     name: str
     symbols: tuple[str, ...]
@@ -28,6 +32,7 @@ class Molecule:
     charge: int = 0
     spin: int = 0
     experiment: float | None = None
+    field: tuple[float, float, float] | None = None
 
     @property
     def electrons(self) -> int:

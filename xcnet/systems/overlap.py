@@ -1,4 +1,4 @@
-"""Which training molecules are in the test set of atomization energies, AE147."""
+"""Which training molecules and reactions are those of a test set: AE147, or rows of GMTKN55."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from xcnet.errors import InputError
 from xcnet.systems import reactions, sets
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.reactions import Reaction
 
 TEST_SET = "ae147"
 #: Molecules of the published protocol, which trained on these and tested on the whole set.
@@ -30,6 +32,57 @@ def refuse(systems: Iterable[Molecule]) -> None:
                 f"{TEST_SET.upper()}: no functional may be trained on it",
                 given=system.name,
             )
+
+
+def refuse_reactions(reactions: Iterable[Reaction], tests: Iterable[Reaction] = ()) -> None:
+    """Raise InputError if a reaction is `known_reactions` of a test set."""
+    for name, test in known_reactions(reactions, tests).items():
+        raise InputError(
+            f"the reaction {name} is {test} of a test set: no functional may be trained on it, "
+            "nor chosen by it",
+            given=name,
+        )
+
+
+def known_reactions(
+    reactions: Iterable[Reaction], tests: Iterable[Reaction] = ()
+) -> dict[str, str]:
+    """Reactions that a test set has, by name, with its name for them.
+
+    These are atomization energies of AE147's molecules but the `ALLOWED`, and reactions of
+    ``tests``. A molecule of a test set may take part in other reactions, such as barriers.
+    """
+    known = {signature(test): test.name for test in tests}
+    found = {}
+    for reaction in reactions:
+        molecule = atomized(reaction)
+        name = in_test_set(molecule) if molecule else ""
+        name = known.get(signature(reaction), "") if name in ("", *ALLOWED) else name
+        if name:
+            found[reaction.name] = name
+    return found
+
+
+def atomized(reaction: Reaction) -> Molecule | None:
+    """The one neutral molecule whose energy a reaction relates to that of atoms alone."""
+    large = {one.name: one for _, one in reaction.terms if len(one.symbols) > 1}
+    neutral = all(one.charge == 0 for _, one in reaction.terms)
+    atoms = len(reaction.terms) > len(large) == 1
+    return next(iter(large.values())) if neutral and atoms else None
+
+
+def signature(reaction: Reaction) -> tuple[Any, ...]:
+    """What makes reactions the same: coefficients, bonds, charges, spins, whether in a field.
+
+    Neither the direction nor the multiple counts, nor do conformation and distances between
+    molecules: two conformers, or two points of one curve of binding, are the same.
+    """
+    common = math.gcd(*(coefficient for coefficient, _ in reaction.terms))
+    rows = [
+        (n // common, fingerprint(one), one.charge, one.spin, one.field is not None)
+        for n, one in reaction.terms
+    ]
+    return min(tuple(sorted(rows)), tuple(sorted((-n, *what) for n, *what in rows)))
 
 
 def in_test_set(system: Molecule) -> str:
@@ -66,6 +119,7 @@ def distances(system: Molecule) -> list[tuple[str, float]]:
     return sorted(("-".join(sorted((a, b))), math.dist(x, y)) for (a, x), (b, y) in pairs)
 
 
+@cache
 def fingerprint(system: Molecule) -> str:
     """Formula and eight hexadecimal digits of the bonds, whatever the order of the atoms.
 
@@ -74,16 +128,17 @@ def fingerprint(system: Molecule) -> str:
     Nauchno-Technicheskaya Informatsiya 2, 12 (1968)).
     """
     labels = list(system.symbols)
-    neighbours = _neighbours(system)
+    near_atoms = neighbours(system)
     for _ in labels:
         labels = [
             _hash(own, *sorted(labels[j] for j in near))
-            for own, near in zip(labels, neighbours, strict=True)
+            for own, near in zip(labels, near_atoms, strict=True)
         ]
     return f"{formula(system)} {_hash(*sorted(labels))}"
 
 
-def _neighbours(system: Molecule) -> list[list[int]]:
+def neighbours(system: Molecule) -> list[list[int]]:
+    """Numbers of the atoms that each atom is bonded to."""
     from ase.data import atomic_numbers, covalent_radii
 
     radii = [covalent_radii[atomic_numbers[symbol]] for symbol in system.symbols]

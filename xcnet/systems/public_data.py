@@ -8,26 +8,9 @@ from typing import Any
 
 from xcnet import files
 from xcnet.errors import InputError, InstallError
-from xcnet.paths import training_folder
-from xcnet.systems import refdata, training_sets
-
-
-def read(name: str) -> Any:
-    """Data of a set from the user's cache, unchecked (InputError if they are not there)."""
-    path = location(name)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"the training set {name} is not on this machine ({path}): run `xcnet train data "
-            f"{name}`, or `xcnet train data {name} --from FILE` with its file at hand",
-            file=str(path),
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): run `xcnet train data {name}` to get it again",
-            file=str(path),
-        ) from error
+from xcnet.systems import kept_data, refdata, training_sets
+from xcnet.systems.public_sets import PublicSet
+from xcnet.systems.training_sets.described import DescribedSet
 
 
 def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_URL) -> Path:
@@ -38,7 +21,8 @@ def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_U
     name : str
         Name of the set.
     given : path, optional
-        JSON file of the set's records, instead of downloading their public source.
+        JSON file of the set's records, or a folder that has it under the set's name, instead of
+        downloading their public source.
     base_url : str
         Where the source's repositories lie on the network.
 
@@ -49,41 +33,30 @@ def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_U
     InstallError
         The source cannot be had, or the cache not be written.
     """
-    source = training_sets.module(name)
-    if not hasattr(source, "SOURCE"):
+    source = training_sets.source(name)
+    if source.is_shipped:
         raise InputError(f"the training set {name} comes with xcnet: nothing to get", given=name)
-    data = _download(source, base_url) if given is None else _records(given)
-    if (digest := training_sets.digest(data)) != source.SHA256:
+    data = _download(source, base_url) if given is None else source.read_file(given)
+    if (digest := training_sets.digest(data)) != source.sha256:
         raise InputError(
-            f"{given or refdata.REPOSITORY}: not the data of {name} (SHA-256 of the records "
-            f"{digest}, expected {source.SHA256}); nothing was changed",
+            f"{given or 'the download'}: not the data of {name} (SHA-256 of the records "
+            f"{digest}, expected {source.sha256}); nothing was changed",
             given=digest,
-            expected=source.SHA256,
+            expected=source.sha256,
         )
-    return _write(location(name), json.dumps(data))
+    return _write(kept_data.location(name), json.dumps(data))
 
 
-def location(name: str) -> Path:
-    """Where a set's data are kept."""
-    return training_folder() / f"{name}.json"
-
-
-def _download(source: Any, base_url: str) -> Any:
+def _download(source: DescribedSet | PublicSet, base_url: str) -> Any:
     try:
-        return refdata.fetch(source.SOURCE, source.MOLECULES, base_url)
+        return source.fetch(base_url)
     except InstallError as error:
         raise InstallError(
-            f"{error.message.rstrip('.')}. Without a network: run `xcnet train data {source.NAME}` "
-            f"on another machine, bring its file {location(source.NAME)} here and use --from FILE.",
+            f"{error.message.rstrip('.')}. Without a network: run `xcnet train data {source.name}` "
+            f"on another machine, bring its file {kept_data.location(source.name)} here and use "
+            "--from FILE.",
             **error.context,
         ) from error
-
-
-def _records(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}", file=str(path)) from error
 
 
 def _write(path: Path, text: str) -> Path:

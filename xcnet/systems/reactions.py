@@ -23,11 +23,15 @@ from xcnet.systems.units import EV_PER_HARTREE, KCAL_PER_HARTREE
 
 @dataclass(frozen=True)
 class Reaction:
-    """Sum of coefficient times energy of its systems, with its reference in the set's unit."""
+    """Sum of coefficient times energy of its systems, with its reference in the set's unit.
+
+    ``weight``: its share in a weighted mean of absolute errors, such as WTMAD-2.
+    """
 
     name: str
     terms: tuple[tuple[int, Molecule], ...]
     reference: float
+    weight: float = 1.0
 
     def value(self, energies: Mapping[str, float]) -> float:
         """Energy of the reaction, Hartree, from the total energies by the systems' names."""
@@ -49,13 +53,20 @@ def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[R
             f"the sets' geometries come from ASE: {extras.hint('bench')}", package="ase"
         ) from error
     found = {reaction.name: reaction for reaction in KINDS[chosen.reactions](chosen)}
+    return named(chosen.name, found, only)
+
+
+def named(
+    title: str, found: Mapping[str, Reaction], only: Sequence[str] | None = None
+) -> list[Reaction]:
+    """All reactions of a set, or those of the names (InputError if there is none of a name)."""
     if only is None:
         return list(found.values())
     unknown = [name for name in only if name not in found]
     if unknown:
         near = difflib.get_close_matches(unknown[0], found, 4, 0.5)
         hint = f" Near names: {', '.join(near)}." if near else ""
-        raise InputError(f"{chosen.name} has no {', '.join(unknown)}.{hint}", given=unknown)
+        raise InputError(f"{title} has no {', '.join(unknown)}.{hint}", given=unknown)
     return [found[name] for name in only]
 
 

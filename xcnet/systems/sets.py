@@ -60,7 +60,7 @@ class BenchmarkSet:
     quick: Mapping[str, Any]
     protocol: Protocol
     limits: Limits
-    dispersion: bool = False
+    dispersion: str = ""
     cation_spin: Mapping[str, int] | None = None
     literature: Mapping[str, float] | None = None
     aims: Mapping[str, float] | None = None

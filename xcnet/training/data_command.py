@@ -11,13 +11,16 @@ from xcnet.errors import MissingPackageError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xcnet train data``."""
-    parser.add_argument("name", help="training set, such as w4-17")
+    parser.add_argument(
+        "name", nargs="+", help="training or test sets, such as w4-17, bh876 or diet30"
+    )
     parser.add_argument(
         "--from",
         dest="given",
         type=Path,
         metavar="FILE",
-        help="JSON file of the set's records, instead of downloading their public source",
+        help="JSON file of a set's records, or folder of such files, instead of downloading their "
+        "public source",
     )
 
 
@@ -29,5 +32,6 @@ def run(args: argparse.Namespace) -> int:
         raise MissingPackageError(
             f"training needs {error.name}: {extras.hint('train')}", package=error.name
         ) from error
-    print(public_data.install(args.name, args.given))
+    for name in args.name:
+        print(public_data.install(name, args.given))
     return 0

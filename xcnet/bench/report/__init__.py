@@ -10,7 +10,7 @@ from xcnet.bench import statistics, store
 from xcnet.bench.statistics import Section
 from xcnet.bench.store import Record
 from xcnet.errors import InputError
-from xcnet.systems import sets
+from xcnet.systems import benchmarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def default_files(folder: Path) -> list[Path]:
     InputError
         If there is none.
     """
-    names = [f"{name}.jsonl" for name in (*sets.names(), "speed")]
+    names = [f"{name}.jsonl" for name in (*benchmarks.names(), "speed")]
     found = [path for name in names if (path := folder / name).is_file()]
     if not found:
         raise InputError(

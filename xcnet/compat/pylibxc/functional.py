@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from xcnet.functional import LibXCFunctional
+from xcnet.functionals import LibXCFunctional
 
 __all__ = ["LibXCFunctional"]

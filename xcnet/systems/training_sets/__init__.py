@@ -1,27 +1,14 @@
-"""Training sets: one module each in this folder, found by a scan; adding a set is adding a file.
+"""Training sets: a TOML file each, found by a scan; adding a set is adding a file.
 
-A set's module has
-
-``NAME``, ``DOI``, ``UNITS``
-    Its name; where its choice or its values come from (empty: from nowhere); the units of its data.
-``SPLITS``
-    Its parts: their shares, such as ``{"train": 4, "validation": 1}``, see `split`; or the names of
-    their reactions.
-``SHA256``
-    Hash of its data, see `digest`. Altered data are never used.
-``data()``
-    Its data as JSON has them: written there, or read from a file.
-``contents(data)``
-    Systems and reactions of these data. Here, and only here, units are converted: energies of
-    reactions are in Hartree, positions in angstrom.
+Those in this folder have their systems with them or in a repository of atomization energies, see
+`described`; those of `xcnet.systems.public_sets` are training sets, too. Wherever data come from,
+units are converted in one place: energies of reactions are in Hartree, positions in angstrom.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,14 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
+from xcnet.systems import public_sets
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.public_sets import PublicSet
 from xcnet.systems.reactions import Reaction
+from xcnet.systems.training_sets import described
+from xcnet.systems.training_sets.described import DescribedSet, record, shipped, system
 
 FOLDER = Path(__file__).parent
-REMEDY = "reinstall xcnet, or make it anew with `xcnet train reference`"
+#: Where sets are looked for.
+FOLDERS = [FOLDER]
 
 __all__ = ["DataSet", "Molecule", "Reaction", "digest", "gather", "load", "names", "record",
-           "split", "system"]  # fmt: skip
+           "shipped", "source", "split", "system"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,16 +77,16 @@ class DataSet:
 
 def names() -> list[str]:
     """Names of the training sets."""
-    return sorted(_modules())
+    return sorted(_sources())
 
 
-def module(name: str) -> Any:
-    """Module of a set; an InputError lists the known sets when it does not exist."""
-    if name not in _modules():
+def source(name: str) -> DescribedSet | PublicSet:
+    """What a set's file says; an InputError lists the known sets when it does not exist."""
+    if name not in _sources():
         raise InputError(
             f"unknown training set {name!r}; known sets: {', '.join(names())}", argument="sets"
         )
-    return _modules()[name]
+    return _sources()[name]
 
 
 def load(name: str) -> DataSet:
@@ -105,30 +97,18 @@ def load(name: str) -> DataSet:
     InputError
         There is no such set, or its data are missing or altered.
     """
-    source = module(name)
-    data = source.data()
-    if (given := digest(data)) != source.SHA256:
-        repair = (
-            f"run `xcnet train data {name}`" if hasattr(source, "SOURCE") else "reinstall xcnet"
-        )
+    described_set = source(name)
+    data = described_set.data()
+    if (given := digest(data)) != described_set.sha256:
+        repair = "reinstall xcnet" if described_set.is_shipped else f"run `xcnet train data {name}`"
         raise InputError(
             f"the data of the training set {name} are altered (SHA-256 {given}, expected "
-            f"{source.SHA256}); {repair}",
+            f"{described_set.sha256}); {repair}",
             given=given,
-            expected=source.SHA256,
+            expected=described_set.sha256,
         )
-    systems, reactions = source.contents(data)
-    return DataSet(name, source.DOI, tuple(systems), tuple(reactions), source.SPLITS)
-
-
-def shipped(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """JSON file of a set whose data come with the package (InputError if it cannot be read)."""
-    path = folder / f"{name}.json"
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; {REMEDY}", file=str(path)) from error
-    return data
+    systems, reactions = described_set.contents(data)
+    return DataSet(name, described_set.doi, tuple(systems), tuple(reactions), described_set.splits)
 
 
 def gather(sets: Iterable[DataSet]) -> list[Molecule]:
@@ -137,17 +117,20 @@ def gather(sets: Iterable[DataSet]) -> list[Molecule]:
     Raises
     ------
     InputError
-        Two sets give one name to different systems, or a molecule belongs to the test set.
+        Two sets give one name to different systems, or a reaction, or a molecule of a set without
+        reactions, belongs to a test set.
     """
     from xcnet.systems import overlap
 
     found: dict[str, Molecule] = {}
-    for one in (system for each in sets for system in each.systems):
+    sets = list(sets)
+    for one in (molecule for each in sets for molecule in each.systems):
         if found.setdefault(one.name, one) != one:
             raise InputError(
                 f"two training sets have a system {one.name} each, and these differ", given=one.name
             )
-    overlap.refuse(found.values())
+    overlap.refuse(one for each in sets if not each.reactions for one in each.systems)
+    overlap.refuse_reactions(reaction for each in sets for reaction in each.reactions)
     return list(found.values())
 
 
@@ -172,30 +155,9 @@ def digest(data: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def record(system: Molecule) -> dict[str, Any]:
-    """What a data file says of a system."""
-    return {
-        "name": system.name,
-        "charge": system.charge,
-        "multiplicity": system.spin + 1,
-        "symbols": list(system.symbols),
-        "positions_angstrom": [list(position) for position in system.positions],
-    }
-
-
-def system(record: Mapping[str, Any]) -> Molecule:
-    """System of such a record."""
-    return Molecule(
-        name=record["name"],
-        symbols=tuple(record["symbols"]),
-        positions=tuple((float(x), float(y), float(z)) for x, y, z in record["positions_angstrom"]),
-        charge=record["charge"],
-        spin=record["multiplicity"] - 1,
-    )
-
-
 @cache
-def _modules() -> dict[str, Any]:
-    found = pkgutil.iter_modules(__path__)
-    modules = [importlib.import_module(f"{__name__}.{entry.name}") for entry in found]
-    return {module.NAME: module for module in modules}
+def _sources() -> dict[str, DescribedSet | PublicSet]:
+    paths = [path for folder in FOLDERS for path in sorted(folder.glob("*.toml"))]
+    sources: list[DescribedSet | PublicSet] = [described.read(path) for path in paths]
+    sources += [public_sets.load(name) for name in public_sets.names()]
+    return {source.name: source for source in sources}

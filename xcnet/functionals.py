@@ -61,11 +61,9 @@ class LibXCFunctional(Facts):
         super().__init__(parsed or expression.parse(str(name)), number)
 
     def __repr__(self) -> str:
-        word = "unpolarized" if self._spin == variables.UNPOLARIZED else "polarized"
-        return (
-            f"<xcnet.functional.LibXCFunctional ({self._xc_func_name}, {word}) "
-            f"object at {hex(id(self))}>"
-        )
+        spin = "polarized" if self._spin == variables.POLARIZED else "unpolarized"
+        name = f"{self._xc_func_name}, {spin}"
+        return f"<xcnet.LibXCFunctional ({name}) object at {hex(id(self))}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self._arguments, self._settings)

@@ -1,0 +1,168 @@
+"""Rows of the linear system and the fit of them: laws, on systems of a small basis."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xcnet.errors import InputError
+from xcnet.scf.fixed_density import Scheme
+from xcnet.systems import molecules, stretched
+from xcnet.systems.molecules import Molecule, atom
+from xcnet.training.linear import expansion, mesh, preparation, recipe, table
+from xcnet.training.linear.expansion import Orders
+from xcnet.training.linear.preparation import Job
+from xcnet.training.linear.table import Table
+from xcnet.training.loss import constraints, prior, rows
+from xcnet.training.loss.equations import Equations, solve
+from xcnet.training.loss.rows import Row
+
+SMALL = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
+GENERAL = recipe.load("general")
+H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
+JOBS = {one.name: Job(one, SMALL, (1, 2)) for one in (atom("H"), atom("He"), H2)}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    folder = tmp_path_factory.mktemp("rows")
+    with ThreadPoolExecutor(1) as pool:
+        assert preparation.run(JOBS.values(), folder, pool, lambda _: None) == {}
+    return table.collect(JOBS.values(), folder, "r2scan")
+
+
+def _row(terms: dict[str, float], reference: float, level: int = 1) -> Row:
+    named = tuple((n, JOBS[name], level) for name, n in terms.items())
+    return Row("energies", "a set", "a row", named, reference, "mHa", 1000.0, 1.0)
+
+
+def test_table_is_read_as_it_was_written(kept: Table, tmp_path: Path) -> None:
+    table.write(tmp_path / "a.npz", kept)
+    again = table.read(tmp_path / "a.npz")
+    assert again.entries.keys() == kept.entries.keys()
+    for key, entry in kept.entries.items():
+        other = again.entries[key]
+        assert (other.columns == entry.columns).all()
+        assert (other.rest, other.dispersion, other.levels) == (
+            *(entry.rest, entry.dispersion),
+            entry.levels,
+        )
+    (tmp_path / "a.npz").write_bytes(b"junk")
+    with pytest.raises(InputError, match="table of integrals"):
+        table.read(tmp_path / "a.npz")
+
+
+def test_a_row_is_the_same_by_columns_and_by_functional(kept: Table) -> None:
+    """The expansion's coefficients of uniform exchange alone give Slater's energy of the row."""
+    row = _row({"H2": -1.0, "H": 2.0}, 0.0)
+    system = rows.linear([row], kept)
+    slater = np.zeros(system.matrix.shape[1])
+    slater[0] = 1.0
+    energies = {name: kept.value(job.name, 1, "columns")[0] for name, job in JOBS.items()}
+    fixed = {name: float(kept.value(job.name, 1, "fixed")) for name, job in JOBS.items()}
+    wanted = 2.0 * (energies["H"] + fixed["H"]) - energies["H2"] - fixed["H2"]
+    error = float(system.matrix[0] @ slater - system.target[0])
+    assert error == pytest.approx(1000.0 * float(wanted), abs=1e-9)
+    # r2SCAN's atomization energy of H2 is 4.7 eV.
+    assert rows.errors(row, kept, "r2SCAN") == pytest.approx(170.0, abs=15.0)
+
+
+def test_rows_wait_for_what_is_not_calculated(kept: Table) -> None:
+    unknown = Row(
+        *("energies", "a set", "b", ((1.0, Job(atom("Li"), SMALL, (1,)), 1),)),
+        *(0.0, "mHa", 1000.0, 1.0),
+    )
+    assert not unknown.ready(kept)
+    assert not _row({"H": 1.0}, 0.0, level=6).ready(kept)
+    assert rows.linear([_row({"H": 1.0}, 0.0), unknown], kept).matrix.shape[0] == 1
+
+
+def test_the_recipe_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a recipe of rows"):
+        recipe.load(str(tmp_path / "none.toml"))
+    text = (recipe.FOLDER / "general.rows.toml").read_text()
+    (tmp_path / "a.toml").write_text(text.replace('"e bohr"', '"debye"'))
+    with pytest.raises(InputError, match="unit debye"):
+        recipe.load(str(tmp_path / "a.toml"))
+
+
+def test_no_set_is_fitted_and_watched() -> None:
+    fitted = {(one.set, one.part) for one in GENERAL.energies}
+    watched = {(one.set, one.part) for one in GENERAL.validation}
+    assert not fitted & watched
+    assert not {one.set for one in GENERAL.chosen()} & {"diet30", "diet100"}
+
+
+def test_derivatives_of_factors() -> None:
+    orders = Orders((5, 4), (3, 3), (4, 3), 2)
+    points = np.array([[0.3, 0.6, 0.2], [0.7, 0.1, -0.5]])
+    step = 1e-4
+    for part in mesh.PARTS:
+        for axis, order in ((0, (1, 0)), (1, (0, 1))):
+            shift = step * np.eye(3)[axis]
+            plus, minus = (mesh.values(part, orders, points + s * shift) for s in (1.0, -1.0))
+            given = mesh.values(part, orders, points, order)
+            assert given == pytest.approx((plus - minus) / (2.0 * step), abs=1e-5)
+
+
+def test_the_prior_has_r2scans_exchange(kept: Table) -> None:
+    """Known points: the gas, and one orbital (at most 1.174, a lower value at small u)."""
+    u, beta = np.array([0.0, 0.0]), np.array([0.5, 0.0])
+    found = prior.exchange_factor(u, beta)
+    assert found[0] == pytest.approx(1.0, abs=1e-4)
+    assert found[1] == pytest.approx(1.174, abs=1e-3)
+    places = GENERAL.expansion.within(expansion.KEPT)
+    system = rows.linear([_row({"He": 1.0}, 0.0)], kept)
+    matrix = system.matrix[:, places]
+    r2scan = system.target + rows.errors(system.rows[0], kept, "r2SCAN")
+    nearest = prior.coefficients(GENERAL, matrix, r2scan, system.sigma)
+    assert matrix @ nearest == pytest.approx(r2scan, abs=1.0)  # mHa
+
+
+def test_bounds_hold_and_the_gas_is_exact() -> None:
+    """A fit that is pulled far out of the bounds stays inside, and 1 at the uniform gas."""
+    orders = GENERAL.expansion
+    size = sum(orders.sizes().values())
+    points = mesh.of_part("exchange", orders).points
+    pull = 0.1 * mesh.rows("exchange", orders, points)
+    wanted = 0.1 * (3.0 * points[:, 0] + 1.0 - points[:, 1])
+    ridge = Equations(1e-3 * np.eye(size), np.zeros(size))
+    gas = constraints.uniform_gas(orders)
+    everything = Equations(
+        np.concatenate([pull, ridge.matrix, gas.matrix]),
+        np.concatenate([wanted, ridge.target, gas.target]),
+    )
+    free, held = solve(everything), constraints.bounded(GENERAL, everything)
+    assert constraints.broken(GENERAL, free)["exchange"] > 0.1
+    assert constraints.broken(GENERAL, held) == dict.fromkeys(mesh.PARTS, 0.0)
+    assert gas.matrix @ held / gas.target == pytest.approx(1.0, abs=1e-3)
+
+
+def test_bonds_are_stretched_by_halves() -> None:
+    water = molecules.read("H2O")
+    (bond,) = stretched.bonds(water)  # both are one kind
+    longer = stretched.stretch(water, bond, 0.02)
+    i, j = bond
+
+    def length(one: Molecule) -> float:
+        return float(np.linalg.norm(np.subtract(one.positions[i], one.positions[j])))
+
+    assert length(longer) - length(water) == pytest.approx(0.02, abs=1e-12)
+    still = next(k for k in range(3) if k not in bond)
+    center = water.symbols.index("O")
+    kept = np.subtract(longer.positions[still], longer.positions[center])
+    assert kept == pytest.approx(np.subtract(water.positions[still], water.positions[center]))
+
+
+def test_bonds_in_rings_are_left_alone() -> None:
+    ring = molecules.read("C3H6_D3h")
+    found = {frozenset((ring.symbols[i], ring.symbols[j])) for i, j in stretched.bonds(ring)}
+    assert found == {frozenset(("C", "H"))}
+
+
+def test_orders_have_all_columns_once() -> None:
+    places = expansion.KEPT.within(expansion.KEPT)
+    assert (places == np.arange(sum(expansion.KEPT.sizes().values()))).all()

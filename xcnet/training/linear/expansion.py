@@ -1,0 +1,163 @@
+"""A meta-GGA that is linear in its coefficients: products of Legendre polynomials of two features.
+
+Exchange of each spin is Slater's energy density times a factor of that spin's features. PW92's
+correlation is divided into parts of equal and of opposite spins (H. Stoll, C. M. E. Pavlidou,
+H. Preuss, Theor. Chim. Acta 49, 143 (1978), doi:10.1007/PL00020511); the first has a factor of each
+spin's features, the second of the whole density's. With s the reduced gradient, the features are
+
+    u = s^2 / (1 + s^2)    and    beta = (tau - tau_W) / (tau + tau_uniform)
+
+(J. W. Furness, J. Sun, Phys. Rev. B 99, 041119 (2019), doi:10.1103/PhysRevB.99.041119), the
+polynomials' arguments 2 u - 1 and 2 beta - 1. Equal spins carry a factor 2 beta: no correlation
+where there is one orbital, all of it in the uniform gas (beta = 1/2). Each polynomial of a
+correlation part comes also times r = 2 / (1 + sqrt(r_s)) - 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial import legendre
+
+from xcnet.libxc import LibxcFunctional
+
+Array = npt.NDArray[np.float64]
+SLATER = -0.75 * (6.0 / math.pi) ** (1.0 / 3.0)
+FERMI = (6.0 * math.pi**2) ** (2.0 / 3.0)  # squared Fermi wave number of one spin over rho^(2/3)
+LEAST_DENSITY = 1e-12
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Number of polynomials in u and in beta of each part, and of powers of r in correlation."""
+
+    exchange: tuple[int, int]
+    equal: tuple[int, int]
+    opposite: tuple[int, int]
+    radius: int
+
+    def sizes(self) -> dict[str, int]:
+        """Number of columns of each part."""
+        return {
+            "exchange": math.prod(self.exchange),
+            "equal": math.prod(self.equal) * self.radius,
+            "opposite": math.prod(self.opposite) * self.radius,
+        }
+
+    def parts(self) -> dict[str, slice]:
+        """Places of each part's columns."""
+        found, first = {}, 0
+        for name, size in self.sizes().items():
+            found[name] = slice(first, first + size)
+            first += size
+        return found
+
+    def within(self, larger: Orders) -> npt.NDArray[np.int64]:
+        """Places of these orders' columns among those of larger ones."""
+        chosen = []
+        for name, part in larger.parts().items():
+            radius = 1 if name == "exchange" else larger.radius
+            shape = (radius, *getattr(larger, name))
+            places = np.arange(part.start, part.stop).reshape(shape)
+            in_u, in_beta = getattr(self, name)
+            kept = 1 if name == "exchange" else self.radius
+            chosen.append(places[:kept, :in_u, :in_beta].ravel())
+        return np.concatenate(chosen)
+
+
+#: What is kept of every system; fits use as much of it as the data bear.
+KEPT = Orders((8, 8), (6, 6), (6, 6), 2)
+
+
+def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orders) -> Array:
+    """Energies of all columns, Hartree (exchange, equal, opposite; beta runs fastest, then u, r).
+
+    Parameters
+    ----------
+    rho, sigma, tau : (N, 2), (N, 3), (N, 2)
+        Spin densities, their gradients' products aa, ab, bb, kinetic energy densities, atomic
+        units.
+    weights : (N,)
+    """
+    sizes = orders.sizes()
+    exchange, equal = np.zeros(sizes["exchange"]), np.zeros(sizes["equal"])
+    local = [_pure(rho, spin) for spin in range(2)]
+    for spin in range(2):
+        kept = rho[:, spin] > LEAST_DENSITY
+        n = rho[kept, spin]
+        u, beta = features(n, sigma[kept, 2 * spin], tau[kept, spin], FERMI * n ** (2.0 / 3.0))
+        slater = SLATER * n ** (4.0 / 3.0) * weights[kept]
+        exchange += _sums(u, beta, slater, orders.exchange)
+        energy = local[spin][kept] * weights[kept] * 2.0 * beta
+        equal += _radial(n, u, beta, energy, orders.equal, orders.radius)
+    n = rho.sum(axis=1)
+    kept = n > LEAST_DENSITY
+    n, a, b = n[kept], rho[kept, 0], rho[kept, 1]
+    energy = (_gas(rho)[kept] - local[0][kept] - local[1][kept]) * weights[kept]
+    whole = sigma[kept] @ np.array([1.0, 2.0, 1.0])
+    u, beta = opposite_features(a, b, whole, tau[kept].sum(axis=1))
+    opposite = _radial(n, u, beta, energy, orders.opposite, orders.radius)
+    return np.concatenate([exchange, equal, opposite])
+
+
+def features(n: Array, sigma: Array, tau: Array, fermi2: Array) -> tuple[Array, Array]:
+    """Features u and beta of a density with squared Fermi wave number ``fermi2``."""
+    s2 = sigma / (4.0 * fermi2 * n * n)
+    weizsaecker = 0.125 * sigma / n
+    return s2 / (1.0 + s2), _beta(tau, weizsaecker, 0.3 * fermi2 * n)
+
+
+def opposite_features(a: Array, b: Array, sigma: Array, tau: Array) -> tuple[Array, Array]:
+    """Features of the whole density (spin densities a, b)."""
+    n = a + b
+    s2 = sigma / (4.0 * (3.0 * math.pi**2 * n) ** (2.0 / 3.0) * n * n)
+    uniform = 0.3 * FERMI * (a ** (5.0 / 3.0) + b ** (5.0 / 3.0))
+    return s2 / (1.0 + s2), _beta(tau, 0.125 * sigma / n, uniform)
+
+
+def _beta(tau: Array, weizsaecker: Array, uniform: Array) -> Array:
+    return (np.maximum(tau, weizsaecker) - weizsaecker) / (tau + uniform)
+
+
+def polynomials(u: Array, beta: Array, orders: tuple[int, int]) -> tuple[Array, Array]:
+    """Legendre polynomials of both features (N, order)."""
+    in_u, in_beta = (
+        np.asarray(legendre.legvander(2.0 * x - 1.0, order - 1), dtype=np.float64)
+        for x, order in zip((u, beta), orders, strict=True)
+    )
+    return in_u, in_beta
+
+
+def _sums(u: Array, beta: Array, energy: Array, orders: tuple[int, int]) -> Array:
+    in_u, in_beta = polynomials(u, beta, orders)
+    return np.asarray((in_u * energy[:, None]).T @ in_beta).ravel()
+
+
+def _radial(
+    n: Array, u: Array, beta: Array, energy: Array, orders: tuple[int, int], radius: int
+) -> Array:
+    r = radius_feature(n)
+    return np.concatenate([_sums(u, beta, energy * r**power, orders) for power in range(radius)])
+
+
+def radius_feature(n: Array) -> Array:
+    """Feature r of a density, from 1 (dense) to -1."""
+    wigner_seitz = (3.0 / (4.0 * math.pi * n)) ** (1.0 / 3.0)
+    return 2.0 / (1.0 + np.sqrt(wigner_seitz)) - 1.0
+
+
+def _gas(rho: Array) -> Array:
+    """PW92's correlation per volume."""
+    zk = np.zeros((len(rho), 1))
+    LibxcFunctional("LDA_C_PW_MOD", 2).evaluate({"rho": np.ascontiguousarray(rho)}, {"zk": zk})
+    return np.asarray(zk[:, 0] * rho.sum(axis=1))
+
+
+def _pure(rho: Array, spin: int) -> Array:
+    """PW92's correlation of one spin alone."""
+    alone = np.zeros_like(rho)
+    alone[:, spin] = rho[:, spin]
+    return _gas(alone)

@@ -1,0 +1,121 @@
+"""Integrals of one system at its fixed density: all columns of the expansion, and functionals.
+
+Kept in a small file each, named after the density's and after what is integrated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet.libxc import LibxcFunctional
+from xcnet.scf import kept
+from xcnet.scf.fixed_density import FixedDensity
+from xcnet.training.linear import expansion
+
+Array = npt.NDArray[np.float64]
+#: Functionals whose energies stand beside the expansion's, by libxc's names.
+FUNCTIONALS = {
+    "r2SCAN": ("MGGA_X_R2SCAN", "MGGA_C_R2SCAN"),
+    "TPSS": ("MGGA_X_TPSS", "MGGA_C_TPSS"),
+    "M06-L": ("MGGA_X_M06_L", "MGGA_C_M06_L"),
+    "PBE": ("GGA_X_PBE", "GGA_C_PBE"),
+    "B97M-V, without VV10": ("MGGA_XC_B97M_V",),
+}
+BLOCK_MB = 200
+
+
+@dataclass(frozen=True)
+class Integrals:
+    """Energies, Hartree, of one density by grid level: ``columns`` (all), ``functionals`` (each).
+
+    ``electrons``: integral of the density, for the grid's quality.
+    """
+
+    levels: tuple[int, ...]
+    columns: Array
+    functionals: Array
+    electrons: Array
+
+
+def key() -> str:
+    """What is integrated, as a hash."""
+    text = json.dumps([asdict(expansion.KEPT), FUNCTIONALS], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def calculate(state: FixedDensity, levels: tuple[int, ...]) -> Integrals:
+    """Integrals on grids of these levels."""
+    found = [_level(state, level) for level in levels]
+    columns, functionals, electrons = (np.stack(part) for part in zip(*found, strict=True))
+    return Integrals(levels, columns, functionals, electrons)
+
+
+def _level(state: FixedDensity, level: int) -> tuple[Array, Array, Array]:
+    totals: list[Array] = []
+    for rho, sigma, tau, weights in blocks(state, level):
+        part = (
+            expansion.integrate(rho, sigma, tau, weights, expansion.KEPT),
+            np.array([_energy(names, rho, sigma, tau, weights) for names in FUNCTIONALS.values()]),
+            np.array(weights @ rho.sum(axis=1)),
+        )
+        totals = [a + b for a, b in zip(totals, part, strict=True)] if totals else list(part)
+    return totals[0], totals[1], totals[2]
+
+
+def blocks(state: FixedDensity, level: int) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Spin densities (N, 2), gradient products (N, 3), kinetic densities (N, 2), weights (N,)."""
+    from pyscf import dft
+
+    molecule = state.molecule()
+    grids = dft.Grids(molecule)
+    grids.level = level
+    grids.build()
+    numint = dft.numint.NumInt()
+    n = molecule.nao
+    for ao, mask, weight, _ in numint.block_loop(molecule, grids, n, 1, max_memory=BLOCK_MB):
+        spins = [_density(numint, molecule, ao, mask, matrix) for matrix in state.orbitals]
+        a, b = spins[0], spins[-1]
+        rho = np.stack([a[0], b[0]], axis=1).clip(min=0.0)
+        products = [(x[1:4] * y[1:4]).sum(axis=0) for x, y in ((a, a), (a, b), (b, b))]
+        yield rho, np.stack(products, axis=1), np.stack([a[4], b[4]], axis=1), weight
+
+
+def _density(numint: Any, molecule: Any, ao: Any, mask: Any, orbitals: Array) -> Array:
+    """Density, gradient and kinetic energy density (5, N) of one spin."""
+    if orbitals.shape[1] == 0:
+        return np.zeros((5, ao.shape[1]))
+    occupations = np.ones(orbitals.shape[1])
+    found = numint.eval_rho2(molecule, ao, orbitals, occupations, mask, "MGGA", with_lapl=False)
+    return np.asarray(found)
+
+
+def _energy(names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weights: Array) -> float:
+    total = np.zeros((len(rho), 1))
+    given = {"rho": rho, "sigma": sigma, "tau": tau}
+    for name in names:
+        functional, zk = LibxcFunctional(name, 2), np.zeros((len(rho), 1))
+        used = functional.family_variables
+        functional.evaluate({v: np.ascontiguousarray(given[v]) for v in used}, {"zk": zk})
+        total += zk
+    return float(weights @ (total[:, 0] * rho.sum(axis=1)))
+
+
+def write(path: Path, integrals: Integrals) -> None:
+    """Keep integrals."""
+    arrays = {name: np.asarray(value) for name, value in vars(integrals).items()}
+    kept.write(path, arrays)
+
+
+def read(path: Path) -> Integrals:
+    """Integrals of a file; InputError if it was altered."""
+    arrays = kept.read(path, Integrals.__dataclass_fields__, "integrals")
+    levels = tuple(int(level) for level in arrays.pop("levels"))
+    return Integrals(levels, **arrays)

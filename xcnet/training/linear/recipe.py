@@ -1,0 +1,156 @@
+"""Recipe of rows: which sets, how much an error counts, and what the linear expansion may do.
+
+TOML. ``[energies.SET]`` are fitted, ``[validation.SET]`` only looked at; each has ``unit`` and, as
+far as wanted, ``sigma`` (an error of this size counts 1), ``part`` of a set that has several,
+``scheme`` (``coarse``, ``fine``, ``field`` or ``atoms``, see `preparation`), ``levels`` of
+the integration grids, ``weight`` in the order of calculations (less is earlier), ``without``
+reactions, and ``tight``, sigmas of single reactions. ``[grids]``, ``[bonds]``, ``[expansion]``,
+``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xcnet.errors import InputError
+from xcnet.systems import training_sets
+from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.reactions import Reaction
+from xcnet.training.linear.expansion import Orders
+from xcnet.training.linear.preparation import ATOMS, COARSE, FIELD, FINE, Job
+
+FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+SCHEMES = {"coarse": COARSE, "fine": FINE, "field": FIELD, "atoms": ATOMS}
+LAST_ELEMENT = SYMBOLS.index("Kr")  # heavier ones have effective core potentials in def2 bases
+UNITS = ("kcal/mol", "eV", "mHa", "e bohr")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One set of energies; see the module's docstring."""
+
+    set: str
+    unit: str
+    sigma: float = 1.0
+    part: str = ""
+    scheme: str = "coarse"
+    levels: tuple[int, ...] = (3,)
+    weight: float = 1.0
+    without: tuple[str, ...] = ()
+    tight: Mapping[str, float] = field(default_factory=dict)
+
+    def reactions(self) -> list[Reaction]:
+        """Its reactions, without those of elements that are too heavy."""
+        data = training_sets.load(self.set)
+        data = data.part(self.part) if self.part else data
+        return [one for one in data.reactions if one.name not in self.without and _light(one)]
+
+    def job(self, system: Any) -> Job:
+        """What has to be calculated of a system."""
+        return Job(system, SCHEMES[self.scheme], self.levels, self.weight)
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Differences of two grid levels of every system of these sets, in kcal/mol."""
+
+    sets: tuple[str, ...]
+    sigma: float
+    levels: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Bonds of the molecules of a set with at most ``heaviest`` heavy atoms, in angstrom."""
+
+    set: str
+    sigma: float
+    heaviest: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Standard deviations of the factors, and of their second derivatives, over the mesh."""
+
+    exchange: float
+    equal: float
+    opposite: float
+    curvature: float
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Largest enhancement factor of exchange, and where one orbital is."""
+
+    largest: float
+    one_orbital: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of it."""
+
+    prior: str
+    dispersion: str
+    energies: tuple[Chosen, ...]
+    validation: tuple[Chosen, ...]
+    grids: Grids
+    bonds: Bonds
+    expansion: Orders
+    mesh: Mesh
+    constraints: Constraints
+
+    def chosen(self) -> Iterator[Chosen]:
+        """All sets of energies."""
+        yield from self.energies
+        yield from self.validation
+
+
+def _light(reaction: Reaction) -> bool:
+    elements = {symbol for _, one in reaction.terms for symbol in one.symbols}
+    return all(SYMBOLS.index(symbol) <= LAST_ELEMENT for symbol in elements)
+
+
+def load(source: str) -> Recipe:
+    """Recipe of a file, or a shipped one by its name.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is not such a recipe.
+    """
+    shipped = FOLDER / f"{source}.rows.toml"
+    path = shipped if shipped.exists() else Path(source)
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _recipe(record)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{source} is not a recipe of rows: {error}", file=str(path)) from error
+
+
+def _recipe(record: dict[str, Any]) -> Recipe:
+    sets: dict[str, Any] = {
+        group: tuple(
+            Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
+            for name, entry in record.pop(group).items()
+        )
+        for group in ("energies", "validation")
+    }
+    if unknown := {one.unit for group in sets.values() for one in group} - set(UNITS):
+        raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
+    parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": Mesh,
+             "constraints": Constraints}  # fmt: skip
+    made: dict[str, Any] = {
+        name: kind(**{key: _frozen(value) for key, value in record.pop(name).items()})
+        for name, kind in parts.items()
+    }
+    return Recipe(**record, **sets, **made)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

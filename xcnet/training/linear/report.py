@@ -1,0 +1,96 @@
+"""What a fit reached, per set: in sample, held out, and functionals at the same densities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet.training.linear.fit import Problem
+from xcnet.training.linear.table import Table
+from xcnet.training.loss import constraints, rows
+from xcnet.training.loss.rows import Linear, Row
+
+Array = npt.NDArray[np.float64]
+BESIDE = ("r2SCAN", "M06-L", "TPSS")
+#: Digits of errors, by unit.
+DIGITS = {"kcal/mol": 2, "eV": 3, "mHa": 2, "e bohr": 4, "angstrom": 4}
+
+
+@dataclass(frozen=True)
+class Line:
+    """Mean absolute errors of one set of rows, in its unit."""
+
+    term: str
+    set: str
+    unit: str
+    count: int
+    total: int
+    fit: float
+    held_out: float | None
+    largest: float
+    worst: str
+    beside: dict[str, float]
+
+
+def lines(
+    problem: Problem, table: Table, coefficients: Array, held_out: Array, totals: dict[Any, int]
+) -> Iterator[Line]:
+    """One line for each term and set."""
+    for linear, out in ((problem.fitted, held_out), (problem.validation, None)):
+        errors = linear.matrix @ coefficients - linear.target if linear.rows else np.zeros(0)
+        for group in dict.fromkeys((row.term, row.set) for row in linear.rows):
+            index = np.array([i for i, r in enumerate(linear.rows) if (r.term, r.set) == group])
+            yield _line(linear, index, errors, out, table, totals[group])
+
+
+def _line(
+    linear: Linear, index: Array, errors: Array, out: Array | None, table: Table, total: int
+) -> Line:
+    of = [linear.rows[i] for i in index]
+    found = errors[index]
+    worst = int(np.argmax(np.abs(found)))
+    return Line(
+        of[0].term,
+        of[0].set,
+        of[0].unit,
+        len(of),
+        total,
+        float(np.mean(np.abs(found))),
+        None if out is None else float(np.mean(out[index])),
+        float(found[worst]),
+        of[worst].name,
+        {name: _mean(of, table, name) for name in BESIDE},
+    )
+
+
+def _mean(of: Sequence[Row], table: Table, functional: str) -> float:
+    return float(np.mean([abs(rows.errors(row, table, functional)) for row in of]))
+
+
+def markdown(found: Sequence[Line], problem: Problem, coefficients: Array) -> str:
+    """Page of a fit."""
+    heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *BESIDE)
+    text = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | ---: |" + " ---: |" * 6]
+    for line in found:
+        digits = DIGITS[line.unit]
+        numbers = [line.fit, line.held_out]
+        shown = ["" if x is None else f"{x:.{digits}f}" for x in numbers]
+        shown.append(f"{line.largest:+.{digits}f} ({line.worst})")
+        shown += [f"{x:.{digits}f}" for x in line.beside.values()]
+        start = [line.term, line.set, line.unit, f"{line.count} of {line.total}"]
+        text.append("| " + " | ".join([*start, *shown]) + " |")
+    broken = constraints.broken(problem.recipe, coefficients)
+    shares = ", ".join(f"{part} {100 * share:.1f} %" for part, share in broken.items())
+    sizes = problem.recipe.expansion.sizes()
+    text += [
+        "",
+        f"{sum(sizes.values())} coefficients ("
+        + ", ".join(f"{part} {size}" for part, size in sizes.items())
+        + f"), {len(problem.fitted.rows)} rows fitted. Share of the mesh of features where a bound "
+        f"is broken: {shares}.",
+    ]
+    return "\n".join(text) + "\n"

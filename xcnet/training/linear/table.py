@@ -1,0 +1,137 @@
+"""Table of integrals: what fits need of every density, in one small file or from the cache.
+
+The file can stand in for the ground states: fits of the linear expansion need nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xcnet.errors import InputError
+from xcnet.scf import dispersion, fixed_density, kept
+from xcnet.training.linear import integrals, preparation
+from xcnet.training.linear.preparation import Job
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One density, energies in Hartree.
+
+    ``rest`` is without exchange and correlation, ``total`` with r2SCAN's; ``dispersion`` is D4's;
+    ``columns`` and ``functionals`` are the integrals by grid level.
+    """
+
+    name: str
+    rest: float
+    total: float
+    exact_exchange: float
+    dispersion: float
+    seconds: float
+    levels: tuple[int, ...]
+    columns: Array
+    functionals: Array
+
+
+@dataclass(frozen=True)
+class Table:
+    """Entries by the names of their files, see `fixed_density.key`."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def has(self, key: str, level: int) -> bool:
+        """Whether there are integrals of a density on a grid."""
+        return key in self.entries and level in self.entries[key].levels
+
+    def value(self, key: str, level: int, what: str) -> Array:
+        """``columns``; ``fixed``, all but exchange and correlation; or a functional's energy."""
+        entry = self.entries[key]
+        place = entry.levels.index(level)
+        if what == "columns":
+            return entry.columns[place]
+        if what == "fixed":
+            return np.array(entry.rest + entry.dispersion)
+        return np.array(entry.functionals[place][list(integrals.FUNCTIONALS).index(what)])
+
+
+def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> Table:
+    """Table of those jobs that are done, with D4 energies of these parameters."""
+    found = {}
+    for job in jobs:
+        path = preparation.integrals_path(job, folder)
+        if job.name not in found and path.exists():
+            found[job.name] = _entry(job, folder, path, parameters)
+    return Table(found)
+
+
+def _entry(job: Job, folder: Path, path: Path, parameters: str) -> Entry:
+    state = fixed_density.read(preparation.state_path(job, folder))
+    numbers = integrals.read(path)
+    return Entry(
+        job.system.name,
+        state.energies["rest"],
+        state.energies["total"],
+        state.energies["exact_exchange"],
+        _dispersion(job, parameters),
+        state.seconds,
+        numbers.levels,
+        numbers.columns,
+        numbers.functionals,
+    )
+
+
+def _dispersion(job: Job, parameters: str) -> float:
+    energy = dispersion.d4(job.system, parameters)
+    if energy is None:
+        raise InputError(f"D4 has no parameters for {parameters}", given=parameters)
+    return energy
+
+
+_NUMBERS = ("rest", "total", "exact_exchange", "dispersion", "seconds")
+
+
+def write(path: Path, table: Table) -> None:
+    """Write the table: integrals of one grid each, one after the other."""
+    entries = list(table.entries.values())
+    facts = {
+        "key": integrals.key(),
+        "functionals": list(integrals.FUNCTIONALS),
+        "names": {key: entry.name for key, entry in table.entries.items()},
+        "levels": [list(entry.levels) for entry in entries],
+    }
+    arrays: kept.Arrays = {
+        "facts": np.array(json.dumps(facts)),
+        "numbers": np.array([[getattr(entry, name) for name in _NUMBERS] for entry in entries]),
+        "columns": np.concatenate([entry.columns for entry in entries]),
+        "functionals": np.concatenate([entry.functionals for entry in entries]),
+    }
+    kept.write(path, arrays)
+
+
+def read(path: Path) -> Table:
+    """Table of a file; InputError if it was altered, or other columns were integrated."""
+    arrays = kept.read(path, ("facts", "numbers", "columns", "functionals"), "table of integrals")
+    facts: dict[str, Any] = json.loads(str(arrays["facts"]))
+    if facts["key"] != integrals.key():
+        raise InputError(f"{path} has integrals of other columns", file=str(path))
+    found, first = {}, 0
+    rows = zip(facts["names"].items(), facts["levels"], arrays["numbers"], strict=True)
+    for (key, name), levels, numbers in rows:
+        last = first + len(levels)
+        found[key] = Entry(
+            name=name,
+            levels=tuple(levels),
+            columns=arrays["columns"][first:last],
+            functionals=arrays["functionals"][first:last],
+            **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
+        )
+        first = last
+    return Table(found)

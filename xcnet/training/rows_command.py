@@ -1,0 +1,140 @@
+"""``xcnet train rows``: ground states and integrals of a recipe's rows, and the linear baseline."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xcnet import extras
+from xcnet.errors import MissingPackageError
+from xcnet.paths import training_folder
+
+if TYPE_CHECKING:
+    from xcnet.training.linear.preparation import Job
+    from xcnet.training.linear.recipe import Recipe
+    from xcnet.training.linear.table import Table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``xcnet train rows``."""
+    add = parser.add_argument
+    add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what "
+        "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
+        "missing and what it costs; table: write all integrals to --table; fit: the linear "
+        "baseline")  # fmt: skip
+    add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
+    add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
+        "fit beside those of this machine")  # fmt: skip
+    add("--report", type=Path, metavar="FILE", help="page that fit writes (default: printed)")
+    add("--jobs", type=int, default=1, metavar="N", help="processes of make (default: 1)")
+    add("--dask", nargs="?", const="local", metavar="ADDRESS", help="run make on this Dask "
+        "scheduler, or without an address on a local cluster")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the action; exit code 1 when a system has no result."""
+    try:
+        from xcnet.training.linear import recipe
+    except ImportError as error:
+        raise MissingPackageError(
+            f"training needs {error.name}: {extras.hint('train')}", package=error.name
+        ) from error
+    chosen = recipe.load(args.recipe)
+    actions = {"make": _make, "plan": _plan, "table": _table, "fit": _fit}
+    return actions[args.action](chosen, args)
+
+
+def jobs(chosen: Recipe) -> list[Job]:
+    """Everything that a recipe's rows need."""
+    from xcnet.training.loss import bonds
+
+    needed = [
+        one.job(system)
+        for one in chosen.chosen()
+        for reaction in one.reactions()
+        for _, system in reaction.terms
+    ]
+    return [*needed, *bonds.jobs(chosen)]
+
+
+def _make(chosen: Recipe, args: argparse.Namespace) -> int:
+    from xcnet.training.linear import preparation
+
+    with _executor(args) as executor:
+        failed = preparation.run(jobs(chosen), training_folder(), executor, _say)
+    for name, reason in failed.items():
+        _say(f"{name} has no result: {reason}")
+    return 1 if failed else 0
+
+
+@contextmanager
+def _executor(args: argparse.Namespace) -> Iterator[Executor]:
+    from xcnet.scf import executors
+    from xcnet.training.linear import preparation
+
+    if args.dask:
+        with executors.dask(args.dask, args.jobs) as executor:
+            yield executor
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(args.jobs, context, preparation.limit_memory)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
+    from xcnet.training.linear import preparation
+
+    unique = {job.name: job for job in jobs(chosen)}
+    left = [job for job in unique.values() if not preparation.done(job, training_folder())]
+    hours = sum(job.cost for job in left) / 3600
+    print(
+        f"{len(unique) - len(left)} of {len(unique)} systems are done; {hours:.1f} hours are left"
+    )
+    return 0
+
+
+def _table(chosen: Recipe, args: argparse.Namespace) -> int:
+    from xcnet.training.linear import table
+
+    found = _everything(chosen, None)
+    table.write(args.table or Path("integrals.npz"), found)
+    print(f"{len(found.entries)} systems")
+    return 0
+
+
+def _everything(chosen: Recipe, path: Path | None) -> Table:
+    from xcnet.training.linear import table
+
+    here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
+    given = table.read(path).entries if path else {}
+    return table.Table(given | here.entries)
+
+
+def _fit(chosen: Recipe, args: argparse.Namespace) -> int:
+    from xcnet.training.linear import fit, report
+
+    found = _everything(chosen, args.table)
+    problem = fit.problem(chosen, found)
+    totals = Counter((row.term, row.set) for group in fit.all_rows(chosen, found) for row in group)
+    coefficients = problem.fit()
+    lines = list(report.lines(problem, found, coefficients, problem.held_out(_say), totals))
+    page = report.markdown(lines, problem, coefficients)
+    if args.report:
+        args.report.write_text(page, encoding="utf-8")
+    else:
+        print(page)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
