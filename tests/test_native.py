@@ -68,7 +68,7 @@ def test_graphs_are_listed_once_they_are_verified(
     assert not native.graphs_file(spec).exists()
     first, *rows = native.prepare(spec).read_text().splitlines()
     assert first == "xcnet-graphs\t1"
-    listed = {tuple(row.split("\t")) for row in rows}
+    listed = {tuple(row.split("\t")[:4]) for row in rows}
     assert listed == {
         (key, order, spec.files[name], str(spec.folder.resolve() / name))
         for key, names in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell))
@@ -113,7 +113,7 @@ def test_file_is_named_after_its_content(
     copy_folder(tmp_path / "more")
     monkeypatch.setenv("XCNET_MODEL_PATH", str(tmp_path / "more"))
     second = native.write_index()
-    assert {path.name for path in cache.iterdir()} == {first.name, second.name}
+    assert {path.name for path in cache.glob("*.txt")} == {first.name, second.name}
     assert first.read_text() != second.read_text()
 
 

@@ -18,6 +18,7 @@ from tests.folders import MODELS, TEMPLATE, copy_folder, read_record, up_to
 from tests.native_client import PROGRAMS, Client, built_library, compile_c, libxc_of
 from xcnet import native, registry, shared_library
 from xcnet.errors import NativeError
+from xcnet.spec import load_spec
 
 NAME = "gga_x_copy"
 
@@ -444,9 +445,39 @@ print(library.xc_functional_get_number(b"gga_x_pbe"), library.xc_number_of_funct
 
 
 @pytest.mark.parametrize("path", ["/no/such/libonnxruntime.so", None])
-def test_no_onnx_runtime(folder: Path, tmp_path: Path, path: str | None) -> None:
-    """Not there, or something else."""
+@pytest.mark.parametrize("engine", ["tape", "onnxruntime"])
+def test_no_onnx_runtime(folder: Path, tmp_path: Path, path: str | None, engine: str) -> None:
+    """Not there, or something else: tapes do without, what it should evaluate is refused."""
     path = path or str(libxc_of(7))
+    index = tmp_path / "index.txt"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XCNET_ENGINE", engine)
+        native.prepare(load_spec(folder))
+        index.write_text(native.index_text(), encoding="utf-8")
+    code = f"""
+import ctypes
+library = ctypes.CDLL({str(built_library())!r})
+print(library.xc_func_init(ctypes.create_string_buffer(4096), 199001, 1))
+"""
+    environment = {"XCNET_INDEX": str(index), "XCNET_LIBXC": str(libxc_of(7))}
+    done = _python(code, XCNET_ONNXRUNTIME=path, **environment)
+    if engine == "tape":
+        assert (done.stdout, done.stderr) == ("0\n", "")
+        return
+    assert done.stdout == "-1\n"
+    assert "ONNX Runtime" in done.stderr
+    assert path in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_damaged_tape(folder: Path, tmp_path: Path) -> None:
+    """It is refused; ONNX Runtime gives the same numbers, and a line says so."""
+    listed = native.prepare(load_spec(folder)).read_text().splitlines()
+    for row in listed:
+        for path in row.split("\t")[5:]:
+            damaged = bytearray(Path(path).read_bytes())
+            damaged[len(damaged) // 2] ^= 1
+            Path(path).write_bytes(damaged)
     index = tmp_path / "index.txt"
     index.write_text(native.index_text(), encoding="utf-8")
     code = f"""
@@ -455,8 +486,6 @@ library = ctypes.CDLL({str(built_library())!r})
 print(library.xc_func_init(ctypes.create_string_buffer(4096), 199001, 1))
 """
     environment = {"XCNET_INDEX": str(index), "XCNET_LIBXC": str(libxc_of(7))}
-    done = _python(code, XCNET_ONNXRUNTIME=path, **environment)
-    assert done.stdout == "-1\n"
-    assert "ONNX Runtime" in done.stderr
-    assert path in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = _python(code, **environment)
+    assert done.stdout == "0\n"
+    assert "is refused (it is not the one that the index names)" in done.stderr

@@ -19,8 +19,10 @@ from pyscf import dft, gto
 from torch import Tensor
 
 from tests import toys
+from tests.toys.functionals import HUBS, MIXING, RIPPLES, Channels, Energy, record
 from xcnet import check, operators, registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.check import physics
 from xcnet.export.exporter import export
 from xcnet.functionals import LibXCFunctional
 from xcnet.grid import Grid, evaluate
@@ -32,59 +34,6 @@ Array = npt.NDArray[np.float64]
 ROOT = Path(__file__).resolve().parent.parent
 WATER = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
 AMIDOGEN = "N 0 0 0; H 0 0.8 0.63; H 0 -0.8 0.63"
-MIXING = [[0.3, -0.2], [0.1, 0.4], [-0.5, 0.2]]
-HUBS, RIPPLES = "hubs", "ripples"
-
-
-class Channels(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    """Three channels of the density, symmetric in the spins."""
-
-    def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-        n = rho.sum(1) + 1e-3
-        slope = (sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2] + 1e-6) ** 0.5
-        return torch.stack([torch.tanh(n), slope / (1.0 + slope), torch.tanh(tau.sum(1) * n)], 1)
-
-
-class Energy(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
-    """Slater's energy times a factor of the descriptors."""
-
-    def __init__(self, label: str) -> None:
-        super().__init__()
-        self.label = label
-
-    def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor, **descriptors: Tensor) -> Tensor:
-        values = descriptors[self.label]
-        n = rho.sum(1)
-        if self.label == RIPPLES:
-            u, v = values[:, 0] + values[:, 2], values[:, 1] + values[:, 3]
-        else:
-            u, v = values[:, 0], values[:, 1]
-        s = (sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]) / (n**2 + 1e-2)
-        factor = torch.sigmoid(0.7 * u - 0.4 * u * v / (1.0 + v * v)) * (1.0 + 0.1 * torch.tanh(s))
-        return -0.7 * n ** (1 / 3) * (0.5 + factor)
-
-
-def record(name: str, number: int, descriptors: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "format_version": 1,
-        "name": name,
-        "aliases": [name.removeprefix("mgga_xc_").replace("_", "-")],
-        "id": number,
-        "family": "mgga",
-        "kind": "exchange-correlation",
-        "description": "A functional for tests",
-        "inputs": ["rho", "sigma", "tau"],
-        "descriptors": descriptors,
-        "thresholds": {"density": 1e-12, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
-        "enforce_fhc": False,
-        "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
-        "dispersion": None,
-        "grid_level": 3,
-        "training": {"protocol": "none: a formula"},
-        "domain": {"elements": [], "density": [0.0, 1e5]},
-        "citations": [{"key": "none", "text": "none", "doi": "", "bibtex": "@misc{none}"}],
-        "license": "MIT",
-    }
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -153,6 +102,28 @@ def test_no_other_file_names_a_descriptor() -> None:
         ]
         users = ("xcnet/training/", "xcnet/published/")
         assert [name for name in found if not name.startswith(users)] == [], label
+
+
+class Gathered(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+    """Slater's exchange times R over that of a uniform gas, for a width of 0.3 bohr."""
+
+    def forward(self, rho: Tensor, near_region: Tensor) -> Tensor:
+        n = rho.sum(1)
+        slater = -0.75 * (6.0 / torch.pi) ** (1 / 3) * (rho ** (4 / 3)).sum(1) / n
+        return slater * near_region[:, 0] / (8.0 * torch.pi * 0.3**3 * n)
+
+
+def test_the_uniform_gas_of_a_check_has_the_width_of_the_record(tmp_path: Path) -> None:
+    verdicts = []
+    for width in (0.3, 0.2):
+        descriptor = {"near_region": {"definition": "continuum", "sigma_bohr": width}}
+        name = f"lda_x_toy_{round(10 * width)}"
+        facts = record(name, 199103, descriptor)
+        facts |= {"family": "lda", "kind": "exchange", "inputs": ["rho"], "aliases": []}
+        spec = export(Gathered(), facts, tmp_path / name, ("exc", "vxc"), lawful=False)
+        found = {result.name: result for result in physics.check(check.Subject(spec))}
+        verdicts.append(found[physics.NAMES["uniform_gas"]].verdict)
+    assert verdicts == ["pass", "not required"]
 
 
 # -- a grid operator with a stage before it ------------------------------------------------------
@@ -283,7 +254,7 @@ def test_maps_are_adjoint_and_their_motion_is_exact(water: tuple[Grid, dict[str,
 
 
 def test_functionals_of_the_toys_pass_the_check(folders: Path) -> None:
-    for folder in folders.iterdir():
+    for folder in (*folders.iterdir(), *(toys.FOLDER / "models").iterdir()):
         assert not check.run(load_spec(folder), 2000).failures
 
 

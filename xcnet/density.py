@@ -5,6 +5,7 @@ Inside, every variable is a float64 array (N, k), k the number of components of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,13 @@ def read_inputs(
     return result
 
 
+def all_finite(array: Array) -> bool:
+    """Whether no number is NaN or infinite."""
+    # A sum of squares shows it in one pass, unless it overflows itself.
+    flat = array.reshape(-1)
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
+
+
 def _rows_hint(rho: Any, label: str, needed: Sequence[str]) -> str:
     """What to write where rho is PySCF's array of a density and its derivatives."""
     shape = np.shape(rho) if isinstance(rho, np.ndarray) else ()
@@ -108,6 +116,8 @@ def _spin_hint(given: Mapping[str, Any], needed: Sequence[str], other: int) -> s
 
 
 def _float_array(value: Any, label: str, functional: str) -> Array:
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.carray:
+        return value
     try:
         raw = np.asarray(value)
         if raw.dtype.kind not in "fiub":
@@ -151,9 +161,9 @@ def _check_order(value: Any, label: str, width: int, functional: str) -> None:
 
 
 def _check_finite(array: Array, label: str, width: int, functional: str) -> None:
-    finite = np.isfinite(array)
-    if finite.all():
+    if all_finite(array):
         return
+    finite = np.isfinite(array)
     first = int(np.argmin(finite.ravel()))
     raise InputError(
         f"{functional}: {label!r} has {int((~finite).sum())} values that are NaN or infinite, "

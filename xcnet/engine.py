@@ -1,7 +1,8 @@
-"""ONNX Runtime: sessions cached per process.
+"""What evaluates a graph: its tape in C, or ONNX Runtime.
 
-The only module that imports onnxruntime. A session runs on the thread that calls it, so
-several chunks run at once on one session, and results do not depend on the number of threads.
+One choice for all hosts (`choose`). The only module that imports onnxruntime. Tapes and sessions
+are opened once per process and run on the thread that calls them, so several chunks run at once,
+and results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import graphs, variables
-from xcnet.errors import EngineError, MissingPackageError
+from xcnet import graphs, tape, variables
+from xcnet.errors import EngineError, InputError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec, Signature
 from xcnet.threads import THREADS_VARIABLE as THREADS_VARIABLE
 from xcnet.threads import for_each_chunk as for_each_chunk
@@ -31,6 +32,71 @@ LARGE_CHUNK = 8192
 #: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
 HOST = ("cpu", 0)
 CUDA = "CUDAExecutionProvider"
+#: Names the engine in place of the rule of `choose`.
+ENGINE_VARIABLE = "XCNET_ENGINE"
+TAPE, RUNTIME = "tape", "onnxruntime"
+NAMES = {TAPE: "its tape", RUNTIME: "ONNX Runtime"}
+#: Multiply-adds per point in matrix products from which on ONNX Runtime is as fast as a tape.
+MOST_MULTIPLY_ADDS = 100_000
+
+
+class Choice(NamedTuple):
+    """Engine of a graph, `TAPE` or `RUNTIME`, and why."""
+
+    engine: str
+    reason: str
+
+
+def choose(
+    spec: FunctionalSpec, order: int, spin: int = variables.POLARIZED, of_channels: bool = False
+) -> Choice:
+    """Engine that evaluates a graph on this machine's processors.
+
+    A tape unless the C library is missing, the graph has something that tapes do not have, or its
+    matrix products are so large that ONNX Runtime is as fast (`benchmarks.evaluator` measures
+    both). XCNET_ENGINE decides otherwise.
+
+    Raises
+    ------
+    ModelError
+        The graph is refused.
+    InputError
+        XCNET_ENGINE names no engine.
+    """
+    return _evaluator(spec, (variables.ORDERS[order], spin, of_channels), wish())[0]
+
+
+def wish() -> str:
+    """Engine that XCNET_ENGINE names; empty where none is named (InputError if there is none)."""
+    wish = os.environ.get(ENGINE_VARIABLE, "")
+    if wish not in ("", TAPE, RUNTIME):
+        raise InputError(
+            f"{ENGINE_VARIABLE}={wish!r} is neither {TAPE!r} nor {RUNTIME!r}",
+            argument=ENGINE_VARIABLE,
+            given=wish,
+        )
+    return wish
+
+
+@lru_cache(maxsize=256)
+def _evaluator(
+    spec: FunctionalSpec, which: tuple[str, int, bool], wish: str
+) -> tuple[Choice, tape.Tape | None]:
+    """Choice for a graph, and its tape if that is chosen."""
+    if wish == RUNTIME:
+        return Choice(RUNTIME, f"{ENGINE_VARIABLE} says so"), None
+    try:
+        opened = tape.Tape(tape.content(spec, *which))
+    except ModelError:
+        raise
+    except NativeError as error:
+        return Choice(RUNTIME, f"the C library cannot be used: {error}"), None
+    except ValueError as error:
+        return Choice(RUNTIME, f"its graph has no tape: {error}"), None
+    size = f"{opened.multiply_adds} multiply-adds per point"
+    if opened.multiply_adds > MOST_MULTIPLY_ADDS and wish != TAPE:
+        return Choice(RUNTIME, f"{size}, more than {MOST_MULTIPLY_ADDS}"), None
+    return Choice(TAPE, size), opened
 
 
 def run(
@@ -62,6 +128,19 @@ def run(
     """
     if not isinstance(inputs[spec.inputs[0]], np.ndarray):
         return run_in_place(spec, order, inputs, spin, of_channels)
+    which = variables.ORDERS[order], spin, of_channels
+    opened = _evaluator(spec, which, wish())[1]
+    return opened.run(inputs) if opened else run_session(spec, order, inputs, spin, of_channels)
+
+
+def run_session(
+    spec: FunctionalSpec,
+    order: int,
+    inputs: Mapping[str, Array],
+    spin: int = variables.POLARIZED,
+    of_channels: bool = False,
+) -> dict[str, Array]:
+    """Evaluate by ONNX Runtime, the reference, whatever is chosen. See `run`."""
     which = variables.ORDERS[order], spin, of_channels
     session, signature = _session(spec, *which, HOST)
     names = tuple(signature.outputs)

@@ -1,10 +1,11 @@
 """The C library ``libxcnet.so``: where it is, what it reads, and the calls that Python makes.
 
-The library has libxc's entry points and evaluates the graphs through ONNX Runtime's C API. It
-finds functionals through an index, a text file written here: one line ``key<TAB>value...`` per
-fact of a functional, with backslash, tab and newline escaped. The graphs of each functional are
-listed in a file of their own, which `prepare` writes once they are verified: the library calls it
-(`xcnet.preparation`) when a functional is asked for and there is no such file yet.
+The library has libxc's entry points and evaluates the graphs as `xcnet.engine` chooses, by tapes
+or through ONNX Runtime's C API. It finds functionals through an index, a text file written here:
+one line ``key<TAB>value...`` per fact of a functional, with backslash, tab and newline escaped. The
+graphs of each functional and their tapes are listed in a file of their own, which `prepare` writes
+once they are verified: the library calls it (`xcnet.preparation`) when a functional is asked for
+and there is no such file yet.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import xcnet
-from xcnet import files, graphs, paths, registry, shared_library, variables
+from xcnet import engine, files, graphs, paths, registry, shared_library, tape, variables
 from xcnet.errors import EngineError, MissingPackageError, NativeError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
@@ -28,6 +29,9 @@ from xcnet.terms import NeuralTerm
 INDEX_VERSION = 1
 #: More have no room in libxc's structures.
 MAX_REFERENCES = 5
+#: Highest derivative order with a tape: few programs that are linked to libxc ask for the third
+#: derivatives, whose tapes take longest to make; ONNX Runtime evaluates them.
+HIGHEST_TAPE = 2
 #: Takes the place of the library of the installed onnxruntime.
 RUNTIME_VARIABLE = "XCNET_ONNXRUNTIME"
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -110,8 +114,9 @@ def write_index(
 def prepare(spec: FunctionalSpec) -> Path:
     """File that lists the verified graphs of a functional, in the user's cache folder.
 
-    Its name stands for the record, which has the graphs' hashes, and for the code that verifies
-    them: where it is there, nothing is verified again. The library hashes each graph before use.
+    Its name stands for the record, which has the graphs' hashes, for the code that verifies them
+    and makes their tapes, and for the engine if one is named: where it is there, nothing is
+    verified again. The library hashes each graph before use.
 
     Raises
     ------
@@ -130,7 +135,8 @@ def prepare(spec: FunctionalSpec) -> Path:
 
 def graphs_file(spec: FunctionalSpec) -> Path:
     """Place of a functional's list of verified graphs; the file need not be there."""
-    facts = [str(spec.folder.resolve()), spec.record, graphs.revision(), xcnet.__version__]
+    code = graphs.revision(), tape.revision(), xcnet.__version__
+    facts = [str(spec.folder.resolve()), spec.record, *code, engine.wish()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return paths.cache_folder().absolute() / f"graphs-{digest[:32]}.txt"
 
@@ -207,7 +213,7 @@ def check() -> None:
 
 
 def evaluations() -> int:
-    """Points that the library has sent to ONNX Runtime."""
+    """Points at which the library has evaluated graphs."""
     count: int = shared_library.load().xcnet_evaluations()
     return count
 
@@ -237,9 +243,16 @@ def _rows(spec: FunctionalSpec, number: int) -> Iterator[tuple[str, ...]]:
 
 
 def _graph_rows(spec: FunctionalSpec) -> Iterator[tuple[str, ...]]:
-    for key, graph_files in (("graph", spec.derivatives), ("closed_shell", spec.closed_shell)):
-        for order, filename in graph_files.items():
-            yield key, order, spec.files[filename], str(spec.folder.resolve() / filename)
+    for order, spin in spec.graphs:
+        filename = spec.graphs[order, spin]
+        key = "graph" if spin == variables.POLARIZED else "closed_shell"
+        path = str(spec.folder.resolve() / filename)
+        row: tuple[str, ...] = (key, order, spec.files[filename], path)
+        level = variables.ORDERS.index(order)
+        if level <= HIGHEST_TAPE and engine.choose(spec, level, spin).engine == engine.TAPE:
+            digest = hashlib.sha256(tape.content(spec, order, spin)).hexdigest()
+            row = (*row, digest, str(tape.file(spec, order, spin).absolute()))
+        yield row
 
 
 def _text(rows: Iterable[tuple[str, ...]]) -> str:

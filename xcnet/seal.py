@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from xcnet.errors import ModelError
 from xcnet.graphs import wire
-from xcnet.spec import (
-    FunctionalSpec,
-    load_spec,
-    record_bytes,
-    write_record,
-)
+from xcnet.spec import FunctionalSpec, load_spec, write_record
 
 #: Field of ONNX's model that holds the metadata.
 METADATA_PROPS = 14
@@ -34,32 +27,35 @@ def seal(folder: Path) -> FunctionalSpec:
     Raises
     ------
     ModelError
-        The record is wrong, or a file is missing.
+        The record is wrong, or a file is missing or no ONNX file.
     """
-    return write(json.loads(record_bytes(folder)), folder)
-
-
-def write(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
-    """The same with this record in place of the folder's."""
-    for filename in record["files"]:
-        path = folder / filename
-        if path.suffix == ".onnx":
-            content = path.read_bytes()
-            bare = without_metadata(content)
-            if bare != content:
-                path.write_bytes(bare)
-    hashes = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in record["files"]
-    }
-    write_record({**record, "files": hashes}, folder)
+    spec = load_spec(folder)
+    hashes = {}
+    for name in spec.files:
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: nothing is sealed", file=str(path))
+        content = path.read_bytes()
+        bare = _bare(content, path) if path.suffix == ".onnx" else content
+        if bare != content:
+            path.write_bytes(bare)
+        hashes[name] = hashlib.sha256(bare).hexdigest()
+    write_record({**spec.record, "files": hashes}, folder)
     return load_spec(folder)
 
 
+def _bare(content: bytes, path: Path) -> bytes:
+    try:
+        return without_metadata(content)
+    except ValueError as error:
+        raise ModelError(f"{path} is no ONNX file: {error}", file=str(path)) from error
+
+
 def without_metadata(graph: bytes) -> bytes:
-    """ONNX file without its metadata, all other bytes as they are."""
-    kept, at = b"", 0
+    """ONNX file without its metadata, all other bytes as they are; ValueError for another file."""
+    kept, at = [], 0
     for number, _, _, end in wire.fields(graph, 0, len(graph)):
         if number != METADATA_PROPS:
-            kept += graph[at:end]
+            kept.append(graph[at:end])
         at = end
-    return kept
+    return b"".join(kept)

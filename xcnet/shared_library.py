@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_char_p, c_int, c_long
+from ctypes import POINTER, c_char_p, c_int, c_long, c_size_t, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from xcnet.errors import NativeError
 #: Takes the place of the installed library.
 LIBRARY_VARIABLE = "XCNET_LIBRARY"
 LIBRARY = "libxcnet.so"
+_POINTERS = POINTER(c_void_p)
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "xcnet_load_index": (c_int, [c_char_p]),
     "xcnet_patch_object": (c_int, [c_char_p, POINTER(c_int)]),
@@ -21,6 +22,10 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "xcnet_last_error": (c_char_p, []),
     "xcnet_clear_error": (None, []),
     "xcnet_evaluations": (c_long, []),
+    "xcnet_tape_open": (c_void_p, [c_char_p, c_size_t, POINTER(c_char_p)]),
+    "xcnet_tape_close": (None, [c_void_p]),
+    "xcnet_tape_run": (c_int, [c_void_p, c_size_t, _POINTERS, _POINTERS]),
+    "xcnet_tape_instructions": (c_char_p, []),
     "xcnet_stop_on_failure": (None, [c_int]),
 }
 

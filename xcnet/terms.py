@@ -113,11 +113,8 @@ class NeuralTerm:
         EngineError
             The graph cannot be run, or gives NaN or infinity at a point.
         """
-        order = max(
-            order
-            for order in range(self.spec.highest_order + 1)
-            if any(label in labels for label in variables.labels(self.spec.variables, order))
-        )
+        orders = variables.orders(self.spec.variables)
+        order = max(orders[label] for label in labels if label in orders)
         values, empty = self._values(chunk, order)
         any_empty = bool(empty.any())
         result = {}
@@ -185,7 +182,7 @@ class NeuralTerm:
         return {label: _fold(label, value) for label, value in values.items()}, empty
 
     def _check_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> None:
-        if not np.isfinite(value).all():
+        if not density.all_finite(value):
             raise self._not_finite(label, value, chunk)
 
     def _not_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> EngineError:

@@ -44,6 +44,9 @@ def set_num_threads(threads: int | None) -> None:
 
 def for_each_chunk(points: int, chunk: int, work: Callable[[slice], None]) -> None:
     """Call ``work`` on slices that cover ``points``, in parallel where it pays."""
+    if points <= chunk:
+        work(slice(0, points))
+        return
     slices = [slice(i, min(i + chunk, points)) for i in range(0, points, chunk)]
     threads = min(num_threads(), len(slices))
     if threads < 2:

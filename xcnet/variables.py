@@ -133,6 +133,14 @@ def labels(variables: tuple[str, ...], order: int) -> tuple[str, ...]:
 
 
 @cache
+def orders(variables: tuple[str, ...]) -> Mapping[str, int]:
+    """Derivative order of every label."""
+    return MappingProxyType(
+        {label: order for order in range(len(ORDERS)) for label in labels(variables, order)}
+    )
+
+
+@cache
 def powers(label: str) -> tuple[tuple[str, int], ...]:
     """Variables and their powers in a label: ``v2rhosigma`` -> ``(("rho", 1), ("sigma", 1))``."""
     if label == "zk":

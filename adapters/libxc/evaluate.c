@@ -1,12 +1,6 @@
-/* Evaluation: chunks of points through a graph into the caller's arrays.
-
-   The kernels of ONNX Runtime round the last few elements of an array differently. Numbers of
-   points and addresses that are multiples of the widest vector make a point's result the same to
-   the last bit whichever points it is evaluated with: threads, blocks and the cache change
-   nothing. */
+/* Evaluation: chunks of points through a graph into the caller's arrays. */
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -31,42 +25,45 @@ static size_t round_up(size_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* An array of the graph: where its pointer is kept, and its components per point at most. */
-struct array {
-    double **place;
-    size_t width;
+/* Arrays of the graph: where their pointers are kept, and their components per point at most. */
+struct arrays {
+    double **places[VARIABLES + LABELS];
+    size_t widths[VARIABLES + LABELS];
+    int count;
+    size_t doubles; /* per point */
 };
 
-static int list_arrays(struct array *arrays, struct chunk *chunk, const struct call *call)
+static void add_array(struct arrays *arrays, double **place, int width)
 {
-    const struct record *record = call->handle->record;
-    int count = 0;
-    for (int v = 0; v < VARIABLES; v++)
-        if (record->inputs & 1u << v)
-            arrays[count++] =
-                (struct array){&chunk->inputs[v], (size_t)variable_width(v, POLARIZED)};
-    for (int l = 0; l < LABELS; l++)
-        if (layout_of(l)->order <= call->order && is_in_graphs(record, l))
-            arrays[count++] = (struct array){&chunk->outputs[l], (size_t)layout_of(l)->width};
-    return count;
+    arrays->places[arrays->count] = place;
+    arrays->widths[arrays->count++] = (size_t)width;
+    arrays->doubles += (size_t)width;
 }
 
+static void list_arrays(struct arrays *arrays, struct chunk *chunk, const struct call *call)
+{
+    arrays->count = 0;
+    arrays->doubles = 0;
+    for (int v = 0; v < VARIABLES; v++)
+        if (call->handle->record->inputs & 1u << v)
+            add_array(arrays, &chunk->inputs[v], variable_width(v, POLARIZED));
+    for (int w = 0; w < call->wanted_count; w++)
+        add_array(arrays, &chunk->outputs[call->wanted[w]], layout_of(call->wanted[w])->width);
+}
+
+/* Room for n points in this thread's memory. */
 static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t n)
 {
-    struct array arrays[VARIABLES + LABELS];
-    int count = list_arrays(arrays, chunk, call);
-    size_t doubles = 0;
+    struct arrays arrays;
+    list_arrays(&arrays, chunk, call);
     n = round_up(n);
-    for (int i = 0; i < count; i++)
-        doubles += arrays[i].width * n;
-    size_t bytes = doubles * sizeof(double) + 2 * n * sizeof *chunk->points + n * LANES;
-    chunk->store = aligned_alloc(LANES * sizeof(double), bytes);
-    double *next = chunk->store;
+    size_t bytes = arrays.doubles * n * sizeof(double) + 2 * n * sizeof *chunk->points + n;
+    double *next = workspace(WORK_CHUNK, bytes);
     if (!next)
         return false;
-    for (int i = 0; i < count; i++) {
-        *arrays[i].place = next;
-        next += arrays[i].width * n;
+    for (int i = 0; i < arrays.count; i++) {
+        *arrays.places[i] = next;
+        next += arrays.widths[i] * n;
     }
     chunk->points = (size_t *)next;
     chunk->floored = chunk->points + n;
@@ -76,38 +73,16 @@ static bool chunk_allocate(struct chunk *chunk, const struct call *call, size_t 
 
 /* -- one chunk -------------------------------------------------------------------------------- */
 
-static void fill_up(struct chunk *chunk)
-{
-    chunk->rounded = round_up(chunk->live);
-    for (int v = 0; v < VARIABLES; v++) {
-        size_t width = (size_t)variable_width(v, chunk->nspin);
-        for (size_t i = chunk->live; chunk->inputs[v] && i < chunk->rounded; i++)
-            memcpy(chunk->inputs[v] + i * width, chunk->inputs[v] + (chunk->live - 1) * width,
-                   width * sizeof(double));
-    }
-}
-
-static bool run(const struct call *call, const struct chunk *chunk)
+static bool run(const struct call *call, struct chunk *chunk)
 {
     const struct record *record = call->handle->record;
     struct model *const *models =
         chunk->nspin == UNPOLARIZED ? record->closed_shell : record->models;
-    void *session = model_session(models[call->order], record->name);
-    if (!session)
+    struct model *model = models[call->order];
+    if (!model_open(model, record->name, chunk->nspin))
         return false;
-    struct tensor inputs[VARIABLES], outputs[LABELS];
-    int input_count = 0, output_count = 0;
-    for (int v = 0; v < VARIABLES; v++)
-        if (chunk->inputs[v])
-            inputs[input_count++] = (struct tensor){variable_name(v), chunk->inputs[v],
-                                                    variable_width(v, chunk->nspin)};
-    for (int l = 0; l < LABELS; l++)
-        if (chunk->outputs[l])
-            outputs[output_count++] = (struct tensor){layout_of(l)->name, chunk->outputs[l],
-                                                      label_width(l, chunk->nspin)};
     atomic_fetch_add(&evaluations, (long)chunk->live);
-    return ort_run(session, chunk->rounded, inputs, input_count, outputs, output_count,
-                   record->name);
+    return model_run(model, chunk, record->name);
 }
 
 /* Exchange is a sum over spin channels and an absent one has none: the derivatives by its
@@ -151,7 +126,6 @@ static bool evaluate_chunk(struct call *call, struct chunk *chunk)
 {
     if (chunk->live == 0)
         return true;
-    fill_up(chunk);
     if (!run(call, chunk))
         return false;
     for (size_t i = 0; i < chunk->live; i++) {
@@ -172,7 +146,8 @@ static bool evaluate_chunk(struct call *call, struct chunk *chunk)
 static bool evaluate_points(struct call *call, size_t np)
 {
     struct chunk chunk = {0};
-    size_t size = np < CHUNK ? np : CHUNK;
+    size_t most = model_chunk(call->handle->record->models[call->order]);
+    size_t size = np < most ? np : most;
     if (np == 0)
         return true;
     if (!chunk_allocate(&chunk, call, size)) {
@@ -188,7 +163,6 @@ static bool evaluate_points(struct call *call, size_t np)
         chunk_fill_floored(&chunk, call);
         good = evaluate_chunk(call, &chunk);
     }
-    free(chunk.store);
     return good;
 }
 

@@ -116,7 +116,8 @@ static bool models_are_good(const struct record *record, int nspin)
     bool closed = nspin == UNPOLARIZED && record->closed_shell[0];
     for (int order = 0; order < record->orders; order++) {
         struct model *model = closed ? record->closed_shell[order] : record->models[order];
-        if (order < 2 ? !model_session(model, record->name) : !model_check(model, record->name))
+        if (order < 2 ? !model_open(model, record->name, closed ? UNPOLARIZED : POLARIZED)
+                      : !model_check(model, record->name))
             return false;
         if (closed && !model_check(record->models[order], record->name))
             return false;

@@ -25,6 +25,14 @@ __attribute__((format(printf, 1, 2))) void fail(const char *format, ...);
 /* Ends the program after an evaluation that failed, unless NaN was chosen for it. */
 void stop_program(const char *functional);
 
+/* -- workspace.c ------------------------------------------------------------------------------ */
+
+enum work { WORK_TAPE, WORK_CHUNK, WORK_AREAS };
+
+/* This thread's memory for one kind of work, aligned to 64 bytes, valid until the thread asks for
+   it again; NULL: out of memory. */
+void *workspace(enum work work, size_t size);
+
 /* -- host.c: the libxc of the calling object -------------------------------------------------- */
 
 enum function {
@@ -92,14 +100,20 @@ void fill_point(double *const outputs[LABELS], unsigned inputs, int nspin, size_
 /* Whether a functional of these inputs writes a label: as libxc, not the Laplacian's without it. */
 bool label_is_written(int label, unsigned inputs);
 
-/* -- models.c, ort.c -------------------------------------------------------------------------- */
+/* -- models.c, evaluators.c, ort.c ------------------------------------------------------------ */
 
+/* A graph and what evaluates it: its tape, where the index names one, else ONNX Runtime. */
 struct model {
     struct model *next;
     char *path;
     char sha256[65];
+    const char *tape_path; /* NULL: ONNX Runtime evaluates */
+    const char *tape_sha256;
     bool checked;
     _Atomic(void *) session;
+    struct tape *_Atomic tape;
+    unsigned char variables[VARIABLES]; /* of the tape's inputs */
+    unsigned char labels[LABELS];       /* of its outputs */
 };
 
 struct tensor {
@@ -108,12 +122,23 @@ struct tensor {
     int width;
 };
 
-/* The model of a file and its hash, the same for the same two. */
-struct model *model_find(const char *path, const char *sha256);
+/* The model of a file and its hash, evaluated by a tape (a file and its hash) unless it is NULL;
+   the same for the same ones. */
+struct model *model_find(const char *path, const char *sha256, const char *tape_path,
+                         const char *tape_sha256);
 /* Checks the file's hash, once; says what is wrong. */
 bool model_check(struct model *model, const char *functional);
-/* Session of the model, opened by the first who asks; says what is wrong. */
-void *model_session(struct model *model, const char *functional);
+/* Content of a file of the functional if it has the hash; says what is wrong. */
+char *model_read(const char *path, const char *sha256, const char *functional, size_t *size);
+/* Opens what evaluates a model of so many spins, once; says what is wrong. */
+bool model_open(struct model *model, const char *functional, int nspin);
+struct chunk;
+/* Evaluates a chunk by an opened model, those labels that have an array; says what is wrong. */
+bool model_run(const struct model *model, struct chunk *chunk, const char *functional);
+/* Points per chunk of a model. */
+size_t model_chunk(const struct model *model);
+/* Forgets all sessions, in a child process. */
+void models_forget(void);
 
 /* Runs a session on n points; says what is wrong. */
 bool ort_run(void *session, size_t n, const struct tensor *inputs, int input_count,
@@ -237,22 +262,21 @@ void handle_close(struct handle *handle, xc_func_type *p);
 /* -- evaluate.c, density.c, cache.c ----------------------------------------------------------- */
 
 enum {
-    CHUNK = 2048, /* points per run of a graph, as in xcnet/engine.py */
-    LANES = 8     /* a run has a multiple of these points, see evaluate.c */
+    CHUNK = 2048,     /* points per run of a graph, as in xcnet/engine.py */
+    TAPE_CHUNK = 256, /* the same of a tape: all arrays stay in the cache */
+    LANES = 8         /* ONNX Runtime takes a multiple of these points, see evaluators.c */
 };
 
 /* A chunk of points as the graphs take them: the living ones only, clamped. */
 struct chunk {
     int nspin;             /* of the graphs: UNPOLARIZED for those of closed shells */
     size_t live;
-    size_t rounded;        /* with copies of the last living point behind */
     size_t *points;        /* index of each among the caller's points */
     size_t *floored;       /* of those whose closed shells need spin-resolved graphs */
     size_t floored_count;
     unsigned char *absent; /* spin channels (bits 1, 2) lifted to the floor */
     double *inputs[VARIABLES];
-    double *outputs[LABELS];
-    double *store;
+    double *outputs[LABELS]; /* NULL where not wanted */
 };
 
 /* One call: what the caller gave and wants. */

@@ -1,8 +1,7 @@
-/* Model files: read once, hashed before a byte is parsed, one session each per process. */
+/* Model files: hashed before a byte is parsed, known once per process. */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 enum { MAX_MODEL_BYTES = 1 << 26 };
 
 static struct model *models; /* guarded by the lock, except for the sessions */
-static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
 static char *read_stream(FILE *stream, size_t limit, size_t *size, const char *path,
                          const char *what)
@@ -55,11 +53,18 @@ char *read_file(const char *path, size_t limit, size_t *size, const char *what)
     return bytes;
 }
 
-struct model *model_find(const char *path, const char *sha256)
+static bool is_same(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+struct model *model_find(const char *path, const char *sha256, const char *tape_path,
+                         const char *tape_sha256)
 {
     struct model *model;
     for (model = models; model; model = model->next)
-        if (strcmp(model->path, path) == 0 && strcmp(model->sha256, sha256) == 0)
+        if (strcmp(model->path, path) == 0 && strcmp(model->sha256, sha256) == 0 &&
+            is_same(model->tape_path, tape_path) && is_same(model->tape_sha256, tape_sha256))
             return model;
     model = calloc(1, sizeof *model);
     if (!model || !(model->path = strdup(path))) {
@@ -67,23 +72,23 @@ struct model *model_find(const char *path, const char *sha256)
         return NULL;
     }
     snprintf(model->sha256, sizeof model->sha256, "%s", sha256);
+    model->tape_path = tape_path; /* of an index, which is kept */
+    model->tape_sha256 = tape_sha256;
     model->next = models;
     models = model;
     return model;
 }
 
-/* Content of the file that has the record's hash. */
-static char *read_checked(struct model *model, const char *functional, size_t *size)
+char *model_read(const char *path, const char *sha256, const char *functional, size_t *size)
 {
-    char given[65], *bytes = read_file(model->path, MAX_MODEL_BYTES, size, functional);
+    char given[65], *bytes = read_file(path, MAX_MODEL_BYTES, size, functional);
     if (!bytes)
         return NULL;
     sha256_hex((unsigned char *)bytes, *size, given);
-    model->checked = strcmp(given, model->sha256) == 0;
-    if (model->checked)
+    if (strcmp(given, sha256) == 0)
         return bytes;
     fail("%s: %s is altered: its SHA-256 is %s, the record says %s. Install the functional again",
-         functional, model->path, given, model->sha256);
+         functional, path, given, sha256);
     free(bytes);
     return NULL;
 }
@@ -92,54 +97,18 @@ bool model_check(struct model *model, const char *functional)
 {
     size_t size;
     lock();
-    if (!model->checked)
-        free(read_checked(model, functional, &size));
+    if (!model->checked) {
+        char *bytes = model_read(model->path, model->sha256, functional, &size);
+        model->checked = bytes != NULL;
+        free(bytes);
+    }
     bool checked = model->checked;
     unlock();
     return checked;
 }
 
-/* Sessions copied by a fork may hold locks of threads that are gone: the child opens its own. */
-static void in_child(void)
+void models_forget(void)
 {
     for (struct model *model = models; model; model = model->next)
         atomic_store_explicit(&model->session, NULL, memory_order_relaxed);
-    ort_forget();
-}
-
-static void prepare(void)
-{
-    pthread_atfork(NULL, NULL, in_child);
-}
-
-static void *open_session(struct model *model, const char *functional)
-{
-    size_t size;
-    pthread_once(&prepared, prepare);
-    char *message, *bytes = read_checked(model, functional, &size);
-    if (!bytes)
-        return NULL;
-    void *session = ort_open(bytes, size, &message);
-    if (!session) {
-        fail("%s: %s cannot be loaded: %s", functional, model->path,
-             message ? message : "out of memory");
-        free(message);
-    }
-    free(bytes);
-    return session;
-}
-
-void *model_session(struct model *model, const char *functional)
-{
-    void *session = atomic_load_explicit(&model->session, memory_order_acquire);
-    if (session)
-        return session;
-    lock();
-    session = atomic_load_explicit(&model->session, memory_order_relaxed);
-    if (!session) {
-        session = open_session(model, functional);
-        atomic_store_explicit(&model->session, session, memory_order_release);
-    }
-    unlock();
-    return session;
 }

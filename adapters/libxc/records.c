@@ -164,7 +164,13 @@ static bool read_model(struct parser *p, struct model *models[MAX_ORDER + 1])
         return refuse(p, "not a SHA-256");
     if (p->fields[3][0] != '/')
         return refuse(p, "a graph's path must be absolute");
-    models[order] = model_find(p->fields[3], p->fields[2]);
+    const char *tape = NULL, *tape_sha256 = NULL;
+    if (p->count > 4) {
+        if (p->count != 6 || !is_sha256(p->fields[4]) || p->fields[5][0] != '/')
+            return refuse(p, "a tape must have a SHA-256 and an absolute path");
+        tape_sha256 = p->fields[4], tape = p->fields[5];
+    }
+    models[order] = model_find(p->fields[3], p->fields[2], tape, tape_sha256);
     return models[order] || refuse(p, "out of memory");
 }
 
@@ -197,8 +203,8 @@ static const struct {
     {"exchange", 4, 4, false, false, read_exchange},
     {"nonlocal", 1, 1, false, false, read_nonlocal},
     {"folder", 2, 2, false, false, read_folder},
-    {"graph", 3, 3, false, true, read_graph},
-    {"closed_shell", 3, 3, false, true, read_closed_shell},
+    {"graph", 3, 5, false, true, read_graph},
+    {"closed_shell", 3, 5, false, true, read_closed_shell},
 };
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
 

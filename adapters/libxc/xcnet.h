@@ -39,7 +39,7 @@ void xcnet_stop_on_failure(int on);
 const char *xcnet_last_error(void);
 void xcnet_clear_error(void);
 
-/* Points sent to ONNX Runtime since the library was loaded. */
+/* Points evaluated by graphs of functionals since the library was loaded. */
 long xcnet_evaluations(void);
 
 #ifdef __cplusplus

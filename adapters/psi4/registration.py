@@ -16,6 +16,7 @@ from psi4.driver.procrouting.proc_table import procedures
 
 from xcnet import catalogue, registry
 from xcnet.errors import UnknownFunctionalError, UnsupportedError, XCNetError
+from xcnet.operators import OrbitalField
 from xcnet.registry import Entry
 
 #: Psi4's keyword of the part that a functional of this kind is.
@@ -81,6 +82,8 @@ def problem(entry: Entry) -> XCNetError | None:
     assert entry.spec is not None
     if "lapl" in entry.spec.inputs:
         reason = "needs the Laplacian of the density, which Psi4 does not compute"
+    elif any(isinstance(kind, OrbitalField) for kind in entry.spec.descriptors.values()):
+        reason = "reads a descriptor of the density matrix, which this adapter does not give"
     elif entry.kind == "kinetic":
         reason = "is a functional of the kinetic energy, not of exchange and correlation"
     else:

@@ -145,3 +145,18 @@ def test_functionals_installed_later(tmp_path: Path, monkeypatch: pytest.MonkeyP
     registry.refresh()
     with pytest.raises(psi4.p4util.ValidationError, match="not available"):
         energy("later", mol)
+
+
+def test_elements_outside_the_training_data_are_named_in_the_output(tmp_path: Path) -> None:
+    psi4.core.set_output_file(str(tmp_path / "out.dat"), False)
+    try:
+        for name in ("nn-metagga", "nn-nra"):
+            energy(name, molecule("Be 0 0 0"), options={"print": 1, "basis": "sto-3g"})
+            energy(name, molecule("H 0 0 0; H 0 0 1.4; @Be 0 0 4"), options={"basis": "sto-3g"})
+    finally:
+        psi4.core.set_output_file("output.dat", True)
+    text = (tmp_path / "out.dat").read_text()
+    warnings = [line for line in text.splitlines() if "Warning: NN-" in line]
+    assert [line.split(" was not trained for this")[1] for line in warnings].count(
+        " (its training data lack Be)."
+    ) == 2

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from xcnet import expression, libxc, registry, variables
+from xcnet import engine, expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
 
@@ -60,6 +60,7 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
     yield "inputs", list(spec.inputs)
     yield "descriptors", record["descriptors"]
     yield "derivatives", list(variables.ORDERS[: spec.highest_order + 1])
+    yield "evaluated by", _engines(spec)
     yield "thresholds", record["thresholds"]
     yield "exact exchange", record["exact_exchange"] if spec.exact_exchange.is_hybrid else None
     yield "dispersion", record["dispersion"]
@@ -70,6 +71,15 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
     yield "training", record["training"]
     yield "license", spec.license
     yield "folder", str(spec.folder)
+
+
+def _engines(spec: FunctionalSpec) -> dict[str, str]:
+    """Engine of the graphs of each derivative order, and why."""
+    found = {}
+    for order, name in enumerate(spec.derivatives):
+        choice = engine.choose(spec, order)
+        found[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
+    return found
 
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:

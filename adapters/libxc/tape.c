@@ -1,0 +1,134 @@
+/* Evaluation of tapes: blocks of points through the kernels of the best instruction set. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "tape.h"
+
+/* Rows of a block, together, stay within this: the second-level cache has more. */
+enum { SCRATCH_BYTES = 1 << 18, MOST_POINTS = 64 };
+
+/* Environment variable that names instructions in place of the best ones of this machine, so
+   that all machines of a run round alike. */
+#define TARGET_VARIABLE "XCNET_INSTRUCTIONS"
+
+struct target {
+    const char *name;
+    tape_kernel *const *kernels;
+    tape_kernel *const *single; /* for one point */
+    bool is_there;
+};
+
+static const struct target *choose(void)
+{
+    static struct target targets[] = {
+#ifdef __x86_64__
+        {"avx512", tape_kernels_avx512, tape_single_avx2, false},
+        {"avx2", tape_kernels_avx2, tape_single_avx2, false},
+#endif
+        {"portable", tape_kernels_portable, tape_single_portable, true},
+    };
+    enum { COUNT = sizeof targets / sizeof *targets };
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    targets[0].is_there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                           __builtin_cpu_supports("avx512vl");
+    targets[1].is_there = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    const char *given = getenv(TARGET_VARIABLE);
+    for (size_t i = 0; i < COUNT; i++)
+        if (targets[i].is_there && (!given || !given[0] || strcmp(given, targets[i].name) == 0))
+            return &targets[i];
+    fail("%s=%s: this machine has no such instructions; the portable ones are used",
+         TARGET_VARIABLE, given);
+    return &targets[COUNT - 1];
+}
+
+static const struct target *target(void)
+{
+    static const struct target *_Atomic chosen;
+    const struct target *found = atomic_load_explicit(&chosen, memory_order_acquire);
+    if (!found) {
+        found = choose();
+        atomic_store_explicit(&chosen, found, memory_order_release);
+    }
+    return found;
+}
+
+const char *tape_target(void)
+{
+    return target()->name;
+}
+
+static size_t round_up(size_t n)
+{
+    return (n + TAPE_LANES - 1) / TAPE_LANES * TAPE_LANES;
+}
+
+static size_t block_points(const struct tape *tape)
+{
+    size_t most = SCRATCH_BYTES / sizeof(double) / (tape->rows + 1) / TAPE_LANES * TAPE_LANES;
+    return most < TAPE_LANES ? TAPE_LANES : most > MOST_POINTS ? MOST_POINTS : most;
+}
+
+/* Components of n points into the rows of a block of `rounded`. */
+static void read_inputs(const struct tape *tape, size_t first, size_t n, size_t rounded,
+                        const double *const *inputs, double *scratch)
+{
+    for (uint32_t t = 0; t < tape->inputs; t++) {
+        const struct tape_tensor *tensor = &tape->tensors[t];
+        for (uint32_t c = 0; c < tensor->width; c++) {
+            if (tensor->places[c] < 0)
+                continue;
+            double *row = scratch + (size_t)tensor->places[c] * rounded;
+            const double *values = inputs[t] + first * tensor->width + c;
+            for (size_t i = 0; i < n; i++)
+                row[i] = values[i * tensor->width];
+            for (size_t i = n; i < rounded; i++)
+                row[i] = row[n - 1];
+        }
+    }
+}
+
+static void write_outputs(const struct tape *tape, size_t first, size_t n, size_t rounded,
+                          double *const *outputs, const double *scratch)
+{
+    for (uint32_t t = 0; t < tape->outputs; t++) {
+        const struct tape_tensor *tensor = &tape->tensors[tape->inputs + t];
+        for (uint32_t c = 0; outputs[t] && c < tensor->width; c++) {
+            int32_t place = tensor->places[c];
+            const double *row = place < 0 ? tape->constant_values + TAPE_LANES * (size_t)~place
+                                          : scratch + (size_t)place * rounded;
+            size_t step = place < 0 ? 0 : 1;
+            double *values = outputs[t] + first * tensor->width + c;
+            for (size_t i = 0; i < n; i++)
+                values[i * tensor->width] = row[i * step];
+        }
+    }
+}
+
+bool tape_run(const struct tape *tape, size_t n, const double *const *inputs,
+              double *const *outputs)
+{
+    bool is_single = n == 1;
+    size_t points = block_points(tape), rounded = is_single ? 1 : round_up(n);
+    points = rounded < points ? rounded : points;
+    size_t scratch_bytes = points * tape->rows * sizeof(double);
+    char *scratch = workspace(WORK_TAPE, scratch_bytes + tape->most_terms * sizeof(char *));
+    if (!scratch)
+        return false;
+    tape_kernel *const *kernels = is_single ? target()->single : target()->kernels;
+    struct tape_frame frame = {tape, scratch, 0, (const char **)(void *)(scratch + scratch_bytes)};
+    for (size_t first = 0; first < n; first += points) {
+        size_t live = n - first < points ? n - first : points;
+        rounded = is_single ? 1 : round_up(live);
+        frame.row_bytes = rounded * sizeof(double);
+        read_inputs(tape, first, live, rounded, inputs, (double *)(void *)scratch);
+        const struct tape_step *end = tape->step + tape->steps;
+        for (const struct tape_step *step = tape->step; step < end; step++)
+            kernels[step->operator](step, &frame);
+        write_outputs(tape, first, live, rounded, outputs, (const double *)(void *)scratch);
+    }
+    return true;
+}

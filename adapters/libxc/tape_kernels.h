@@ -1,0 +1,409 @@
+/* The kernels of one instruction set: compiled once each from tape_portable.c, tape_avx2.c and
+   tape_avx512.c, which name the table (TAPE_TABLE).
+
+   With TAPE_SINGLE, kernels for a single point: rows are single numbers, so that the results of a
+   layer are neighbours, and vectors go across them. Every number passes through the same operations
+   as in a block. */
+
+#include "tape.h"
+
+#ifdef TAPE_SINGLE
+#ifdef __AVX2__
+enum { VECTOR_BYTES = 32 };
+#else
+enum { VECTOR_BYTES = 16 };
+#endif
+#elif defined(__AVX512F__) && defined(__AVX512DQ__)
+enum { VECTOR_BYTES = 64, TILE_ROWS = 4, TILE_VECTORS = 4 };
+#elif defined(__AVX2__)
+enum { VECTOR_BYTES = 32, TILE_ROWS = 4, TILE_VECTORS = 2 };
+#else
+enum { VECTOR_BYTES = 16, TILE_ROWS = 2, TILE_VECTORS = 2 };
+#endif
+
+typedef double vector __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef int64_t integers __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef uint64_t naturals __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && !defined(TAPE_SINGLE)
+#include <immintrin.h>
+#define HAVE_FMA
+static inline vector fused(vector a, vector b, vector c)
+{
+    return (vector)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+static inline vector root(vector x)
+{
+    return (vector)_mm512_sqrt_pd((__m512d)x);
+}
+static inline bool any(integers mask)
+{
+    return _mm512_movepi64_mask((__m512i)mask) != 0;
+}
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define HAVE_FMA
+static inline vector fused(vector a, vector b, vector c)
+{
+    return (vector)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+static inline vector root(vector x)
+{
+    return (vector)_mm256_sqrt_pd((__m256d)x);
+}
+static inline bool any(integers mask)
+{
+    return _mm256_movemask_pd((__m256d)mask) != 0;
+}
+#else
+static inline vector fused(vector a, vector b, vector c)
+{
+    return a * b + c;
+}
+static inline vector root(vector x)
+{
+    for (size_t lane = 0; lane < sizeof x / sizeof(double); lane++)
+        x[lane] = __builtin_sqrt(x[lane]);
+    return x;
+}
+#endif
+
+#include "tape_math.h"
+
+enum { SINGLE_TILE = 3 };
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static ALWAYS_INLINE vector load(const char *place)
+{
+    return *(const vector *)place;
+}
+
+static ALWAYS_INLINE void store(char *place, vector value)
+{
+    *(vector *)place = value;
+}
+
+/* -- elementwise ------------------------------------------------------------------------------ */
+
+#ifdef TAPE_SINGLE
+
+typedef double loose_vector __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(8)));
+
+static ALWAYS_INLINE const double *single_place(const struct tape_operand *operand,
+                                                const struct tape_frame *frame)
+{
+    const double *bases[2] = {(const double *)(const void *)frame->scratch,
+                              frame->tape->constant_values};
+    return bases[operand->is_constant] +
+           ((size_t)operand->index << (operand->is_constant ? TAPE_LANE_BITS : 0));
+}
+
+/* Numbers from one row's operand to the next one's. */
+static ALWAYS_INLINE size_t single_stride(const struct tape_operand *operand)
+{
+    return !operand->advances ? 0 : operand->is_constant ? TAPE_LANES : 1;
+}
+
+static ALWAYS_INLINE vector load_single(const double *place, size_t stride)
+{
+    if (stride == 1)
+        return (vector)(*(const loose_vector *)place);
+    vector values;
+    for (size_t lane = 0; lane < LANE_COUNT; lane++)
+        values[lane] = place[lane * stride];
+    return values;
+}
+
+static ALWAYS_INLINE void store_single(double *place, vector value)
+{
+    *(loose_vector *)place = (loose_vector)value;
+}
+
+#endif
+
+static ALWAYS_INLINE const char *place_of(const struct tape_operand *operand,
+                                          const struct tape_frame *frame)
+{
+    if (operand->is_constant)
+        return (const char *)(frame->tape->constant_values + TAPE_LANES * (size_t)operand->index);
+    return frame->scratch + operand->index * frame->row_bytes;
+}
+
+/* Bytes from one row's operand to the next one's. */
+static ALWAYS_INLINE size_t row_stride(const struct tape_operand *operand,
+                                       const struct tape_frame *frame)
+{
+    if (!operand->advances)
+        return 0;
+    return operand->is_constant ? TAPE_LANES * sizeof(double) : frame->row_bytes;
+}
+
+static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
+{
+    return operand->is_constant ? 0 : VECTOR_BYTES;
+}
+
+#ifdef TAPE_SINGLE
+
+/* The expression of one number, in all lanes. */
+#define ONE(expression)                                                                           \
+    {                                                                                             \
+        vector a = SPLAT(*p), b = SPLAT(*q), c = SPLAT(*r);                                       \
+        (void)b, (void)c;                                                                         \
+        *result = (expression)[0];                                                                \
+    }
+
+#define KERNEL(name, operand_count, expression)                                                   \
+    static void kernel_##name(const struct tape_step *step, const struct tape_frame *frame)       \
+    {                                                                                             \
+        const struct tape_operand *o = step->operands;                                            \
+        double *result = (double *)(void *)frame->scratch + step->first;                          \
+        const double *p = single_place(o, frame);                                                 \
+        const double *q = operand_count > 1 ? single_place(o + 1, frame) : p;                     \
+        const double *r = operand_count > 2 ? single_place(o + 2, frame) : p;                     \
+        size_t count = step->count;                                                               \
+        if (step->count == 1) {                                                                   \
+            ONE(expression)                                                                       \
+            return;                                                                               \
+        }                                                                                         \
+        size_t i = single_stride(o), j = single_stride(o + 1), k = single_stride(o + 2);          \
+        for (; count >= LANE_COUNT; count -= LANE_COUNT, result += LANE_COUNT) {                  \
+            vector a = load_single(p, i), b = operand_count > 1 ? load_single(q, j) : a;          \
+            vector c = operand_count > 2 ? load_single(r, k) : a;                                 \
+            (void)b, (void)c;                                                                     \
+            store_single(result, expression);                                                     \
+            p += LANE_COUNT * i, q += LANE_COUNT * j, r += LANE_COUNT * k;                        \
+        }                                                                                         \
+        for (; count > 0; count--, result++, p += i, q += j, r += k)                              \
+            ONE(expression)                                                                       \
+    }
+
+#else
+
+/* Calls `expression` of the vectors a, b and c for every vector of a step. */
+#define KERNEL(name, operand_count, expression)                                                   \
+    static void kernel_##name(const struct tape_step *step, const struct tape_frame *frame)       \
+    {                                                                                             \
+        const struct tape_operand *o = step->operands;                                            \
+        size_t rows = step->is_linear ? 1 : step->count;                                          \
+        size_t bytes = step->is_linear ? step->count * frame->row_bytes : frame->row_bytes;       \
+        char *result = frame->scratch + step->first * frame->row_bytes;                           \
+        const char *places[3] = {NULL};                                                           \
+        size_t strides[3] = {0}, row_strides[3] = {0};                                            \
+        for (int i = 0; i < operand_count; i++) {                                                 \
+            places[i] = place_of(o + i, frame);                                                   \
+            strides[i] = vector_stride(o + i);                                                    \
+            row_strides[i] = row_stride(o + i, frame);                                            \
+        }                                                                                         \
+        for (size_t row = 0; row < rows; row++) {                                                 \
+            const char *p = places[0], *q = places[1], *r = places[2];                            \
+            for (char *end = result + bytes; result < end; result += VECTOR_BYTES) {              \
+                vector a = load(p), b = operand_count > 1 ? load(q) : a;                          \
+                vector c = operand_count > 2 ? load(r) : a;                                       \
+                (void)b, (void)c;                                                                 \
+                store(result, expression);                                                        \
+                p += strides[0], q += strides[1], r += strides[2];                                \
+            }                                                                                     \
+            for (int i = 0; i < operand_count; i++)                                               \
+                places[i] += row_strides[i];                                                      \
+        }                                                                                         \
+    }
+
+#endif
+
+KERNEL(copy, 1, a)
+KERNEL(abs, 1, vector_abs(a))
+KERNEL(neg, 1, -a)
+KERNEL(sign, 1, vector_sign(a))
+KERNEL(sqrt, 1, root(a))
+KERNEL(exp, 1, vector_exp(a))
+KERNEL(log, 1, vector_log(a))
+KERNEL(tanh, 1, vector_tanh(a))
+KERNEL(sigmoid, 1, vector_sigmoid(a))
+KERNEL(add, 2, a + b)
+KERNEL(sub, 2, a - b)
+KERNEL(mul, 2, a *b)
+KERNEL(div, 2, a / b)
+KERNEL(max, 2, vector_max(a, b))
+KERNEL(min, 2, vector_min(a, b))
+KERNEL(greater, 2, (vector)(a > b))
+KERNEL(greater_equal, 2, (vector)(a >= b))
+KERNEL(pow, 2, vector_pow(a, b))
+KERNEL(where, 3, blend((integers)a, b, c))
+KERNEL(mul_mul, 3, a *b *c)
+KERNEL(mul_add, 3, a *b + c)
+KERNEL(mul_sub, 3, a *b - c)
+KERNEL(mul_rsub, 3, c - a * b)
+KERNEL(mul_div, 3, a *b / c)
+KERNEL(mul_rdiv, 3, c / (a * b))
+KERNEL(add_mul, 3, (a + b) * c)
+KERNEL(add_add, 3, a + b + c)
+KERNEL(add_sub, 3, a + b - c)
+KERNEL(add_rsub, 3, c - (a + b))
+KERNEL(add_div, 3, (a + b) / c)
+KERNEL(add_rdiv, 3, c / (a + b))
+KERNEL(sub_mul, 3, (a - b) * c)
+KERNEL(sub_add, 3, a - b + c)
+KERNEL(sub_sub, 3, a - b - c)
+KERNEL(sub_rsub, 3, c - (a - b))
+KERNEL(sub_div, 3, (a - b) / c)
+KERNEL(sub_rdiv, 3, c / (a - b))
+
+#ifdef TAPE_SINGLE
+
+/* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
+static ALWAYS_INLINE vector algebraic(vector x, vector *second)
+{
+    vector sum = x * x + SPLAT(1.0), length = root(sum);
+    *second = length * sum;
+    return x / length;
+}
+
+static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
+{
+    double *scratch = (double *)(void *)frame->scratch;
+    double *result = scratch + step->first;
+    double *second = step->second < 0 ? NULL : scratch + step->second;
+    const double *x = single_place(step->operands, frame);
+    size_t stride = single_stride(step->operands), row = 0;
+    vector cube;
+    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT) {
+        store_single(result + row, algebraic(load_single(x + row * stride, stride), &cube));
+        if (second)
+            store_single(second + row, cube);
+    }
+    for (; row < step->count; row++) {
+        result[row] = algebraic(SPLAT(x[row * stride]), &cube)[0];
+        if (second)
+            second[row] = cube[0];
+    }
+}
+
+/* Sums of up to SINGLE_TILE vectors of results; weights lie column by column (tape.h). */
+static ALWAYS_INLINE void column(int vectors, const struct tape_step *step, size_t row,
+                                 const double *scratch, double *result)
+{
+    vector sums[SINGLE_TILE];
+    size_t width = step->column_width;
+    const double *weights = step->columns + row;
+    for (int j = 0; j < vectors; j++)
+        sums[j] = SPLAT(0.0);
+    for (size_t k = 0; k < step->term_count; k++, weights += width) {
+        vector x = SPLAT(scratch[step->terms[k]]);
+        for (int j = 0; j < vectors; j++)
+            sums[j] = fused(load_single(weights + (size_t)j * LANE_COUNT, 1), x, sums[j]);
+    }
+    for (int j = 0; j < vectors; j++) {
+        if (step->biases)
+            sums[j] += load_single(weights + (size_t)j * LANE_COUNT, 1);
+        store_single(result + (size_t)j * LANE_COUNT, sums[j]);
+    }
+}
+
+static void kernel_product(const struct tape_step *step, const struct tape_frame *frame)
+{
+    double *scratch = (double *)(void *)frame->scratch, *result = scratch + step->first;
+    size_t row = 0;
+    for (; row + SINGLE_TILE * LANE_COUNT <= step->count; row += SINGLE_TILE * LANE_COUNT)
+        column(SINGLE_TILE, step, row, scratch, result + row);
+    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT)
+        column(1, step, row, scratch, result + row);
+    if (row < step->count) {
+        double rest[LANE_COUNT];
+        column(1, step, row, scratch, rest);
+        for (size_t i = 0; row + i < step->count; i++)
+            result[row + i] = rest[i];
+    }
+}
+
+#else
+
+/* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
+static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
+{
+    size_t bytes = frame->row_bytes;
+    const vector one = SPLAT(1.0);
+    size_t stride = row_stride(step->operands, frame);
+    const char *place = place_of(step->operands, frame);
+    for (size_t row = 0; row < step->count; row++, place += stride) {
+        char *result = frame->scratch + (step->first + row) * bytes;
+        char *second = step->second < 0 ? NULL
+                                        : frame->scratch + ((size_t)step->second + row) * bytes;
+        const char *x = place;
+        for (size_t at = 0; at < bytes; at += VECTOR_BYTES, x += vector_stride(step->operands)) {
+            vector value = load(x), sum = value * value + one, length = root(sum);
+            store(result + at, value / length);
+            if (second)
+                store(second + at, length * sum);
+        }
+    }
+}
+
+/* -- matrix products -------------------------------------------------------------------------- */
+
+/* A tile of results: sums over the terms in their order, then the bias. */
+static ALWAYS_INLINE void tile(int rows, int vectors, const struct tape_step *step, size_t row,
+                               const char *const *terms, char *result, size_t row_bytes)
+{
+    vector sums[TILE_ROWS][TILE_VECTORS];
+    size_t count = step->term_count;
+    const double *weights = step->weights + row * count;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++)
+            sums[i][j] = SPLAT(0.0);
+    for (size_t k = 0; k < count; k++) {
+        for (int j = 0; j < vectors; j++) {
+            vector x = load(terms[k] + j * VECTOR_BYTES);
+            for (int i = 0; i < rows; i++)
+                sums[i][j] = fused(SPLAT(weights[(size_t)i * count + k]), x, sums[i][j]);
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < vectors; j++) {
+            if (step->biases)
+                sums[i][j] += SPLAT(step->biases[row + (size_t)i]);
+            store(result + (size_t)i * row_bytes + j * VECTOR_BYTES, sums[i][j]);
+        }
+    }
+}
+
+static ALWAYS_INLINE void column(int vectors, const struct tape_step *step,
+                                 const char *const *terms, char *result, size_t row_bytes)
+{
+    size_t row = 0;
+    for (; row + TILE_ROWS <= step->count; row += TILE_ROWS)
+        tile(TILE_ROWS, vectors, step, row, terms, result + row * row_bytes, row_bytes);
+    for (; row < step->count; row++)
+        tile(1, vectors, step, row, terms, result + row * row_bytes, row_bytes);
+}
+
+static void kernel_product(const struct tape_step *step, const struct tape_frame *frame)
+{
+    size_t bytes = frame->row_bytes, at = 0;
+    char *result = frame->scratch + step->first * bytes;
+    const char **terms = frame->terms;
+    for (size_t k = 0; k < step->term_count; k++)
+        terms[k] = frame->scratch + (size_t)step->terms[k] * bytes;
+    while (at < bytes) {
+        size_t done = VECTOR_BYTES;
+        if (at + TILE_VECTORS * VECTOR_BYTES <= bytes) {
+            done = TILE_VECTORS * VECTOR_BYTES;
+            column(TILE_VECTORS, step, terms, result + at, bytes);
+        } else {
+            column(1, step, terms, result + at, bytes);
+        }
+        at += done;
+        for (size_t k = 0; k < step->term_count; k++)
+            terms[k] += done;
+    }
+}
+
+#endif
+
+tape_kernel *const TAPE_TABLE[TAPE_OPERATORS] = {
+#define TABLE_ENTRY(name, operands) [TAPE_##name] = kernel_##name,
+    TAPE_ELEMENTWISE(TABLE_ENTRY)
+    [TAPE_algebraic] = kernel_algebraic,
+    [TAPE_product] = kernel_product,
+};

@@ -1,0 +1,2 @@
+#define TAPE_TABLE tape_kernels_portable
+#include "tape_kernels.h"
