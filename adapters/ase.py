@@ -7,7 +7,7 @@
     from xcnet.adapters.ase import XCNet
 
     atoms = molecule("H2O")
-    atoms.calc = XCNet(xc="NN-r2SCAN", basis="def2-svp")
+    atoms.calc = XCNet(xc="NN-metaGGA", basis="def2-svp")
     BFGS(atoms).run(fmax=0.01)
     atoms.get_potential_energy()     # eV
 
@@ -69,7 +69,7 @@ class XCNet(Calculator):
     Parameters
     ----------
     xc : str
-        As in ``mf.xc`` of PySCF: a name or an expression. Default ``NN-r2SCAN``.
+        As in ``mf.xc`` of PySCF: a name or an expression. Default ``NN-metaGGA``.
     basis : str
         Of PySCF; bases with effective core potentials bring them along. Default ``def2-svp``.
     charge : int, optional
@@ -92,7 +92,7 @@ class XCNet(Calculator):
 
     implemented_properties = ["energy", "free_energy", "forces", "dipole", "magmom"]  # noqa: RUF012
     default_parameters = {  # noqa: RUF012
-        "xc": "NN-r2SCAN",
+        "xc": "NN-metaGGA",
         "basis": "def2-svp",
         "charge": None,
         "spin": None,

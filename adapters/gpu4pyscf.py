@@ -23,7 +23,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from xcnet import variables
 from xcnet.adapters.pyscf import expressions
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.errors import MissingPackageError
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
@@ -128,9 +128,9 @@ def install() -> None:
             "this adapter needs gpu4pyscf: pip install gpu4pyscf-cuda12x", package="gpu4pyscf"
         ) from error
     mixin = numint.LibXCMixin
-    if isinstance(mixin.libxc, Libxc):
+    if isinstance(mixin.libxc, StandIn):
         return
-    own = mixin.libxc = Libxc(pyscf_libxc)
+    own = mixin.libxc = StandIn(pyscf_libxc)
     for name, question in ANSWERS.items():
         setattr(mixin, name, _answer(getattr(own, question)))
     original = numint.NumInt._init_xcfuns

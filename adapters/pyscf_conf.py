@@ -16,7 +16,7 @@ from types import ModuleType
 NEEDED = "pyscf.dft.numint"
 
 
-class _Watch(MetaPathFinder):
+class _OnImport(MetaPathFinder):
     """Finds no module itself; looks on when a script imports one of PySCF's."""
 
     def __init__(self) -> None:
@@ -64,6 +64,6 @@ def _install_if_ready() -> None:
     install()
 
 
-_watch = _Watch()
+_watch = _OnImport()
 sys.meta_path.insert(0, _watch)
 _install_if_ready()

@@ -38,7 +38,7 @@ H -2.147  1.240 0.000
 """
 
 
-class Result(NamedTuple):
+class Cost(NamedTuple):
     """One calculation: wall and processor seconds, iterations, points sent through networks."""
 
     wall: float
@@ -47,7 +47,7 @@ class Result(NamedTuple):
     points: int
 
 
-def scf(functional: str) -> Result:
+def scf(functional: str) -> Cost:
     """Run one calculation."""
     psi4.core.clean()
     psi4.core.clean_options()
@@ -57,12 +57,12 @@ def scf(functional: str) -> Result:
     _, wfn = psi4.energy(functional, molecule=psi4.geometry(BENZENE), return_wfn=True)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     iterations = int(wfn.variable("SCF ITERATIONS"))
-    return Result(wall, processor, iterations, native.evaluations() - before)
+    return Cost(wall, processor, iterations, native.evaluations() - before)
 
 
-def measure(functionals: list[str], repeats: int) -> dict[str, list[Result]]:
+def measure(functionals: list[str], repeats: int) -> dict[str, list[Cost]]:
     """Results of all calculations, those of the functionals alternating."""
-    results: dict[str, list[Result]] = {name: [] for name in functionals}
+    results: dict[str, list[Cost]] = {name: [] for name in functionals}
     for _ in range(repeats):
         for name in functionals:
             results[name].append(scf(name))
@@ -70,7 +70,7 @@ def measure(functionals: list[str], repeats: int) -> dict[str, list[Result]]:
     return results
 
 
-def table(results: dict[str, list[Result]], threads: int) -> str:
+def table(results: dict[str, list[Cost]], threads: int) -> str:
     """Results as a table."""
     lines = [
         f"{threads} thread{'s' * (threads > 1)}, least of {len(results[REFERENCE])}:",

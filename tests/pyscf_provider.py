@@ -21,7 +21,7 @@ from xcnet import registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import expressions
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 
 #: libxc's id -> the clone's.
 CLONES = {1: 190001, 101: 190002, 130: 190003, 106: 190008, 202: 190005, 231: 190006}
@@ -29,7 +29,7 @@ CLONES = {1: 190001, 101: 190002, 130: 190003, 106: 190008, 202: 190005, 231: 19
 COUNTS = "XCNET_PYSCF_SUITE_COUNTS"
 
 
-class Provider(Libxc):
+class Provider(StandIn):
     """The adapter's stand-in, which takes clones for libxc's functionals where there are any."""
 
     counts: dict[str, int] = {}  # noqa: RUF012

@@ -200,7 +200,7 @@ def test_public_names_are_listed() -> None:
     names = "LibXCFunctional XCNetError __version__ functional set_num_threads"
     assert _run("import xcnet; print(*dir(xcnet))").split() == names.split()
     code = "from xcnet import *; print(functional('PBE'), LibXCFunctional, XCNetError)"
-    assert _run(code).startswith("<xcnet.LibXCFunctional (PBE)")
+    assert _run(code).startswith("<xcnet.LibXCFunctional (PBE,")
 
 
 def test_there_is_no_second_copy() -> None:

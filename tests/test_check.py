@@ -338,7 +338,13 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main([*words, "--json", str(rows), "--quiet"]) == 0
     printed = capsys.readouterr().out
     assert all(f"\n{section}\n" in printed for section in results.SECTIONS)
-    assert printed.endswith("0 failed\n")
+    _, _, end = printed.partition(" passed, 0 failed\n")
+    breached = [r for r in json.loads(rows.read_text())["results"] if r["verdict"] != "pass"]
+    assert breached
+    assert end.splitlines()[0] == f"{len(breached)} breached, which the record does not require:"
+    assert [line.split(":")[0].strip() for line in end.splitlines()[1:]] == [
+        row["name"] for row in breached
+    ]
     text = page.read_text()
     assert text.count("data:image/png;base64,") == 2  # light and dark
     assert "http" not in text.replace("https://doi.org", "")  # self-contained

@@ -85,7 +85,7 @@ def assert_equal(given: dict[str, Array], wanted: dict[str, Array], context: str
 
 
 def needed(functional: LibXCFunctional, inputs: dict[str, Array]) -> dict[str, Array]:
-    return {label: inputs[label] for label in inputs if label in functional._inputs}
+    return {label: inputs[label] for label in inputs if label in functional.inputs}
 
 
 # -- every family x spin x order x subset of flags -------------------------------------------------

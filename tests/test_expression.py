@@ -6,7 +6,7 @@ import pytest
 
 from tests.folders import MODELS
 from xcnet.errors import ExpressionError, UnknownFunctionalError
-from xcnet.expression import ExactExchange, parse
+from xcnet.expression import ExchangeFractions, parse
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +53,8 @@ def test_terms(text: str, expected: dict[str, float], alpha: float) -> None:
 
 
 def test_range_separation() -> None:
-    assert parse("PBE + SR_HF(0.3)").exact_exchange == ExactExchange(0.0, 1.0, 0.3)
-    assert parse("PBE + 0.5*LR_HF(0.3)").exact_exchange == ExactExchange(0.5, -0.5, 0.3)
+    assert parse("PBE + SR_HF(0.3)").exact_exchange == ExchangeFractions(0.0, 1.0, 0.3)
+    assert parse("PBE + 0.5*LR_HF(0.3)").exact_exchange == ExchangeFractions(0.5, -0.5, 0.3)
     both = parse("0.2*SR_HF(0.4) + 0.6*LR_HF(0.4) + PBE").exact_exchange
     assert (both.alpha, both.beta, both.omega) == pytest.approx((0.6, -0.4, 0.4))
     cam = parse("CAM-B3LYP").exact_exchange

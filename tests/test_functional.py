@@ -68,7 +68,7 @@ def inputs_of(name: str, points: int = 200, **options: float) -> dict[str, Array
     inputs["near_region"] = inputs["rho"].sum(1, keepdims=True) * rng.uniform(
         0.05, 0.2, (points, 1)
     )
-    needed = xcnet.functional(name, "polarized")._inputs
+    needed = xcnet.functional(name, "polarized").inputs
     return {key: inputs[key] for key in needed}
 
 
@@ -275,6 +275,12 @@ def test_facts(clones: None) -> None:
     assert functional.get_family() == variables.FAMILY_GGA
     assert functional._have_fxc
     assert not functional._have_lxc
+    assert (functional.spin, functional.inputs) == (2, ("rho", "sigma"))
+    assert functional.orders == ("exc", "vxc", "fxc", "kxc")
+    assert functional.highest_order == 3
+    assert functional.exact_exchange.alpha == 0.0
+    hybrid = xcnet.functional("0.25*HF + 0.75*PBE_clone")
+    assert (hybrid.spin, hybrid.exact_exchange.alpha) == (1, 0.25)
     assert functional._xc_func_name == "gga_xc_pbe_clone"
     lists = [getattr(functional, f"get_{x}")() for x in ("references", "bibtex", "doi", "key")]
     assert len({len(found) for found in lists}) == 1

@@ -14,7 +14,7 @@ from tests.densities import closed_shell, random_densities
 from tests.folders import MODELS
 from xcnet import density, engine, registry, variables
 from xcnet.adapters import gpu4pyscf, pyscf
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.errors import MissingPackageError, UnsupportedError
 from xcnet.spec import FunctionalSpec, load_spec
 
@@ -69,7 +69,7 @@ def test_values_as_gpu4pyscf_reads_them(
 
 
 def test_parts_of_an_expression() -> None:
-    libxc = Libxc(pyscf_libxc)
+    libxc = StandIn(pyscf_libxc)
     asked: list[Any] = []
 
     def others(rest: str, spin: int) -> list[tuple[Any, float]]:
@@ -87,7 +87,7 @@ def test_parts_of_an_expression() -> None:
 
 
 def test_nonlocal_functionals_are_refused(published: object) -> None:
-    plan = Libxc(pyscf_libxc).plan("NN-NRA-Nagai2020")
+    plan = StandIn(pyscf_libxc).plan("NN-NRA-Nagai2020")
     assert plan is not None
     with pytest.raises(UnsupportedError, match="gpu4pyscf"):
         gpu4pyscf.functionals(plan, 0, lambda rest, spin: [])

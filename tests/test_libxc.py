@@ -49,7 +49,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def buffers(functional: libxc.LibxcFunctional, points: int, *orders: int) -> dict[str, Array]:
+def buffers(functional: libxc.Functional, points: int, *orders: int) -> dict[str, Array]:
     return {
         label: np.full((points, variables.width(label, functional.spin)), np.nan)
         for order in orders
@@ -58,7 +58,7 @@ def buffers(functional: libxc.LibxcFunctional, points: int, *orders: int) -> dic
 
 
 def evaluate(
-    functional: libxc.LibxcFunctional, inputs: dict[str, Array], *orders: int
+    functional: libxc.Functional, inputs: dict[str, Array], *orders: int
 ) -> dict[str, Array]:
     outputs = buffers(functional, len(inputs["rho"]), *orders)
     functional.evaluate(inputs, outputs)
@@ -164,7 +164,7 @@ def test_an_older_libxc_gives_the_same_numbers() -> None:
         facts, values = [], []
         for name in ("lda_c_pw", "gga_x_pbe", "mgga_x_tpss", "hyb_gga_xc_b3lyp"):
             for spin in (1, 2):
-                f = libxc.LibxcFunctional(name, spin)
+                f = libxc.Functional(name, spin)
                 inputs = libxc_oracle.densities(5, spin, 3)
                 labels = variables.requested_labels(f.family_variables, (True, True, True))
                 out = {x: np.empty((5, variables.width(x, spin))) for x in labels}
@@ -190,7 +190,7 @@ def test_a_derivative_that_the_build_lacks_is_refused_not_fatal() -> None:
         import numpy as np
         from xcnet import libxc
         from xcnet.errors import DerivativeError, UnsupportedError
-        f = libxc.LibxcFunctional("lda_x", 1)
+        f = libxc.Functional("lda_x", 1)
         try:
             f.evaluate({"rho": np.ones((1, 1))}, {"v3rho3": np.ones((1, 1))})
         except DerivativeError as error:
@@ -230,7 +230,7 @@ def test_library_facts() -> None:
 def test_every_functional_says_what_libxc_says() -> None:
     path = libxc.library().path
     for name, number in libxc.names().items():
-        functional, oracle = libxc.LibxcFunctional(name, 1), libxc_oracle.Oracle(path, number, 1)
+        functional, oracle = libxc.Functional(name, 1), libxc_oracle.Oracle(path, number, 1)
         assert (functional.number, functional.name) == (number, name)
         assert functional.description == oracle.name
         assert functional.kind == oracle.kind
@@ -248,7 +248,7 @@ def test_every_functional_says_what_libxc_says() -> None:
 
 
 def test_citations() -> None:
-    first, second = libxc.LibxcFunctional("gga_x_pbe", 1).citations
+    first, second = libxc.Functional("gga_x_pbe", 1).citations
     assert first.key == "Perdew1996_3865"
     assert first.doi == "10.1103/PhysRevLett.77.3865"
     assert first.ref.startswith("J. P. Perdew, K. Burke, and M. Ernzerhof")
@@ -260,38 +260,38 @@ def test_citations() -> None:
     "spelling", ["GGA_X_PBE", " gga_x_pbe", "XC_GGA_X_PBE", 101, np.int32(101)]
 )
 def test_spellings(spelling: str | int) -> None:
-    assert libxc.LibxcFunctional(spelling, 2).name == "gga_x_pbe"
+    assert libxc.Functional(spelling, 2).name == "gga_x_pbe"
 
 
 def test_unknown_functionals_and_spins() -> None:
     with pytest.raises(UnknownFunctionalError, match="gga_x_pbe_sol") as caught:
-        libxc.LibxcFunctional("gga_x_pbesol", 1)
+        libxc.Functional("gga_x_pbesol", 1)
     assert isinstance(caught.value, KeyError)
     for unknown in (99_999, 0, -1):
         with pytest.raises(UnknownFunctionalError, match=str(unknown)):
-            libxc.LibxcFunctional(unknown, 1)
+            libxc.Functional(unknown, 1)
     for wrong in (1.0, None, True):
         with pytest.raises(ArgumentTypeError, match=type(wrong).__name__):
-            libxc.LibxcFunctional(wrong, 1)  # type: ignore[arg-type]
+            libxc.Functional(wrong, 1)  # type: ignore[arg-type]
     with pytest.raises(SpinError, match="3"):
-        libxc.LibxcFunctional("lda_x", 3)
+        libxc.Functional("lda_x", 3)
 
 
 def test_exact_exchange_range_separation_and_vv10() -> None:
     # Published parameters: doi:10.1021/j100096a001, 10.1016/j.cplett.2004.06.011 and
     # 10.1039/c3cp54374a; libxc's alpha is the long-range share, alpha + beta the short-range one.
-    assert libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1).hyb_exx_coef() == pytest.approx(0.2)
-    cam = libxc.LibxcFunctional("hyb_gga_xc_cam_b3lyp", 1)
+    assert libxc.Functional("hyb_gga_xc_b3lyp", 1).hyb_exx_coef() == pytest.approx(0.2)
+    cam = libxc.Functional("hyb_gga_xc_cam_b3lyp", 1)
     assert cam.cam_coef() == pytest.approx((0.33, 0.65, -0.46))
     assert cam.flags & variables.FLAG_HYB_CAM
-    vv10 = libxc.LibxcFunctional("hyb_gga_xc_wb97x_v", 1)
+    vv10 = libxc.Functional("hyb_gga_xc_wb97x_v", 1)
     assert vv10.nlc_coef() == pytest.approx((6.0, 0.01))
-    pbe = libxc.LibxcFunctional("gga_x_pbe", 1)
+    pbe = libxc.Functional("gga_x_pbe", 1)
     assert (pbe.hyb_exx_coef(), pbe.cam_coef(), pbe.nlc_coef()) == (0, (0, 0, 0), (0, 0))
 
 
 def test_auxiliary_functionals() -> None:
-    parts = dict(libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1).aux_funcs())
+    parts = dict(libxc.Functional("hyb_gga_xc_b3lyp", 1).aux_funcs())
     numbers = libxc.names()
     assert parts == pytest.approx(
         {
@@ -301,14 +301,14 @@ def test_auxiliary_functionals() -> None:
             numbers["gga_c_lyp"]: 0.81,
         }
     )
-    assert libxc.LibxcFunctional("gga_x_pbe", 1).aux_funcs() == ()
+    assert libxc.Functional("gga_x_pbe", 1).aux_funcs() == ()
 
 
 # -- settings --------------------------------------------------------------------------------
 
 
 def test_external_parameters_change_the_functional() -> None:
-    functional = libxc.LibxcFunctional("gga_x_pbe", 1)
+    functional = libxc.Functional("gga_x_pbe", 1)
     assert functional.ext_param_names == ("_kappa", "_mu")
     assert functional.ext_param_defaults == pytest.approx((0.804, 0.2195149727645171))
     assert all(functional.ext_param_descriptions)
@@ -317,25 +317,25 @@ def test_external_parameters_change_the_functional() -> None:
     # With kappa of revPBE, Phys. Rev. Lett. 80, 890 (1998).
     functional.set_ext_params([1.245, functional.ext_param_defaults[1]])
     after = evaluate(functional, inputs, 0)["zk"]
-    revised = evaluate(libxc.LibxcFunctional("gga_x_pbe_r", 1), inputs, 0)["zk"]
+    revised = evaluate(libxc.Functional("gga_x_pbe_r", 1), inputs, 0)["zk"]
     assert not np.allclose(before, after, rtol=1e-6)
     np.testing.assert_allclose(after, revised, rtol=1e-13)
-    other = evaluate(libxc.LibxcFunctional("gga_x_pbe", 1), inputs, 0)["zk"]
+    other = evaluate(libxc.Functional("gga_x_pbe", 1), inputs, 0)["zk"]
     np.testing.assert_array_equal(other, before)
 
 
 def test_wrong_external_parameters() -> None:
-    functional = libxc.LibxcFunctional("gga_x_pbe", 1)
+    functional = libxc.Functional("gga_x_pbe", 1)
     for wrong in ([1.0], [1.0, np.nan], [1.0, 2.0, 3.0]):
         with pytest.raises(InputError, match="takes 2 finite external parameters"):
             functional.set_ext_params(wrong)
     with pytest.raises(InputError, match="has no external parameters"):
-        libxc.LibxcFunctional("gga_x_g96", 1).set_ext_params([])
+        libxc.Functional("gga_x_g96", 1).set_ext_params([])
     assert not functional.settings
 
 
 def test_density_threshold() -> None:
-    functional = libxc.LibxcFunctional("lda_x", 1)
+    functional = libxc.Functional("lda_x", 1)
     inputs = {"rho": np.array([[1e-3], [1e-1], [0.0], [-1.0]])}
     functional.set_dens_threshold(1e-2)
     zk = evaluate(functional, inputs, 0)["zk"].ravel()
@@ -347,7 +347,7 @@ def test_density_threshold() -> None:
 
 @pytest.mark.parametrize("name", ["dens", "zeta", "sigma", "tau"])
 def test_thresholds_must_not_be_negative(name: str) -> None:
-    functional = libxc.LibxcFunctional("mgga_x_tpss", 2)
+    functional = libxc.Functional("mgga_x_tpss", 2)
     setter = getattr(functional, f"set_{name}_threshold")
     setter(1e-9)
     assert functional.settings == {name: 1e-9}
@@ -358,7 +358,7 @@ def test_thresholds_must_not_be_negative(name: str) -> None:
 
 
 def test_fermi_hole_curvature_enforcement() -> None:
-    functional = libxc.LibxcFunctional("mgga_x_tpss", 1)
+    functional = libxc.Functional("mgga_x_tpss", 1)
     if libxc.version() < (7,):
         with pytest.raises(UnsupportedError, match="libxc 7"):
             functional.set_fhc_enforcement(True)
@@ -376,7 +376,7 @@ def test_fermi_hole_curvature_enforcement() -> None:
 
 
 def test_pickle_keeps_the_settings() -> None:
-    functional = libxc.LibxcFunctional("gga_x_pbe", 2)
+    functional = libxc.Functional("gga_x_pbe", 2)
     functional.set_ext_params([1.0, 0.2])
     functional.set_dens_threshold(1e-3)
     copy = pickle.loads(pickle.dumps(functional))
@@ -397,7 +397,7 @@ def test_every_functional_against_direct_calls(spin: int) -> None:
     path = libxc.library().path
     inputs = libxc_oracle.densities(6, spin, 2)
     for name, number in libxc.names().items():
-        functional = libxc.LibxcFunctional(name, spin)
+        functional = libxc.Functional(name, spin)
         oracle = libxc_oracle.Oracle(path, number, spin)
         orders = [libxc_oracle.ORDERS.index(order) for order in oracle.orders]
         together = evaluate(functional, inputs, *orders)
@@ -413,7 +413,7 @@ def test_every_functional_against_direct_calls(spin: int) -> None:
 
 
 def test_inputs_are_not_changed_and_others_are_ignored() -> None:
-    functional = libxc.LibxcFunctional("gga_x_pbe", 2)
+    functional = libxc.Functional("gga_x_pbe", 2)
     inputs = libxc_oracle.densities(20, 2, 4)
     inputs["rho"][3] = inputs["sigma"][4, 1] = -5.0
     copies = {name: array.copy() for name, array in inputs.items()}
@@ -423,13 +423,13 @@ def test_inputs_are_not_changed_and_others_are_ignored() -> None:
 
 
 def test_no_points_and_no_outputs() -> None:
-    functional = libxc.LibxcFunctional("lda_x", 2)
+    functional = libxc.Functional("lda_x", 2)
     assert evaluate(functional, {"rho": np.empty((0, 2))}, 0, 1)["vrho"].shape == (0, 2)
     functional.evaluate({"rho": np.ones((1, 2))}, {})
 
 
 def test_what_libxc_would_crash_on_is_refused() -> None:
-    functional = libxc.LibxcFunctional("gga_x_pbe", 2)
+    functional = libxc.Functional("gga_x_pbe", 2)
     good = libxc_oracle.densities(3, 2, 5)
     with pytest.raises(MissingInputError, match="'sigma'"):
         evaluate(functional, {"rho": good["rho"]}, 0)
@@ -456,8 +456,8 @@ def test_what_libxc_would_crash_on_is_refused() -> None:
 def test_derivatives_that_are_not_there_are_refused() -> None:
     inputs = libxc_oracle.densities(3, 1, 5)
     with pytest.raises(DerivativeError, match=r"mgga_x_tb09 has no exc.*available: vxc"):
-        evaluate(libxc.LibxcFunctional("mgga_x_tb09", 1), inputs, 0, 1)
-    functional = libxc.LibxcFunctional("lda_x", 1)
+        evaluate(libxc.Functional("mgga_x_tb09", 1), inputs, 0, 1)
+    functional = libxc.Functional("lda_x", 1)
     missing = [order for order, have in enumerate(functional.orders) if not have]
     for order in missing:
         with pytest.raises(DerivativeError, match=variables.ORDERS[order]):
@@ -465,7 +465,7 @@ def test_derivatives_that_are_not_there_are_refused() -> None:
 
 
 def test_threads_may_evaluate_while_settings_change() -> None:
-    functional = libxc.LibxcFunctional("mgga_c_r2scan", 2)
+    functional = libxc.Functional("mgga_c_r2scan", 2)
     inputs = libxc_oracle.densities(400, 2, 6)
     functional.set_dens_threshold(1e-10)
     expected = evaluate(functional, inputs, 0, 1)
@@ -487,7 +487,7 @@ def test_works_after_a_fork() -> None:
         import os
         import numpy as np
         from xcnet import libxc
-        f = libxc.LibxcFunctional("lda_x", 1)
+        f = libxc.Functional("lda_x", 1)
         def zk():
             out = {"zk": np.empty((1, 1))}
             f.evaluate({"rho": np.ones((1, 1))}, out)
@@ -503,7 +503,7 @@ def test_works_after_a_fork() -> None:
 
 
 def test_handles_are_freed() -> None:
-    functional = libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1)
+    functional = libxc.Functional("hyb_gga_xc_b3lyp", 1)
     first = weakref.ref(functional._handle)
     functional.set_dens_threshold(1e-9)
     gc.collect()

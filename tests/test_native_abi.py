@@ -107,7 +107,7 @@ class Expected:
         """Results of the graph of an order, and the sums of their terms' absolute values."""
         functional = xcnet.LibXCFunctional(self._name, self._spin)
         flags = {f"do_{o}": i <= order for i, o in enumerate(variables.ORDERS)}
-        inputs = {v: self._given[v] for v in functional._inputs}
+        inputs = {v: self._given[v] for v in functional.inputs}
         values = functional.compute(inputs, **flags)
         if self._spin == variables.POLARIZED:
             return values, values
@@ -197,7 +197,7 @@ def test_thresholds(client: Client, what: str) -> None:
         handle.set(what, value)
         after = handle.compute(given)
     getattr(functional, f"set_{what}_threshold")(value)
-    expected = functional.compute({v: given[v] for v in functional._inputs})
+    expected = functional.compute({v: given[v] for v in functional.inputs})
     assert any((after[k] != before[k]).any() for k in expected)
     for label, array in expected.items():
         np.testing.assert_allclose(after[label], array, rtol=1e-12)
@@ -211,7 +211,7 @@ def test_fermi_hole_curvature(client: Client) -> None:
         before = handle.compute(given)
         client.call("xc_func_set_fhc_enforcement", handle.pointer, 0)
         after = handle.compute(given)
-    expected = functional.compute({v: given[v] for v in functional._inputs})
+    expected = functional.compute({v: given[v] for v in functional.inputs})
     assert (after["zk"] != before["zk"]).any()
     np.testing.assert_allclose(after["zk"], expected["zk"], rtol=1e-12)
 

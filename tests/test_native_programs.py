@@ -177,7 +177,7 @@ def test_libxc_that_the_program_opens_itself(index: Path, version: int) -> None:
 from xcnet import libxc
 library = libxc.library()
 print(len(library.names), max(library.names.values()), library.version_string)
-print(libxc.LibxcFunctional("hyb_gga_xc_b3lyp", 1).aux_funcs())
+print(libxc.Functional("hyb_gga_xc_b3lyp", 1).aux_funcs())
 """
     path = {"XCNET_LIBXC": str(libxc_of(version))}
     plain, preloaded = (

@@ -23,7 +23,7 @@ from tests.folders import copy_folder
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf import layout
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.errors import (
     ArgumentTypeError,
     ExpressionError,
@@ -422,7 +422,7 @@ def test_attach_serves_one_object(water: Any) -> None:
 
 def test_parser_table_is_left_as_it_was() -> None:
     before = dict(libxc.XC_CODES)
-    facade = Libxc(libxc)
+    facade = StandIn(libxc)
     start = threading.Barrier(4)
 
     def parse(i: int) -> Any:

@@ -106,8 +106,8 @@ def test_shipped_functionals_can_be_made_again(tmp_path: Path) -> None:
     """Under their own names, which another recipe may not take."""
     path = recipe.find("nn_r2scan")
     shipped = recipe.load(path)
-    preparation.Plan(shipped, path, tmp_path / shipped.record.name).check()
-    other = preparation.Plan(replace(shipped, seed=2), path, tmp_path / shipped.record.name)
+    preparation.Training(shipped, path, tmp_path / shipped.record.name).check()
+    other = preparation.Training(replace(shipped, seed=2), path, tmp_path / shipped.record.name)
     with pytest.raises(InputError, match=r"nn_r2scan.toml: record: .* belongs to"):
         other.check()
 

@@ -34,7 +34,7 @@ OLDEST_MAJOR = 5
 _SYSTEM_NAMES = ("libxc.so.15", "libxc.so.12", "libxc.so.9")
 
 
-class Reference(NamedTuple):
+class RawCitation(NamedTuple):
     """One citation of a functional, as libxc gives it."""
 
     ref: str
@@ -228,12 +228,14 @@ def version_string() -> str:
     return library().version_string
 
 
-def reference() -> Reference:
+def reference() -> RawCitation:
     """Citation of libxc itself; its BibTeX entry is not in the library."""
     core = library().core
     # libxc 5 lacks the key; the article is the same.
     key = core.xc_reference_key() if library().has("xc_reference_key") else b"Lehtola2018_1"
-    return Reference(decode(core.xc_reference()), "", decode(core.xc_reference_doi()), decode(key))
+    return RawCitation(
+        decode(core.xc_reference()), "", decode(core.xc_reference_doi()), decode(key)
+    )
 
 
 def family_from_id(number: int) -> tuple[int, int]:

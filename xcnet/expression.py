@@ -22,7 +22,7 @@ _PLUS = re.compile(r"(?<![0-9][eE])\+")  # not the plus sign of 1e+2
 _TERM = re.compile(
     r"^\s*(?P<sign>[+-]?)\s*"
     r"(?:(?P<weight>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?"
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)\s*"
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*|[A-Za-z][A-Za-z0-9_-]*\.[0-9]+)\s*"
     r"(?:\(\s*(?P<omega>[0-9]+\.?[0-9]*|\.[0-9]+)\s*\))?\s*"
     r"(?:\*\s*(?P<after>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))?\s*$"
 )
@@ -40,7 +40,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class ExactExchange:
+class ExchangeFractions:
     """Fraction of exact exchange at all distances (alpha) and extra short-range part (beta).
 
     ``omega`` (1/bohr) separates the ranges; 0 for a global hybrid.
@@ -50,11 +50,11 @@ class ExactExchange:
     beta: float = 0.0
     omega: float = 0.0
 
-    def scaled(self, weight: float) -> ExactExchange:
+    def scaled(self, weight: float) -> ExchangeFractions:
         """The same exchange, ``weight`` times."""
-        return ExactExchange(self.alpha * weight, self.beta * weight, self.omega)
+        return ExchangeFractions(self.alpha * weight, self.beta * weight, self.omega)
 
-    def plus(self, other: ExactExchange) -> ExactExchange:
+    def plus(self, other: ExchangeFractions) -> ExchangeFractions:
         """Sum of two; two different range separations cannot be added."""
         omegas = {x.omega for x in (self, other) if x.beta}
         if len(omegas) > 1:
@@ -63,7 +63,7 @@ class ExactExchange:
                 "1/bohr, cannot be mixed",
                 given=sorted(omegas),
             )
-        return ExactExchange(
+        return ExchangeFractions(
             self.alpha + other.alpha, self.beta + other.beta, omegas.pop() if omegas else 0.0
         )
 
@@ -74,7 +74,7 @@ class Expression:
 
     text: str
     terms: tuple[Term, ...]
-    exact_exchange: ExactExchange = ExactExchange()
+    exact_exchange: ExchangeFractions = ExchangeFractions()
     vv10: tuple[float, float] | None = None
 
 
@@ -91,10 +91,10 @@ def parse(text: str) -> Expression:
     single = _single(text)
     pieces = [(1.0, single)] if single else _pieces(text)
     weights: dict[Entry, float] = {}
-    exchange = ExactExchange()
+    exchange = ExchangeFractions()
     nonlocal_parts: list[tuple[float, float, float]] = []
     for weight, item in pieces:
-        if isinstance(item, ExactExchange):
+        if isinstance(item, ExchangeFractions):
             exchange = exchange.plus(item.scaled(weight))
             continue
         for entry in _parts(item):
@@ -159,7 +159,7 @@ def _single(text: str) -> Entry | None:
     return registry.find(text)
 
 
-def _pieces(text: str) -> list[tuple[float, Entry | ExactExchange]]:
+def _pieces(text: str) -> list[tuple[float, Entry | ExchangeFractions]]:
     if "," in text:
         return [(1.0, _twice_the_same(text))]
     # A minus sign that subtracts becomes "+-", so that one split serves both.
@@ -170,7 +170,7 @@ def _pieces(text: str) -> list[tuple[float, Entry | ExactExchange]]:
 def _twice_the_same(text: str) -> Entry:
     """Functional whose name stands on both sides of a comma, as in PySCF's "SCAN,SCAN"."""
     names = [name.strip() for name in text.split(",")]
-    found = [registry.find(name) for name in names if re.fullmatch(r"[\w-]+", name)]
+    found = [registry.find(name) for name in names if re.fullmatch(r"[\w.-]+", name)]
     if len(found) == len(names) == 2 and found[0] == found[1] and found[0].kind == _WHOLE:
         return found[0]
     if found and len(found) == len(names) and found[-1].spec and found[-1].kind != "correlation":
@@ -180,7 +180,7 @@ def _twice_the_same(text: str) -> Entry:
     )
 
 
-def _term(chunk: str, text: str) -> tuple[float, Entry | ExactExchange]:
+def _term(chunk: str, text: str) -> tuple[float, Entry | ExchangeFractions]:
     match = _TERM.match(chunk)
     if match is None or (match["weight"] and match["after"]):
         raise ExpressionError(
@@ -200,38 +200,38 @@ def _term(chunk: str, text: str) -> tuple[float, Entry | ExactExchange]:
     return weight, registry.find(name)
 
 
-def _hartree_fock(name: str, omega: str | None, text: str) -> ExactExchange:
+def _hartree_fock(name: str, omega: str | None, text: str) -> ExchangeFractions:
     if name == "HF":
         if omega is not None:
             raise ExpressionError(f"{text!r}: HF takes no parameter", given=text)
-        return ExactExchange(alpha=1.0)
+        return ExchangeFractions(alpha=1.0)
     if omega is None or float(omega) <= 0.0:
         raise ExpressionError(
             f"{text!r}: {name} needs its range, e.g. {name}(0.3) with omega in 1/bohr", given=text
         )
     if name == "SR_HF":
-        return ExactExchange(beta=1.0, omega=float(omega))
-    return ExactExchange(alpha=1.0, beta=-1.0, omega=float(omega))
+        return ExchangeFractions(beta=1.0, omega=float(omega))
+    return ExchangeFractions(alpha=1.0, beta=-1.0, omega=float(omega))
 
 
 def _parts(entry: Entry) -> list[Entry]:
     return [registry.find(part) for part in entry.parts] if entry.composite else [entry]
 
 
-def exact_exchange(entry: Entry) -> ExactExchange:
+def exact_exchange(entry: Entry) -> ExchangeFractions:
     """Exact exchange that belongs to a functional."""
     if entry.spec is not None:
         own = entry.spec.exact_exchange
-        return ExactExchange(own.coefficient + own.alpha, own.beta, own.omega)
-    functional = libxc.LibxcFunctional(entry.id, 1)
+        return ExchangeFractions(own.coefficient + own.alpha, own.beta, own.omega)
+    functional = libxc.Functional(entry.id, 1)
     if not entry.family.startswith("hyb_"):
-        return ExactExchange()
+        return ExchangeFractions()
     omega, alpha, beta = functional.cam_coef()
-    return ExactExchange(alpha, beta, omega if beta else 0.0)
+    return ExchangeFractions(alpha, beta, omega if beta else 0.0)
 
 
 def _vv10(entry: Entry) -> list[tuple[float, float]]:
     if entry.spec is not None:
         return []
-    b, c = libxc.LibxcFunctional(entry.id, 1).nlc_coef()
+    b, c = libxc.Functional(entry.id, 1).nlc_coef()
     return [(b, c)] if b or c else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from xcnet import expression, libxc, variables
 from xcnet.errors import FunctionalKindError
-from xcnet.expression import ExactExchange, Expression
+from xcnet.expression import ExchangeFractions, Expression
 from xcnet.operators import Descriptor
 from xcnet.spec import Citation
 from xcnet.terms import LibxcTerm, NeuralTerm, open_term
@@ -31,7 +31,8 @@ _RANGE_SEPARATED = (
 class Facts:
     """The facts of an expression's functional, for one spin.
 
-    Attributes with a leading underscore are those that pylibxc's users read.
+    Adapters ask the public properties; attributes with a leading underscore are those that
+    pylibxc's users read.
     """
 
     _have_exc: bool
@@ -84,6 +85,31 @@ class Facts:
         self.xc_func_size_names = sorted(self.xc_func_sizes)
 
     @property
+    def spin(self) -> int:
+        """Spins that the arrays hold: 1 unpolarized, 2 polarized."""
+        return self._spin
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Variables that it reads, descriptors included: ``rho``, ``sigma`` ..."""
+        return self._inputs
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """Derivative orders that it has, of ``exc``, ``vxc``, ``fxc``, ``kxc`` and ``lxc``."""
+        return tuple(name for name in variables.ORDERS if getattr(self, f"_have_{name}"))
+
+    @property
+    def highest_order(self) -> int:
+        """Highest derivative order that it has: 0 the energy, 1 the potential ..."""
+        return variables.ORDERS.index(self.orders[-1])
+
+    @property
+    def exact_exchange(self) -> ExchangeFractions:
+        """Exact exchange that belongs to it, which its host adds."""
+        return self._expression.exact_exchange
+
+    @property
     def descriptors(self) -> dict[str, Descriptor]:
         """Nonlocal descriptors that its parts read, by label; of the first part that reads it."""
         found: dict[str, Descriptor] = {}
@@ -94,7 +120,7 @@ class Facts:
     def _title(self) -> str:
         return self._single.description if self._single else self._expression.text.strip()
 
-    def _combined_flags(self, exchange: ExactExchange) -> int:
+    def _combined_flags(self, exchange: ExchangeFractions) -> int:
         """Flags of the whole: a derivative is there if all parts have it."""
         everything = [term.flags for _, term in self._terms]
         have = sum(variables.FLAG_HAVE)
@@ -129,7 +155,7 @@ class Facts:
         kinds = {number: name for name, number in variables.KINDS.items()}
         families = {number: name for name, number in variables.FAMILIES.items()}
         spins = {number: name for name, number in SPINS.items()}
-        have = [name for name in variables.ORDERS if getattr(self, f"_have_{name}")]
+        have = self.orders
         rows = {
             "Functional ID": self._number,
             "Functional Name": self._xc_func_name,

@@ -26,7 +26,7 @@ from xcnet.spec import FunctionalSpec
 
 
 def functional(name: str | int, spin: str | int = "unpolarized") -> LibXCFunctional:
-    """Functional of a name, alias, id or expression such as ``"0.75*NN-r2SCAN + 0.25*HF"``.
+    """Functional of a name, alias, id or expression such as ``"0.75*NN-metaGGA + 0.25*HF"``.
 
     Parameters
     ----------
@@ -217,8 +217,8 @@ class LibXCFunctional(Facts):
 
     def _check_orders(self, flags: Sequence[bool]) -> None:
         for order, wanted in zip(variables.ORDERS, flags, strict=True):
-            if wanted and not getattr(self, f"_have_{order}"):
-                have = [o for o in variables.ORDERS if getattr(self, f"_have_{o}")]
+            if wanted and order not in self.orders:
+                have = list(self.orders)
                 raise DerivativeError(
                     f"{self._xc_func_name} does not have {order}; it has {', '.join(have)}",
                     functional=self._xc_func_name,

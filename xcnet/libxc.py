@@ -24,7 +24,7 @@ from ._libxc_library import (
     ENVIRONMENT_VARIABLE,
     Handle,
     Library,
-    Reference,
+    RawCitation,
     decode,
     family_from_id,
     library,
@@ -44,9 +44,9 @@ from .errors import (
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
+    "Functional",
     "Library",
-    "LibxcFunctional",
-    "Reference",
+    "RawCitation",
     "family_from_id",
     "library",
     "names",
@@ -59,7 +59,7 @@ MAX_REFERENCES = 5
 _FAMILY_NAMES = {number: name for name, number in variables.FAMILIES.items()}
 
 
-class LibxcFunctional:
+class Functional:
     """A functional of libxc: facts, settings and raw evaluation.
 
     Safe to share between threads and to use after a fork; pickles by name, spin and settings.
@@ -126,11 +126,11 @@ class LibxcFunctional:
         return flags
 
     @cached_property
-    def citations(self) -> tuple[Reference, ...]:
+    def citations(self) -> tuple[RawCitation, ...]:
         """Articles to cite."""
         return tuple(self._read_citations())
 
-    def _read_citations(self) -> Iterator[Reference]:
+    def _read_citations(self) -> Iterator[RawCitation]:
         core, handle = self._core, self._handle
         for position in range(MAX_REFERENCES):
             found = core.xc_func_info_get_references(handle.info, position)
@@ -143,7 +143,7 @@ class LibxcFunctional:
                 match = re.match(r"\s*@\w+\{\s*([^,\s]+)", bibtex)
                 key = match.group(1) if match else ""
             ref, doi = core.xc_func_reference_get_ref, core.xc_func_reference_get_doi
-            yield Reference(decode(ref(found)), bibtex, decode(doi(found)), key)
+            yield RawCitation(decode(ref(found)), bibtex, decode(doi(found)), key)
 
     def cam_coef(self) -> tuple[float, float, float]:
         """Range separation (omega, alpha, beta) as set in libxc, whatever the kind.
@@ -369,9 +369,9 @@ class LibxcFunctional:
         raise InputError(f"{self.name} has no output {unknown}", functional=self.name)
 
 
-def _restore(name: str, spin: int, settings: dict[str, Any]) -> LibxcFunctional:
+def _restore(name: str, spin: int, settings: dict[str, Any]) -> Functional:
     """Rebuild a pickled functional."""
-    functional = LibxcFunctional(name, spin)
+    functional = Functional(name, spin)
     if settings:
         functional._configure(settings)
     return functional

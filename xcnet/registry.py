@@ -112,7 +112,7 @@ class Entry:
             return self.spec.description
         if self.composite is not None:
             return self.composite
-        return libxc.LibxcFunctional(self.id, 1).description
+        return libxc.Functional(self.id, 1).description
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -355,7 +355,7 @@ def _rank(family: str) -> tuple[int, bool]:
 
 
 def _libxc_citations(number: int) -> list[Citation]:
-    functional = libxc.LibxcFunctional(number, 1)
+    functional = libxc.Functional(number, 1)
     return [Citation(key, ref, doi, bib) for ref, bib, doi, key in functional.citations]
 
 

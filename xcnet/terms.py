@@ -242,7 +242,7 @@ class LibxcTerm:
     """One of libxc's functionals."""
 
     def __init__(self, number: int, spin: int) -> None:
-        self.libxc = libxc.LibxcFunctional(number, spin)
+        self.libxc = libxc.Functional(number, spin)
         self._spin = spin
 
     @property

@@ -6,11 +6,11 @@ Psi4 takes the name of a functional, in any case::
 
     import xcnet.adapters.psi4
 
-    energy('nn-r2scan')                                   # gradient, optimize, frequency ...
-    energy('nn-r2scan/cc-pvdz')
+    energy('nn-metagga')                                  # gradient, optimize, frequency ...
+    energy('nn-metagga/cc-pvdz')
     energy('scf', dft_functional={
         "name": "mixed",
-        "x_functionals": {"MGGA_XC_NN_R2SCAN": {"alpha": 0.75}},
+        "x_functionals": {"MGGA_XC_NN_METAGGA": {"alpha": 0.75}},
         "x_hf": {"alpha": 0.25},
         "c_functionals": {},
     })

@@ -16,8 +16,9 @@ from psi4.driver.procrouting.dft import dft_builder
 
 import xcnet
 from xcnet import expression, registry
+from xcnet.adapters.psi4 import registration
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError
-from xcnet.expression import ExactExchange
+from xcnet.expression import ExchangeFractions
 from xcnet.operators import compiled
 from xcnet.registry import Entry
 
@@ -57,6 +58,7 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
         if not terms:
             return original(definition, *args, **kwargs)
         compiled.require()
+        expression.refuse_twice(str(definition.get("name")), registration.weighted(definition))
         dft_builder.check_consistency(definition)
         parts = Parts(tuple(terms))
         # Psi4 takes the name of a registered functional for nothing but the registered dictionary.
@@ -125,7 +127,7 @@ def _rest(definition: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def _psi4_exchange(exchange: ExactExchange) -> dict[str, float]:
+def _psi4_exchange(exchange: ExchangeFractions) -> dict[str, float]:
     """Psi4 adds ``beta`` at long range, libxc (and xcnet) at short range."""
     return {
         "alpha": exchange.alpha + exchange.beta,

@@ -89,7 +89,7 @@ def problem(entry: Entry) -> XCNetError | None:
     else:
         return None
     return UnsupportedError(
-        f"{entry.name} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
+        f"{entry.name} {reason}. Use a semilocal functional, such as NN-metaGGA.",
         functional=entry.name,
     )
 

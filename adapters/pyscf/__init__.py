@@ -2,7 +2,7 @@
 
 After ``install()`` (or ``attach(mf)`` for one object) ``mf.xc`` may hold any name, alias, id (as a
 text) or composite expression that the registry knows, mixed freely with PySCF's own functionals,
-exact exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"``,
+exact exchange and range separation: ``"NN-metaGGA"``, ``".5*NN-metaGGA + .5*PBE"``,
 ``"0.25*HF + 0.75*PBE_clone"``. ``mf.xc`` stays the string that the user wrote.
 
 ::
@@ -11,7 +11,7 @@ exact exchange and range separation: ``"NN-r2SCAN"``, ``".5*NN-r2SCAN + .5*PBE"`
     import xcnet.adapters.pyscf
 
     xcnet.adapters.pyscf.install()
-    mf = dft.UKS(gto.M(atom="O", spin=2, basis="def2-svp"), xc="NN-r2SCAN")
+    mf = dft.UKS(gto.M(atom="O", spin=2, basis="def2-svp"), xc="NN-metaGGA")
     mf.kernel()                                # as always
     xcnet.adapters.pyscf.converge(mf)          # or with help for hard cases
 

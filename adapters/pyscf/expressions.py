@@ -191,7 +191,7 @@ def unsupported(plan: Plan, method: str, instead: str = "") -> UnsupportedError:
         f"{method} of PySCF does not provide for. Available are energies, nuclear gradients (with "
         "the response of the grid), Hessians by their differences, newton() and internal "
         f"stability of molecules with RKS, UKS and ROKS. {instead}For other methods use a "
-        "semilocal functional, such as NN-r2SCAN.",
+        "semilocal functional, such as NN-metaGGA.",
         functional=names,
         method=method,
     )
@@ -300,6 +300,6 @@ def _refuse_unsupported(entry: registry.Entry) -> None:
     else:
         return
     raise UnsupportedError(
-        f"{entry.called} {reason}. Use a semilocal functional, such as NN-r2SCAN.",
+        f"{entry.called} {reason}. Use a semilocal functional, such as NN-metaGGA.",
         functional=entry.name,
     )

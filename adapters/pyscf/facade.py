@@ -21,7 +21,7 @@ def _ours(method: Callable[..., Any]) -> Callable[..., Any]:
     """Answer for expressions with a neural functional; all others go to the previous libxc."""
 
     @wraps(method)
-    def answer(self: Libxc, xc_code: object, *args: Any, **kwargs: Any) -> Any:
+    def answer(self: StandIn, xc_code: object, *args: Any, **kwargs: Any) -> Any:
         plan = self.plan(xc_code)
         if plan is None:
             return getattr(self.previous, method.__name__)(xc_code, *args, **kwargs)
@@ -30,7 +30,7 @@ def _ours(method: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
-class Libxc:
+class StandIn:
     """Looks like the module ``pyscf.dft.libxc`` and knows the registry's functionals too.
 
     Methods that PySCF calls with ``xc_code`` get the plan of that expression here; expressions

@@ -13,12 +13,12 @@ from pyscf.dft import numint
 
 import xcnet
 from xcnet.adapters.pyscf import hooks, startup
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.errors import ArgumentTypeError, UnsupportedError
 
 _lock = threading.RLock()
-_installed: Libxc | None = None
-_attached: set[weakref.finalize[..., Libxc]] = set()
+_installed: StandIn | None = None
+_attached: set[weakref.finalize[..., StandIn]] = set()
 
 
 def install() -> None:
@@ -32,7 +32,7 @@ def install() -> None:
         mixin = numint.LibXCMixin
         _refuse_another_copy(mixin.libxc)
         if _installed is None or mixin.libxc is _installed.previous:
-            _installed = Libxc(mixin.libxc)
+            _installed = StandIn(mixin.libxc)
             mixin.libxc = _installed
         hooks.put()
 
@@ -80,13 +80,13 @@ def attach(mf: Any) -> Any:
         )
     _refuse_another_copy(mf._numint.libxc)
     previous = mf._numint.libxc
-    while isinstance(previous, Libxc):
+    while isinstance(previous, StandIn):
         previous = previous.previous
     mf._numint.libxc = restored(previous)
     return mf
 
 
-def restored(previous: Any) -> Libxc:
+def restored(previous: Any) -> StandIn:
     """Stand-in of attached objects, also of copies and of those unpickled in another process.
 
     Parameters
@@ -96,7 +96,7 @@ def restored(previous: Any) -> Libxc:
     """
     with _lock:
         startup.check()
-        stand_in = Libxc(import_module(previous) if isinstance(previous, str) else previous)
+        stand_in = StandIn(import_module(previous) if isinstance(previous, str) else previous)
         finalizer = weakref.finalize(stand_in, _leave)
         finalizer.atexit = False
         _attached.add(finalizer)
@@ -112,7 +112,7 @@ def _leave() -> None:
             hooks.remove()
 
 
-def _reduced(stand_in: Libxc) -> tuple[Any, ...]:
+def _reduced(stand_in: StandIn) -> tuple[Any, ...]:
     """How a stand-in is copied and pickled: modules cannot be; their names are enough."""
     if stand_in.detached:
         raise stand_in.refusal("a copy of this object")
@@ -120,13 +120,13 @@ def _reduced(stand_in: Libxc) -> tuple[Any, ...]:
     return restored, (previous.__name__ if isinstance(previous, ModuleType) else previous,)
 
 
-copyreg.pickle(Libxc, _reduced)
+copyreg.pickle(StandIn, _reduced)
 
 
 def _refuse_another_copy(stand_in: Any) -> None:
     """Stop where another copy of this adapter, perhaps of another version, is at work."""
     while stand_in is not None:
-        if type(stand_in).__module__ == Libxc.__module__ and not isinstance(stand_in, Libxc):
+        if type(stand_in).__module__ == StandIn.__module__ and not isinstance(stand_in, StandIn):
             raise UnsupportedError(
                 f"{stand_in.__name__} is installed in this process already, and this is another "
                 f"copy, xcnet {xcnet.__version__}: start a new process, or call uninstall() of "

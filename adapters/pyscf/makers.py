@@ -16,7 +16,7 @@ from pyscf.hessian.rhf import HessianBase
 from xcnet.adapters._patch import Maker
 from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient, plain
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.grid_response import with_right_radii
 from xcnet.adapters.pyscf.refusals import Needs
 from xcnet.errors import InputError, UnknownFunctionalError
@@ -30,7 +30,7 @@ def plan_of(ni: Any, xc_code: object) -> Plan | None:
     Others have plans too where the adapter reads names for PySCF, such as ``PBE_x``.
     """
     libxc = getattr(ni, "libxc", None)
-    if not isinstance(libxc, Libxc) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
+    if not isinstance(libxc, StandIn) or "eval_xc1" in vars(ni):  # set by define_xc_, of any name
         return None
     try:
         plan = libxc.plan(xc_code)
@@ -46,7 +46,7 @@ def plan_of_object(mf: Any) -> Plan | None:
 
 def answered(original: Function) -> Function:
     """Answer what is asked of PySCF's module ``libxc`` by name, past all objects."""
-    own = Libxc(pyscf_libxc)
+    own = StandIn(pyscf_libxc)
 
     @wraps(original)
     def answer(xc_code: object, *args: Any, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.layout import Array
 from xcnet.grid import Grid, OnRows, evaluate_rows
 from xcnet.operators import DensityMatrices
@@ -19,7 +19,7 @@ BLOCK_SIZE = 1 << 25
 
 
 def evaluate(
-    libxc: Libxc,
+    libxc: StandIn,
     plan: Plan,
     grid: Grid,
     rho: Array,
@@ -42,7 +42,7 @@ def evaluate(
     deriv
         1, or 2 for `OnRows.response` as well.
     omega
-        See `Libxc.eval_xc1`.
+        See `StandIn.eval_xc1`.
     matrices
         Density matrices, for functionals with orbital fields.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from xcnet import variables
 from xcnet.adapters.pyscf import expressions
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.adapters.pyscf.facade import Libxc
+from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.layout import KINDS
 from xcnet.errors import UnsupportedError
 
@@ -38,7 +38,7 @@ class Needs:
     whole_grid: bool = False
     way_out: str = ""
 
-    def check(self, libxc: Libxc, plan: Plan) -> None:
+    def check(self, libxc: StandIn, plan: Plan) -> None:
         """Refuse an expression that lacks something (UnsupportedError)."""
         if plan.kind not in self.kinds:
             raise self._of_other_kind(plan)

@@ -7,13 +7,13 @@ import pytest
 pytest.importorskip("psi4", reason="these tests need Psi4")
 
 from benchmarks import psi4_cost
-from benchmarks.psi4_cost import REFERENCE, Result
+from benchmarks.psi4_cost import REFERENCE, Cost
 
 
 def test_table() -> None:
     results = {
-        REFERENCE: [Result(4.0, 3.0, 8, 0), Result(2.0, 5.0, 8, 0)],
-        "nn-r2scan": [Result(3.0, 6.0, 9, 1200)],
+        REFERENCE: [Cost(4.0, 3.0, 8, 0), Cost(2.0, 5.0, 8, 0)],
+        "nn-r2scan": [Cost(3.0, 6.0, 9, 1200)],
     }
     lines = psi4_cost.table(results, 2).splitlines()
     assert lines[0] == "2 threads, least of 2:"

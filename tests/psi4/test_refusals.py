@@ -22,7 +22,13 @@ from tests.psi4.calculations import HYDROGEN, energy, molecule, run
 from tests.psi4.conftest import MODELS
 from xcnet import catalogue, registry, shared_library
 from xcnet.adapters.psi4 import guards, installation
-from xcnet.errors import EngineError, ModelError, UnknownFunctionalError, UnsupportedError
+from xcnet.errors import (
+    EngineError,
+    ExpressionError,
+    ModelError,
+    UnknownFunctionalError,
+    UnsupportedError,
+)
 
 MIXED = {"name": "mix", "x_functionals": {"TPSS_clone": {"alpha": 0.5}}, "c_functionals": {}}
 
@@ -80,6 +86,13 @@ def test_unknown_part_is_psi4s_error() -> None:
     definition = {"name": "bad", "x_functionals": {"GGA_X_UNHEARD": {}}, "c_functionals": {}}
     with pytest.raises(RuntimeError, match=r"(?i)libxc"):
         energy(definition, molecule(HYDROGEN))
+
+
+@pytest.mark.parametrize("name", ["TPSS_clone", "NN-NRA"])
+def test_correlation_counted_twice_is_refused(name: str) -> None:
+    parts: dict[str, Any] = {"x_functionals": {name: {}}, "c_functionals": {"GGA_C_LYP": {}}}
+    with pytest.raises(ExpressionError, match=f"'twice' counts correlation 2 times.*{name}"):
+        energy({"name": "twice", **parts}, molecule(HYDROGEN))
 
 
 @pytest.fixture

@@ -65,10 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         _write(arguments.json, json.dumps(_document(report), indent=2, allow_nan=False) + "\n")
     if arguments.html:
         _write(arguments.html, page.render(report, arguments.back))
-    failed = report.failures
-    required = [r for r in report.results if r.verdict in (results.PASS, results.FAIL)]
-    print(f"\n{len(required) - len(failed)} passed, {len(failed)} failed")
-    return EXIT_FAILED if failed else 0
+    print(f"\n{results.summary(report.results)}")
+    return EXIT_FAILED if report.failures else 0
 
 
 def _document(report: check.Report) -> dict[str, object]:

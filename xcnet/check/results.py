@@ -54,6 +54,19 @@ def text(results: Sequence[Result]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def summary(results: Sequence[Result]) -> str:
+    """How many passed and failed, then what is breached without being required."""
+    passed, failed = (sum(r.verdict == verdict for r in results) for verdict in (PASS, FAIL))
+    lines = [f"{passed} passed, {failed} failed"]
+    breached = [r for r in results if r.verdict == NOT_REQUIRED]
+    if breached:
+        lines.append(f"{len(breached)} breached, which the record does not require:")
+        for result in breached:
+            value, limit, *_ = cells(result)
+            lines.append(f"  {result.name}: {value}, limit {limit}")
+    return "\n".join(lines)
+
+
 def cells(result: Result) -> tuple[str, str, str, str]:
     """Measured value, limit, verdict and note as text."""
     unit = f" {result.unit}" if result.unit else ""

@@ -30,7 +30,7 @@ class Subject:
         self.polarized = LibXCFunctional(source, variables.POLARIZED)
         self.unpolarized = LibXCFunctional(source, variables.UNPOLARIZED)
         self.name = self.polarized._xc_func_name
-        if not self.polarized._have_exc:
+        if "exc" not in self.polarized.orders:
             raise UnsupportedError(
                 f"{self.name} has a potential and no energy: there is nothing to check",
                 functional=self.name,
@@ -39,7 +39,7 @@ class Subject:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Variables that it reads, descriptors included."""
-        return self.polarized._inputs
+        return self.polarized.inputs
 
     @property
     def kind(self) -> int:
@@ -78,8 +78,7 @@ class Subject:
     @cached_property
     def highest_order(self) -> int:
         """Highest derivative order offered."""
-        have = [getattr(self.polarized, f"_have_{order}") for order in variables.ORDERS[:4]]
-        return have.index(False) - 1 if False in have else len(have) - 1
+        return min(self.polarized.highest_order, len(variables.ORDERS) - 2)
 
     def labels(self, order: int) -> tuple[str, ...]:
         """Output labels of one derivative order."""

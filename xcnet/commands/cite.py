@@ -9,7 +9,7 @@ from xcnet import citation, expression
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("name", help="name, alias, id, or expression: '0.75*NN-r2SCAN + 0.25*HF'")
+    parser.add_argument("name", help="name, alias, id, or expression: '0.75*NN-metaGGA + 0.25*HF'")
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries instead of text")
 
 

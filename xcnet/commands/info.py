@@ -17,7 +17,7 @@ LONG = 12  # items of a list that are not printed one by one
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("name", help="name, alias or id: NN-r2SCAN, M06-L, 497 ...")
+    parser.add_argument("name", help="name, alias or id: NN-metaGGA, M06-L, 497 ...")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -84,7 +84,7 @@ def _engines(spec: FunctionalSpec) -> dict[str, str]:
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
     whole = expression.parse(entry.name)
-    parts = [libxc.LibxcFunctional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
+    parts = [libxc.Functional(term.entry.id, variables.UNPOLARIZED) for term in whole.terms]
     needed = {name for part in parts for name in part.family_variables}
     yield "inputs", [name for name in variables.COMPONENTS if name in needed]
     yield (

@@ -168,7 +168,7 @@ def _write(
         for order in orders:
             signature = plan.signature(order, spin)
             kept = {label: outputs[label] for label in signature.outputs}
-            data = to_onnx(kept, signature.inputs)
+            data = to_onnx(kept, signature.inputs, plan.name)
             (folder / plan.graph(order, spin)).write_bytes(data)
     if first is not None:
         _write_channels(first, plan, folder)
@@ -195,7 +195,7 @@ def _write_channels(module: torch.nn.Module, plan: FunctionalSpec, folder: Path)
         outputs = first_stage.expressions(module, plan, _trace_points(module), level, spin)
         signature = plan.signature(order, spin, of_channels=True)
         kept = {label: outputs[label] for label in signature.outputs}
-        (folder / filename).write_bytes(to_onnx(kept, signature.inputs))
+        (folder / filename).write_bytes(to_onnx(kept, signature.inputs, plan.name))
 
 
 def _reference_channels(

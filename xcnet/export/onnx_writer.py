@@ -267,6 +267,7 @@ HELPERS: Mapping[str, Callable[[Node], Sequence[Node]]] = {
 def to_onnx(
     outputs: Mapping[str, Sequence[Node]],
     inputs: Mapping[str, int],
+    name: str = "functional",
 ) -> bytes:
     """Serialize an expression graph.
 
@@ -276,6 +277,8 @@ def to_onnx(
         Label -> its components, nodes of width 1; the model's outputs are ``(N, components)``.
     inputs : mapping
         Variable -> number of components; the model's inputs are ``(N, components)``.
+    name : str
+        Of the graph, for people who look at it.
 
     Returns
     -------
@@ -297,7 +300,7 @@ def to_onnx(
 
     graph = helper.make_graph(
         writer.nodes,
-        "functional",
+        name,
         [described(name, width) for name, width in inputs.items()],
         [described(label, len(columns)) for label, columns in outputs.items()],
         writer.constants,

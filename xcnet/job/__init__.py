@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="NAME,NAME...",
         help="functionals, separated by commas; each a name or an expression such as "
-        "0.25*HF+0.75*NN-r2SCAN",
+        "0.25*HF+0.75*NN-metaGGA",
     )
     add("--basis", default="def2-svp", help="basis set (default: %(default)s)")
     add("--charge", type=int, help="total charge (default: that of the file, or 0)")

@@ -24,7 +24,8 @@ class Orbitals(Protocol):
     def coulomb(self, part: slice, omega: float) -> Array:
         """Potentials (P, nao, nao) of products of orbitals at the points of one group.
 
-        nu_bd(r) = <b| erf(omega |r - r'|) / |r - r'| |d>, and <b| 1 / |r - r'| |d> for omega = 0.
+        Those of b(r') d(r') at r by the kernel erf(omega R) / R, R the distance of r and r', and by
+        1 / R for omega = 0.
         """
 
 

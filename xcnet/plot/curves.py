@@ -56,15 +56,13 @@ def _used(
     functional: LibXCFunctional, variable: str, values: tuple[float, ...]
 ) -> tuple[float, ...]:
     """Values of the parameter; one is enough where the functional does not see it."""
-    return values if variable in functional._inputs else values[:1]
+    return values if variable in functional.inputs else values[:1]
 
 
 def _factor(
     functional: LibXCFunctional, rs: float, s: Array | float, alpha: Array | float
 ) -> Array:
-    points = enhancement.points(
-        functional._inputs, rs, s, alpha, descriptors=functional.descriptors
-    )
+    points = enhancement.points(functional.inputs, rs, s, alpha, descriptors=functional.descriptors)
     energy = functional.compute(points, do_vxc=False)["zk"][:, 0]
     return np.asarray(energy / enhancement.uniform_exchange(points["rho"].sum(axis=1)))
 

@@ -62,7 +62,7 @@ PUBLISHED = (
 NEAR_REGION = {"definition": "grid-sum", "sigma_bohr": 0.2, "cutoff": 0.001}
 
 
-class Network(nn.Module):
+class PublishedNetwork(nn.Module):
     """Energy per particle of a published network, float64, Hartree.
 
     ``eps = -out n^(1/3) p`` with ``out = elu(W4 h3 + b4) + 1``, three hidden layers of 100 nodes
@@ -103,12 +103,12 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
     ]
 
 
-def load(data: bytes) -> Network:
+def load(data: bytes) -> PublishedNetwork:
     """Torch module of a published file; only tensors are unpickled, never code."""
     state: Mapping[str, Tensor] = torch.load(
         io.BytesIO(data), map_location="cpu", weights_only=True
     )
-    module = Network(state["fc1.weight"].shape[1])
+    module = PublishedNetwork(state["fc1.weight"].shape[1])
     module.load_state_dict({key: value.double() for key, value in state.items()})
     return module.requires_grad_(False).eval()
 

@@ -15,12 +15,8 @@ import numpy as np
 import xcnet
 from xcnet import domain, registry
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
-from xcnet.adapters.pyscf.facade import Libxc
-from xcnet.errors import (
-    ExpressionError,
-    UnsupportedError,
-    XCNetError,
-)
+from xcnet.adapters.pyscf.facade import StandIn
+from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
 from xcnet.scf.molecule import build
 from xcnet.spec import RECORD, FunctionalSpec
 from xcnet.systems.molecules import Molecule
@@ -82,7 +78,7 @@ def check_functional(xc: str) -> dict[str, Any]:
     ------
     UnknownFunctionalError, ExpressionError, UnsupportedError
     """
-    libxc = Libxc(dft.libxc)
+    libxc = StandIn(dft.libxc)
     try:
         plan = libxc.plan(xc)
     except (ValueError, IndexError, AssertionError) as error:
@@ -215,7 +211,7 @@ def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str
 
 def outside(mf: Any, molecule: Molecule) -> list[tuple[FunctionalSpec, domain.Outside]]:
     """How much of a calculation's density each of its neural functionals was not trained on."""
-    plan = Libxc(dft.libxc).plan(mf.xc)
+    plan = StandIn(dft.libxc).plan(mf.xc)
     specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []
     return [(spec, _outside(spec, mf, mf.make_rdm1(), molecule)) for spec in specs]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from xcnet import install, registry
 from xcnet.errors import InputError, UnknownFunctionalError, UnsupportedError, XCNetError
 from xcnet.export.exporter import planned
-from xcnet.libxc import LibxcFunctional
+from xcnet.libxc import Functional
 from xcnet.references import accurate
 from xcnet.scf import calculation
 from xcnet.scf.molecule import build
@@ -26,7 +26,7 @@ from xcnet.variables import POLARIZED
 
 
 @dataclass(frozen=True)
-class Plan:
+class Training:
     """A recipe, its file, and where its functional's folder is to be."""
 
     recipe: Recipe
@@ -111,7 +111,7 @@ def _check_libxc(xc: str) -> None:
 
 def _check_target(names: str) -> None:
     for name in names.split("+"):
-        if LibxcFunctional(name.strip(), POLARIZED).needs_laplacian:
+        if Functional(name.strip(), POLARIZED).needs_laplacian:
             raise UnsupportedError(
                 f"{name.strip()} needs the Laplacian of the density, which is not sampled",
                 functional=name.strip(),

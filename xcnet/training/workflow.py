@@ -12,7 +12,7 @@ from xcnet.errors import InputError
 from xcnet.scf import densities
 from xcnet.training import recipe, rounds, trainer
 from xcnet.training.form.forms import FORMS
-from xcnet.training.preparation import Plan
+from xcnet.training.preparation import Training
 from xcnet.training.publish import publication, report
 from xcnet.training.threads import limited
 
@@ -58,7 +58,7 @@ def train(
     """
     path = recipe.find(name)
     settings = recipe.load(path)
-    plan = Plan(settings, path, output / settings.record.name)
+    plan = Training(settings, path, output / settings.record.name)
     data = data or paths.training_folder()
     checkpoint = data / settings.record.name / CHECKPOINT
     resume = resume and checkpoint.exists()
@@ -70,7 +70,7 @@ def train(
         return _train(plan, data, checkpoint, device, resume)
 
 
-def _train(plan: Plan, data: Path, checkpoint: Path, device: str, resume: bool) -> list[Path]:
+def _train(plan: Training, data: Path, checkpoint: Path, device: str, resume: bool) -> list[Path]:
     settings, work = plan.recipe, checkpoint.parent
     work.mkdir(parents=True, exist_ok=True)
     known, digest = densities.of_systems(

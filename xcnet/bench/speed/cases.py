@@ -51,14 +51,14 @@ def has_order(name: str, order: str) -> bool:
     if any(spec is not None and spec.is_nonlocal for spec in specs):
         return False
     key = variables.ORDERS[ORDERS.index(order)]
-    return bool(getattr(xcnet.functional(name), f"_have_{key}"))
+    return key in xcnet.functional(name).orders
 
 
 def libxc_case(name: str, spin: str, order: str) -> Case:
     """A functional by libxc itself, without anything of ours but the call."""
     nspin = variables.UNPOLARIZED if spin == "unpolarized" else variables.POLARIZED
     entries = [term.entry for term in expression.parse(name).terms]
-    parts = [libxc.LibxcFunctional(entry.id, nspin) for entry in entries]
+    parts = [libxc.Functional(entry.id, nspin) for entry in entries]
     highest = ORDERS.index(order)
 
     def evaluate(inputs: Mapping[str, Array]) -> None:

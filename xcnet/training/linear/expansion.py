@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import legendre
 
-from xcnet.libxc import LibxcFunctional
+from xcnet.libxc import Functional
 
 Array = npt.NDArray[np.float64]
 SLATER = -0.75 * (6.0 / math.pi) ** (1.0 / 3.0)
@@ -152,7 +152,7 @@ def radius_feature(n: Array) -> Array:
 def _gas(rho: Array) -> Array:
     """PW92's correlation per volume."""
     zk = np.zeros((len(rho), 1))
-    LibxcFunctional("LDA_C_PW_MOD", 2).evaluate({"rho": np.ascontiguousarray(rho)}, {"zk": zk})
+    Functional("LDA_C_PW_MOD", 2).evaluate({"rho": np.ascontiguousarray(rho)}, {"zk": zk})
     return np.asarray(zk[:, 0] * rho.sum(axis=1))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.libxc import LibxcFunctional
+from xcnet.libxc import Functional
 from xcnet.scf import kept
 from xcnet.scf.fixed_density import FixedDensity
 from xcnet.training.linear import expansion
@@ -101,7 +101,7 @@ def _energy(names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weight
     total = np.zeros((len(rho), 1))
     given = {"rho": rho, "sigma": sigma, "tau": tau}
     for name in names:
-        functional, zk = LibxcFunctional(name, 2), np.zeros((len(rho), 1))
+        functional, zk = Functional(name, 2), np.zeros((len(rho), 1))
         used = functional.family_variables
         functional.evaluate({v: np.ascontiguousarray(given[v]) for v in used}, {"zk": zk})
         total += zk

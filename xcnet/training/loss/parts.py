@@ -139,7 +139,7 @@ def _at_points(
     )
 
 
-def _electron_scales(points: sampling.Points, core: float) -> Array:
+def _electron_scales(points: sampling.SampledPoints, core: float) -> Array:
     """Scale of an error per volume: root mean square per electron, averaged over systems."""
     n = sampling.electrons(points.variables)
     share = np.abs(points.weights * n)

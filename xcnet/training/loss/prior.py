@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.libxc import LibxcFunctional
+from xcnet.libxc import Functional
 from xcnet.training.linear import mesh
 from xcnet.training.linear.expansion import FERMI, SLATER, Orders
 from xcnet.training.linear.recipe import Recipe
@@ -68,5 +68,5 @@ def exchange_factor(u: Array, beta: Array) -> Array:
         "tau": np.stack([tau, tau], axis=1),
     }
     zk = np.zeros((len(u), 1))
-    LibxcFunctional("MGGA_X_R2SCAN", 2).evaluate(given, {"zk": zk})
+    Functional("MGGA_X_R2SCAN", 2).evaluate(given, {"zk": zk})
     return np.asarray(zk[:, 0] / SLATER)

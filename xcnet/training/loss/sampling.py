@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Points:
+class SampledPoints:
     """Variables (N, k), electrons or weight (N,) each point stands for, system number (N,).
 
     ``weights`` are quadrature weights times one over the probability of being drawn.
@@ -82,7 +82,7 @@ def draw(
     count: int,
     importance: Callable[[Array], Array],
     rng: np.random.Generator,
-) -> Points:
+) -> SampledPoints:
     """Draw ``count`` points per system with a probability that follows ``importance``.
 
     ``importance`` maps variables (N, k) to what is integrated, (N,); the square root of it times
@@ -95,10 +95,10 @@ def draw(
         chosen = rng.choice(len(weights), count, p=probability)
         drawn = weights[chosen] / (count * probability[chosen])
         parts.append((variables[chosen], drawn, np.full(count, number)))
-    return Points(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return SampledPoints(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def jittered(points: Points, width: float, rng: np.random.Generator) -> Points:
+def jittered(points: SampledPoints, width: float, rng: np.random.Generator) -> SampledPoints:
     """Points with all variables, and tau's excess over its bound, times random factors.
 
     Every other point of a spin density also gets any polarization: few molecules in training have
@@ -117,7 +117,7 @@ def jittered(points: Points, width: float, rng: np.random.Generator) -> Points:
         total = electrons(moved)[::2]
         moved[::2, :2] = np.stack([share * total, (1.0 - share) * total], axis=1)
     moved[:, tau] = moved[:, sigma] / (8.0 * electrons(moved)) + excess * factors[:, tau]
-    return Points(moved, points.weights, points.system)
+    return SampledPoints(moved, points.weights, points.system)
 
 
 def wide(count: int, width: int, rng: np.random.Generator) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.libxc import LibxcFunctional
+from xcnet.libxc import Functional
 
 Array = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array])
     columns = {"rho": rho, "sigma": sigma, "tau": tau}
     given = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
     slopes = {key: np.zeros_like(value) for key, value in given.items()}
-    functional = LibxcFunctional(name, 2)
+    functional = Functional(name, 2)
     used = functional.family_variables
     outputs = {f"v{key}": slopes[key] for key in used} | {"zk": np.zeros((len(rho[0]), 1))}
     functional.evaluate({key: given[key] for key in used}, outputs)
