@@ -163,7 +163,7 @@ def _weights(made: Path) -> Semilocal:
 def test_functional_is_the_module(made: Path) -> None:
     spec = load_spec(made)
     assert spec.descriptors == {"near_region": NEAR_REGION}
-    inputs = sample(spec.variables, 60, seed=1)
+    inputs = sample(spec.variables, 60, 1, spec.descriptors)
     exc = _weights(made)(**{name: torch.from_numpy(value) for name, value in inputs.items()})
     found = engine.run(spec, 1, inputs)["zk"][:, 0]
     np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)

@@ -13,8 +13,8 @@ import xcnet
 from xcnet import registry, variables
 from xcnet.adapters.pyscf import dispersion, expressions, layout, neural, plain
 from xcnet.adapters.pyscf.expressions import Plan
-from xcnet.errors import ExpressionError, UnsupportedError
-from xcnet.spec import ExactExchange
+from xcnet.errors import UnsupportedError
+from xcnet.expression import ExchangeFractions, exact_exchange
 
 
 def _ours(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -309,26 +309,19 @@ def _require_order(plan: Plan, deriv: int, previous: Any) -> None:
         )
 
 
-def _exchange(plan: Plan) -> list[tuple[float, ExactExchange]]:
+def _exchange(plan: Plan) -> list[tuple[float, ExchangeFractions]]:
     """Exact exchange that the neural functionals themselves hold, with their weights."""
-    return [(w, e.spec.exact_exchange) for w, e in plan.neural if e.spec is not None]
+    return [(weight, exact_exchange(entry)) for weight, entry in plan.neural]
 
 
 def _hybrid(plan: Plan, previous: Any) -> float:
-    own = sum(w * (x.coefficient or x.alpha + x.beta) for w, x in _exchange(plan))
+    own = sum(weight * (own.alpha + own.beta) for weight, own in _exchange(plan))
     return own + (previous.hybrid_coeff(plan.rest) if plan.rest else 0.0)
 
 
 def _range_separation(plan: Plan, previous: Any) -> tuple[float, float, float]:
-    omega, alpha, beta = previous.rsh_coeff(plan.rest) if plan.rest else (0, 0, 0)
+    omega, alpha, beta = previous.rsh_coeff(plan.rest) if plan.rest else (0.0, 0.0, 0.0)
+    total = ExchangeFractions(alpha, beta, omega)
     for weight, own in _exchange(plan):
-        if own.omega and omega not in (0, own.omega):
-            raise ExpressionError(
-                f"{plan.xc}: terms with the range-separation parameters {omega} and {own.omega} "
-                "cannot be added",
-                functional=plan.xc,
-            )
-        omega = own.omega or omega
-        alpha += weight * (own.coefficient or own.alpha)
-        beta += weight * own.beta
-    return omega, alpha, beta
+        total = total.plus(own.scaled(weight))
+    return total.omega, total.alpha, total.beta

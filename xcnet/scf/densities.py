@@ -200,5 +200,8 @@ def _read(path: Path, names: list[str], arrays: Iterable[str]) -> tuple[list[Gri
             given=digest,
         )
     with np.load(path, allow_pickle=False) as stored:
-        solved = [GridDensity(name, *(stored[f"{name}.{f}"] for f in arrays)) for name in names]
+        solved = [
+            GridDensity.of(name, {field: stored[f"{name}.{field}"] for field in arrays})
+            for name in names
+        ]
     return solved, digest
