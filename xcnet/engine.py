@@ -171,6 +171,7 @@ def run_in_place(
     session, signature = _session(spec, *which, place)
     feed = {name: inputs[name] for name in signature.inputs}
     feed = {name: x if x.flags.c_contiguous else x.copy() for name, x in feed.items()}
+    first = feed[spec.inputs[0]]  # whose memory order results take over
     results = {
         label: np.empty_like(first, shape=(len(first), width))
         for label, width in signature.outputs.items()
