@@ -23,10 +23,11 @@ from xcnet.systems.molecules import Molecule
 
 # isort: split
 from pyscf import dft, lib
-from pyscf.data.nist import HARTREE2EV
+from pyscf.data.nist import BOHR, HARTREE2EV
 
 PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 GUESS_TOLERANCE = 1e-5  # Hartree
+ANGSTROM_PER_BOHR = float(BOHR)  # as PySCF converts positions
 
 Progress = Callable[[int, float], None]
 
@@ -47,7 +48,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Result:
+class Outcome:
     """Outcome of one calculation; energies in Hartree, gap in eV, dipole in debye."""
 
     molecule: str
@@ -137,7 +138,7 @@ def solve(
     settings: Settings,
     progress: Progress,
     inspect: Callable[[Any], None] = lambda mf: None,
-) -> Result:
+) -> Outcome:
     """Run one calculation.
 
     `progress` gets the cycle number and the energy after each cycle, `inspect` the finished mean
@@ -161,7 +162,7 @@ def solve(
     mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
     outcome = adapter.converge(mf, guess, callback)
     inspect(mf)
-    return Result(
+    return Outcome(
         molecule=molecule.name,
         xc=xc,
         energy=float(mf.e_tot),
