@@ -154,13 +154,15 @@ $(VENV)/.python:
 	exit 1
 
 $(VENV)/.demo: $(VENV)/.python $(SOURCES)
-	$(PIP) --editable '.[pyscf]'
+	@echo "Installing xcnet with PySCF, ONNX Runtime and numba into $(VENV) (once; minutes on a slow line)"
+	$(BIN)/python $(subst --quiet,,$(PIP_INSTALL)) --editable '.[pyscf]'
 	@touch $@
 
 # torch first, so that the project's own requirement finds it installed.
 $(VENV)/.dev: $(VENV)/.python $(SOURCES)
-	$(PIP) $(TORCH)
-	$(PIP) --editable '.[dev]'
+	@echo "Installing torch and all that development needs into $(VENV) (once; minutes on a slow line)"
+	$(BIN)/python $(subst --quiet,,$(PIP_INSTALL)) $(TORCH)
+	$(BIN)/python $(subst --quiet,,$(PIP_INSTALL)) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
 $(OLDEST)/.ready: $(VENV)/.python $(SOURCES)

@@ -17,6 +17,7 @@ help where plain DIIS does not converge.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -104,6 +105,7 @@ class XCNet(Calculator):
 
     def __init__(self, **parameters: Any) -> None:
         self.mf: Any = None
+        self._told: set[str] = set()  # elements of the atoms that were spoken of
         super().__init__(**parameters)
 
     def set(self, **parameters: Any) -> Any:
@@ -119,7 +121,7 @@ class XCNet(Calculator):
             _check_parameter(name, value)
         changed = super().set(**parameters)
         if changed:
-            self.mf = None
+            self.mf, self._told = None, set()
             self.reset()
         return changed
 
@@ -167,6 +169,7 @@ class XCNet(Calculator):
                 f"({outcome.rung}). {outcome.note}",
                 functional=self.parameters.xc,
             )
+        self._warn_of_domain(molecule)
         energy = float(self.mf.e_tot) * Hartree
         dipole = self.mf.dip_moment(unit="AU", verbose=0) * Bohr
         self.results |= {"energy": energy, "free_energy": energy, "dipole": np.asarray(dipole)}
@@ -188,6 +191,16 @@ class XCNet(Calculator):
         symbols, positions = tuple(atoms.symbols), tuple(map(tuple, atoms.positions.tolist()))
         molecule = Molecule(str(atoms.symbols), symbols, positions, int(charge))
         return replace(molecule, spin=_spin(atoms, molecule, self.parameters.spin))
+
+    def _warn_of_domain(self, molecule: Molecule) -> None:
+        """Say once where functionals had to extrapolate."""
+        if self._told == set(molecule.symbols):
+            return
+        self._told = set(molecule.symbols)
+        for spec, found in calculation.outside(self.mf, molecule):
+            if found.is_large:
+                name = (*spec.aliases, spec.name)[0]
+                warnings.warn(found.sentence(name, molecule.name), stacklevel=2)
 
     def _build(self, molecule: Molecule) -> Any:
         mol = build(molecule, self.parameters.basis)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors elf extras files",
+        "errors citation elf extras files",
         "threads",
         "operators",
         "rows variables",

@@ -239,3 +239,12 @@ def test_properties_that_there_are_not() -> None:
         atoms.get_stress()
     with pytest.raises(PropertyNotImplementedError, match=r"no magmoms; it has energy"):
         atoms.get_magnetic_moments()
+
+
+def test_elements_outside_the_training_data_are_named_once() -> None:
+    atoms = Atoms("I2", [(0, 0, 0), (0, 0, 2.7)])
+    atoms.calc = XCNet(xc="NN-metaGGA", grid_level=1)
+    with pytest.warns(UserWarning, match=r"I2 are where NN-metaGGA was not trained.* lack I\)"):
+        atoms.get_potential_energy()
+    atoms.positions[1, 2] += 0.01
+    atoms.get_potential_energy()  # a second warning would be an error

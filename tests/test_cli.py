@@ -91,6 +91,13 @@ def test_cite() -> None:
     assert mixed == call("cite", "PBE").stdout
 
 
+def test_cite_of_the_software_has_version_and_year() -> None:
+    printed = call("cite", "NN-metaGGA", "--bibtex").stdout
+    (entry,) = [text for text in printed.split("\n\n") if text.startswith("@software{xcnet,")]
+    assert f"version = {{{xcnet.__version__}}}" in entry
+    assert "year = {2026}" in entry
+
+
 def test_models_path(user_folder: Path) -> None:
     shipped, installed = call("models", "path").stdout.splitlines()
     assert shipped.split()[1].endswith("models")

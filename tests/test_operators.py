@@ -22,7 +22,7 @@ from tests import toys
 from tests.toys.functionals import HUBS, MIXING, RIPPLES, Channels, Energy, record
 from xcnet import check, operators, registry
 from xcnet.adapters import pyscf as adapter
-from xcnet.check import physics
+from xcnet.check import laws, physics
 from xcnet.export.exporter import export
 from xcnet.functionals import LibXCFunctional
 from xcnet.grid import Grid, evaluate
@@ -94,9 +94,9 @@ def test_no_other_file_names_a_descriptor() -> None:
         inside = home.parent if home.name == "__init__.py" else home
         found = [
             path.relative_to(ROOT).as_posix()
-            for folder in (ROOT / "xcnet", ROOT / "adapters")
+            for folder in (ROOT / "xcnet", ROOT / "adapters", ROOT / "models")
             for path in folder.rglob("*")
-            if path.suffix in {".py", ".c", ".h"}
+            if (path.suffix in {".py", ".c", ".h"} or path.name == "schema.json")
             and inside not in (path, *path.parents)
             and names.search(path.read_text(encoding="utf-8"))
         ]
@@ -255,7 +255,10 @@ def test_maps_are_adjoint_and_their_motion_is_exact(water: tuple[Grid, dict[str,
 
 def test_functionals_of_the_toys_pass_the_check(folders: Path) -> None:
     for folder in (*folders.iterdir(), *(toys.FOLDER / "models").iterdir()):
-        assert not check.run(load_spec(folder), 2000).failures
+        report = check.run(load_spec(folder), 2000)
+        assert not report.failures
+        names = {result.name for result in report.results}
+        assert ("derivatives of the channels" in names) == ("hubs" in folder.name)
 
 
 @pytest.mark.usefixtures("installed")
@@ -274,6 +277,20 @@ def test_nuclear_gradient_with_atoms_in_the_operator(method: str) -> None:
 
     slope = (energy(2e-3) - energy(-2e-3)) / 4e-3
     assert force[1] @ [0.0, 0.6, 0.8] == pytest.approx(slope, abs=1e-5)
+
+
+def test_wrong_derivatives_of_channels_are_found(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_stage = NeuralTerm.first_stage
+
+    def wrong(self: NeuralTerm, chunk: Any, order: int) -> dict[str, Array]:
+        found = first_stage(self, chunk, order)
+        return {k: v * (1.0 + 1e-4) if k == "vtau" else v for k, v in found.items()}
+
+    assert laws.channels(hubs(folders)).verdict == "pass"
+    monkeypatch.setattr(NeuralTerm, "first_stage", wrong)
+    assert laws.channels(hubs(folders)).verdict == "fail"
 
 
 # -- both kinds in PySCF -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tests.pyscf_methods import installed
 from xcnet import check, cli, engine
 from xcnet.catalogue import collections
 from xcnet.check import results
-from xcnet.published import dm21, pcnn, skala, xcdiff
+from xcnet.published import conversion, dm21, pcnn, skala, xcdiff
 from xcnet.spec import FunctionalSpec, load_spec
 
 Array = NDArray[np.float64]
@@ -96,7 +96,7 @@ def test_energies_and_derivatives_of_xcdiff(models: dict[str, FunctionalSpec]) -
         np.testing.assert_allclose(given[label], points[label], rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", dm21.NAMES)
+@pytest.mark.parametrize("name", dm21.TRAINED)
 def test_energies_of_dm21(name: str) -> None:
     """The original computes in single precision."""
     points = reference("dm21")
@@ -108,6 +108,22 @@ def test_energies_of_dm21(name: str) -> None:
     exact = torch.from_numpy(np.hstack([points["hfx_a"], points["hfx_b"]]))
     energy = module(**tensors(points), local_exact_exchange=exact).numpy()
     np.testing.assert_allclose(energy * points["rho"].sum(axis=1), points[name], rtol=5e-6)
+
+
+def test_what_no_host_evaluates_yet_is_refused() -> None:
+    skala_files = files("skala-1.0")
+    with pytest.raises(xcnet.errors.InstallError, match="cannot evaluate it yet"):
+        conversion.functionals(collections()["skala-1.0"], skala_files)
+
+
+def test_records_of_dm21() -> None:
+    collection = collections()["dm21"]
+    family = dm21.functionals(collection, files("dm21"))
+    assert tuple(one.record["aliases"][0] for one in family) == collection.functionals
+    assert tuple(one.record["name"] for one in family) == collection.names
+    for one in family:
+        assert one.record["dispersion"]["method"] == "D3BJ"
+        assert not one.record["spin_symmetric"]
 
 
 def test_parts_of_skala_have_no_preferred_spin() -> None:

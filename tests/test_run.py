@@ -238,6 +238,7 @@ def test_exit_code_and_mark_of_what_does_not_converge(
     [
         (("H2O", "--xc", "PBE", "--spin", "1"), "impossible"),
         (("H2O", "--xc", "PBQ"), "Did you mean"),
+        (("H2O", "--xc", "0.5*nn-metaGgaa + 0.5*HF"), "functional 'nn-metaGgaa'. Did you mean"),
         (("H2O", "--xc", "NN-NRA-Nagai2020"), "models install nagai2020"),
         (("H2O", "--xc", "0.5*0.5*PBE"), "cannot read"),
         (("H2O", "--xc", "0.5*0.5*PBE_clone"), "cannot read"),

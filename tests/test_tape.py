@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.native_client import PROGRAMS, SOURCES, compile_c
 from tests.running_error import bounds
 from xcnet import density, engine, graphs, registry, sample, tape, variables
 from xcnet.check import robustness
@@ -277,6 +279,39 @@ def test_hostile_tapes_read_and_write_nothing_else(spec: FunctionalSpec) -> None
         if dict(opened.inputs) == {"rho": 2, "sigma": 3, "tau": 2}:
             opened.run(inputs)
     assert refused > 300
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Program that evaluates tapes, whole and damaged, under the sanitizers."""
+    folder = tmp_path_factory.mktemp("sanitized")
+    flags = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off")
+    wider = {"avx2": ("-mavx2", "-mfma"), "avx512": ("-mavx512f", "-mavx512dq", "-mavx512vl")}
+    objects = []
+    for source in [*sorted(SOURCES.glob("tape*.c")), SOURCES / "workspace.c", SOURCES / "sha256.c"]:
+        words = source.stem.split("_")
+        extra = wider.get(words[-1], ()) if platform.machine() == "x86_64" else ()
+        extra = (*extra, "-mfma") if words[-1] == "avx512" and extra else extra
+        objects.append(compile_c(folder / f"{source.stem}.o", *flags, *extra, "-c", str(source)))
+    main = str(PROGRAMS / "tape.c")
+    return compile_c(folder / "tape", *flags, main, *map(str, objects), "-lm", "-pthread")
+
+
+@pytest.mark.parametrize("instructions", ["", "avx2", "portable"])
+def test_sanitized(spec: FunctionalSpec, driver: Path, tmp_path: Path, instructions: str) -> None:
+    """No access outside arrays and no undefined behaviour, at every kind of density."""
+    for name, spin in (("vxc", 2), ("vxc", 1), ("fxc", 2)):
+        inputs = corpus(spec, 100, spin)
+        (tmp_path / "tape").write_bytes(tape.content(spec, name, spin))
+        (tmp_path / "densities").write_bytes(b"".join(a.tobytes() for a in inputs.values()))
+        done = subprocess.run(
+            [driver, tmp_path / "tape", tmp_path / "densities", "300"],
+            env={**os.environ, "XCNET_INSTRUCTIONS": instructions},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout.split()[0]) > 20
 
 
 def test_kept_tape_that_is_damaged_is_made_again(

@@ -23,6 +23,7 @@ from types import MappingProxyType
 import xcnet
 from xcnet import engine, files, graphs, paths, registry, shared_library, tape, variables
 from xcnet.errors import EngineError, MissingPackageError, NativeError
+from xcnet.operators import OrbitalField
 from xcnet.spec import FunctionalSpec
 from xcnet.terms import NeuralTerm
 
@@ -238,7 +239,9 @@ def _rows(spec: FunctionalSpec, number: int) -> Iterator[tuple[str, ...]]:
     yield "exchange", *map(repr, (exact.coefficient, exact.omega, exact.alpha, exact.beta))
     if spec.is_nonlocal:
         name = (*spec.aliases, spec.name)[0]
-        yield "nonlocal", f'PySCF (mf.xc = "{name}"), Psi4 (energy("{name.lower()}"))'
+        fields = any(isinstance(kind, OrbitalField) for kind in spec.descriptors.values())
+        psi4 = "" if fields else f', Psi4 (energy("{name.lower()}"))'
+        yield "nonlocal", f'PySCF (mf.xc = "{name}"){psi4}'
     yield "folder", str(spec.folder.resolve()), str(graphs_file(spec))
 
 

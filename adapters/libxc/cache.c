@@ -9,11 +9,11 @@
 
 #include "internal.h"
 
-enum { MAX_POINTS = 4 * CHUNK };
+enum { MIN_POINTS = LANES, MAX_POINTS = 4 * CHUNK }; /* a few points are evaluated sooner */
 
 bool cache_take(struct cache *cache, size_t np)
 {
-    return np <= MAX_POINTS &&
+    return np >= MIN_POINTS && np <= MAX_POINTS &&
            !atomic_flag_test_and_set_explicit(&cache->busy, memory_order_acquire);
 }
 

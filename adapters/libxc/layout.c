@@ -92,7 +92,11 @@ static void make(void)
 
 const struct label_layout *layout_of(int label)
 {
-    pthread_once(&made, make);
+    static _Atomic bool ready; /* spares most calls a look at `made` */
+    if (!atomic_load_explicit(&ready, memory_order_acquire)) {
+        pthread_once(&made, make);
+        atomic_store_explicit(&ready, true, memory_order_release);
+    }
     return &layouts[label];
 }
 

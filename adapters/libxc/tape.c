@@ -16,7 +16,7 @@ enum { SCRATCH_BYTES = 1 << 18, MOST_POINTS = 64 };
 struct target {
     const char *name;
     tape_kernel *const *kernels;
-    tape_kernel *const *single; /* for one point */
+    tape_single_kernel *const (*single)[TAPE_OPERATORS];
     bool is_there;
 };
 
@@ -72,6 +72,26 @@ static size_t block_points(const struct tape *tape)
     return most < TAPE_LANES ? TAPE_LANES : most > MOST_POINTS ? MOST_POINTS : most;
 }
 
+bool tape_prepare_single(struct tape *tape)
+{
+    tape_single_kernel *const (*kernels)[TAPE_OPERATORS] = target()->single;
+    tape->single = calloc(tape->steps + 1, sizeof *tape->single);
+    for (uint32_t i = 0; tape->single && i < tape->steps; i++) {
+        const struct tape_step *step = &tape->step[i];
+        struct tape_single *single = &tape->single[i];
+        *single = (struct tape_single){.run = kernels[step->count > 1][step->operator],
+                                       .step = step,
+                                       .first = step->first,
+                                       .count = step->count};
+        for (int o = 0; o < TAPE_OPERANDS; o++) {
+            const struct tape_operand *operand = &step->operands[o];
+            single->operands[o] = operand->index + (operand->is_constant ? tape->rows : 0);
+            single->advances[o] = operand->advances;
+        }
+    }
+    return tape->single != NULL;
+}
+
 /* Components of n points into the rows of a block of `rounded`. */
 static void read_inputs(const struct tape *tape, size_t first, size_t n, size_t rounded,
                         const double *const *inputs, double *scratch)
@@ -108,21 +128,38 @@ static void write_outputs(const struct tape *tape, size_t first, size_t n, size_
     }
 }
 
+static bool run_single(const struct tape *tape, const double *const *inputs,
+                       double *const *outputs)
+{
+    size_t count = (size_t)tape->rows + tape->constants;
+    double *numbers = workspace(WORK_TAPE, count * sizeof *numbers);
+    if (!numbers)
+        return false;
+    memcpy(numbers + tape->rows, tape->constant_numbers, tape->constants * sizeof *numbers);
+    read_inputs(tape, 0, 1, 1, inputs, numbers);
+    const struct tape_single *end = tape->single + tape->steps;
+    for (const struct tape_single *single = tape->single; single < end; single++)
+        single->run(single, numbers);
+    write_outputs(tape, 0, 1, 1, outputs, numbers);
+    return true;
+}
+
 bool tape_run(const struct tape *tape, size_t n, const double *const *inputs,
               double *const *outputs)
 {
-    bool is_single = n == 1;
-    size_t points = block_points(tape), rounded = is_single ? 1 : round_up(n);
+    if (n == 1)
+        return run_single(tape, inputs, outputs);
+    size_t points = block_points(tape), rounded = round_up(n);
     points = rounded < points ? rounded : points;
     size_t scratch_bytes = points * tape->rows * sizeof(double);
     char *scratch = workspace(WORK_TAPE, scratch_bytes + tape->most_terms * sizeof(char *));
     if (!scratch)
         return false;
-    tape_kernel *const *kernels = is_single ? target()->single : target()->kernels;
+    tape_kernel *const *kernels = target()->kernels;
     struct tape_frame frame = {tape, scratch, 0, (const char **)(void *)(scratch + scratch_bytes)};
     for (size_t first = 0; first < n; first += points) {
         size_t live = n - first < points ? n - first : points;
-        rounded = is_single ? 1 : round_up(live);
+        rounded = round_up(live);
         frame.row_bytes = rounded * sizeof(double);
         read_inputs(tape, first, live, rounded, inputs, (double *)(void *)scratch);
         const struct tape_step *end = tape->step + tape->steps;

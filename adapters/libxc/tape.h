@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TAPE_LANES = 8, TAPE_LANE_BITS = 3, TAPE_NAME = 32, TAPE_OPERANDS = 3 };
+enum { TAPE_LANES = 8, TAPE_NAME = 32, TAPE_OPERANDS = 3 };
 
 /* Operators with their numbers of operands, in the order of xcnet/tape/writer.py. */
 #define TAPE_ELEMENTWISE(X)                                                                       \
@@ -55,6 +55,14 @@ struct tape_step {
     size_t column_width;
 };
 
+/* The same for a single point, whose rows are single numbers with the constants behind them. */
+struct tape_single {
+    void (*run)(const struct tape_single *single, double *numbers);
+    const struct tape_step *step;
+    uint32_t first, count, operands[TAPE_OPERANDS];
+    bool advances[TAPE_OPERANDS];
+};
+
 /* An input or output: for each component its row, or ~constant of an output, or -1 of an input
    that is not needed. */
 struct tape_tensor {
@@ -68,9 +76,11 @@ struct tape {
     uint32_t most_terms;
     struct tape_tensor *tensors; /* the inputs, then the outputs */
     double *constant_values;     /* each repeated TAPE_LANES times, aligned */
+    double *constant_numbers;    /* each once */
     double *weight_values;
     int32_t *code;
     struct tape_step *step;
+    struct tape_single *single;
 };
 
 /* What a kernel works on. */
@@ -82,13 +92,15 @@ struct tape_frame {
 };
 
 typedef void tape_kernel(const struct tape_step *step, const struct tape_frame *frame);
+typedef void tape_single_kernel(const struct tape_single *single, double *numbers);
 
 extern tape_kernel *const tape_kernels_portable[TAPE_OPERATORS];
-extern tape_kernel *const tape_single_portable[TAPE_OPERATORS]; /* for rows of one number */
+/* For a single point: of one row, and of several. */
+extern tape_single_kernel *const tape_single_portable[2][TAPE_OPERATORS];
 #ifdef __x86_64__
 extern tape_kernel *const tape_kernels_avx2[TAPE_OPERATORS];
 extern tape_kernel *const tape_kernels_avx512[TAPE_OPERATORS];
-extern tape_kernel *const tape_single_avx2[TAPE_OPERATORS];
+extern tape_single_kernel *const tape_single_avx2[2][TAPE_OPERATORS];
 #endif
 
 /* Reads a tape; NULL, and what is wrong in *problem (a literal), if it is none. */
@@ -98,6 +110,8 @@ void tape_close(struct tape *tape);
    False: out of memory. */
 bool tape_run(const struct tape *tape, size_t n, const double *const *inputs,
               double *const *outputs);
+/* Makes the steps for a single point; false: out of memory. */
+bool tape_prepare_single(struct tape *tape);
 /* Instructions that are used: "portable", "avx2" or "avx512". */
 const char *tape_target(void);
 

@@ -115,14 +115,16 @@ static bool read_numbers(struct reader *r)
     struct tape *t = r->tape;
     size_t constants = t->constants * (size_t)TAPE_LANES;
     t->constant_values = aligned_alloc(64, constants * sizeof(double) + 64);
+    t->constant_numbers = malloc(t->constants * sizeof(double) + 1);
     t->weight_values = malloc(t->weights * sizeof(double) + 1);
     t->code = malloc(t->words * sizeof *t->code + 1);
-    if (!t->constant_values || !t->weight_values || !t->code)
+    if (!t->constant_values || !t->constant_numbers || !t->weight_values || !t->code)
         return wrong(r, "out of memory");
     for (size_t i = 0; i < constants; i += TAPE_LANES) {
         double value;
         if (!take(r, &value, sizeof value))
             return false;
+        t->constant_numbers[i / TAPE_LANES] = value;
         for (size_t lane = 0; lane < TAPE_LANES; lane++)
             t->constant_values[i + lane] = value;
     }
@@ -305,6 +307,8 @@ static bool read_code(struct reader *r)
     while (r->words_left > 0)
         if (!read_step(r, &t->step[t->steps++]))
             return false;
+    if (!tape_prepare_single(t))
+        return wrong(r, "out of memory");
     for (uint32_t i = t->inputs; i < t->inputs + t->outputs; i++)
         for (uint32_t c = 0; c < t->tensors[i].width; c++) {
             int32_t place = t->tensors[i].places[c];
@@ -338,8 +342,10 @@ void tape_close(struct tape *tape)
         free(tape->step[i].columns);
     free(tape->tensors);
     free(tape->constant_values);
+    free(tape->constant_numbers);
     free(tape->weight_values);
     free(tape->code);
     free(tape->step);
+    free(tape->single);
     free(tape);
 }

@@ -90,29 +90,11 @@ static ALWAYS_INLINE void store(char *place, vector value)
 
 typedef double loose_vector __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(8)));
 
-static ALWAYS_INLINE const double *single_place(const struct tape_operand *operand,
-                                                const struct tape_frame *frame)
+static ALWAYS_INLINE vector load_single(const double *place, bool advances)
 {
-    const double *bases[2] = {(const double *)(const void *)frame->scratch,
-                              frame->tape->constant_values};
-    return bases[operand->is_constant] +
-           ((size_t)operand->index << (operand->is_constant ? TAPE_LANE_BITS : 0));
-}
-
-/* Numbers from one row's operand to the next one's. */
-static ALWAYS_INLINE size_t single_stride(const struct tape_operand *operand)
-{
-    return !operand->advances ? 0 : operand->is_constant ? TAPE_LANES : 1;
-}
-
-static ALWAYS_INLINE vector load_single(const double *place, size_t stride)
-{
-    if (stride == 1)
+    if (advances)
         return (vector)(*(const loose_vector *)place);
-    vector values;
-    for (size_t lane = 0; lane < LANE_COUNT; lane++)
-        values[lane] = place[lane * stride];
-    return values;
+    return SPLAT(*place);
 }
 
 static ALWAYS_INLINE void store_single(double *place, vector value)
@@ -120,7 +102,7 @@ static ALWAYS_INLINE void store_single(double *place, vector value)
     *(loose_vector *)place = (loose_vector)value;
 }
 
-#endif
+#else
 
 static ALWAYS_INLINE const char *place_of(const struct tape_operand *operand,
                                           const struct tape_frame *frame)
@@ -144,39 +126,41 @@ static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
     return operand->is_constant ? 0 : VECTOR_BYTES;
 }
 
+#endif
+
 #ifdef TAPE_SINGLE
 
-/* The expression of one number, in all lanes. */
-#define ONE(expression)                                                                           \
-    {                                                                                             \
-        vector a = SPLAT(*p), b = SPLAT(*q), c = SPLAT(*r);                                       \
-        (void)b, (void)c;                                                                         \
-        *result = (expression)[0];                                                                \
-    }
-
+/* An expression of one number, in all lanes; and of numbers that are neighbours. */
 #define KERNEL(name, operand_count, expression)                                                   \
-    static void kernel_##name(const struct tape_step *step, const struct tape_frame *frame)       \
+    static void one_##name(const struct tape_single *single, double *numbers)                     \
     {                                                                                             \
-        const struct tape_operand *o = step->operands;                                            \
-        double *result = (double *)(void *)frame->scratch + step->first;                          \
-        const double *p = single_place(o, frame);                                                 \
-        const double *q = operand_count > 1 ? single_place(o + 1, frame) : p;                     \
-        const double *r = operand_count > 2 ? single_place(o + 2, frame) : p;                     \
-        size_t count = step->count;                                                               \
-        if (step->count == 1) {                                                                   \
-            ONE(expression)                                                                       \
-            return;                                                                               \
-        }                                                                                         \
-        size_t i = single_stride(o), j = single_stride(o + 1), k = single_stride(o + 2);          \
-        for (; count >= LANE_COUNT; count -= LANE_COUNT, result += LANE_COUNT) {                  \
-            vector a = load_single(p, i), b = operand_count > 1 ? load_single(q, j) : a;          \
-            vector c = operand_count > 2 ? load_single(r, k) : a;                                 \
+        const uint32_t *o = single->operands;                                                     \
+        vector a = SPLAT(numbers[o[0]]), b = a, c = a;                                            \
+        if (operand_count > 1)                                                                    \
+            b = SPLAT(numbers[o[1]]);                                                             \
+        if (operand_count > 2)                                                                    \
+            c = SPLAT(numbers[o[2]]);                                                             \
+        (void)b, (void)c;                                                                         \
+        numbers[single->first] = (expression)[0];                                                 \
+    }                                                                                             \
+    static void wide_##name(const struct tape_single *single, double *numbers)                    \
+    {                                                                                             \
+        const bool *moves = single->advances;                                                     \
+        const double *p = numbers + single->operands[0], *q = numbers + single->operands[1];      \
+        const double *r = numbers + single->operands[2];                                          \
+        double *result = numbers + single->first, *end = result + single->count;                  \
+        for (size_t step = LANE_COUNT; result < end; result += step) {                            \
+            step = result + LANE_COUNT <= end ? LANE_COUNT : 1;                                   \
+            vector a = load_single(p, moves[0] && step > 1);                                      \
+            vector b = operand_count > 1 ? load_single(q, moves[1] && step > 1) : a;              \
+            vector c = operand_count > 2 ? load_single(r, moves[2] && step > 1) : a;              \
             (void)b, (void)c;                                                                     \
-            store_single(result, expression);                                                     \
-            p += LANE_COUNT * i, q += LANE_COUNT * j, r += LANE_COUNT * k;                        \
+            if (step > 1)                                                                         \
+                store_single(result, expression);                                                 \
+            else                                                                                  \
+                *result = (expression)[0];                                                        \
+            p += moves[0] ? step : 0, q += moves[1] ? step : 0, r += moves[2] ? step : 0;         \
         }                                                                                         \
-        for (; count > 0; count--, result++, p += i, q += j, r += k)                              \
-            ONE(expression)                                                                       \
     }
 
 #else
@@ -260,21 +244,21 @@ static ALWAYS_INLINE vector algebraic(vector x, vector *second)
     return x / length;
 }
 
-static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
+static void wide_algebraic(const struct tape_single *single, double *numbers)
 {
-    double *scratch = (double *)(void *)frame->scratch;
-    double *result = scratch + step->first;
-    double *second = step->second < 0 ? NULL : scratch + step->second;
-    const double *x = single_place(step->operands, frame);
-    size_t stride = single_stride(step->operands), row = 0;
+    double *result = numbers + single->first;
+    double *second = single->step->second < 0 ? NULL : numbers + single->step->second;
+    const double *x = numbers + single->operands[0];
+    bool moves = single->advances[0];
+    size_t row = 0;
     vector cube;
-    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT) {
-        store_single(result + row, algebraic(load_single(x + row * stride, stride), &cube));
+    for (; row + LANE_COUNT <= single->count; row += LANE_COUNT) {
+        store_single(result + row, algebraic(load_single(x + (moves ? row : 0), moves), &cube));
         if (second)
             store_single(second + row, cube);
     }
-    for (; row < step->count; row++) {
-        result[row] = algebraic(SPLAT(x[row * stride]), &cube)[0];
+    for (; row < single->count; row++) {
+        result[row] = algebraic(SPLAT(x[moves ? row : 0]), &cube)[0];
         if (second)
             second[row] = cube[0];
     }
@@ -292,26 +276,27 @@ static ALWAYS_INLINE void column(int vectors, const struct tape_step *step, size
     for (size_t k = 0; k < step->term_count; k++, weights += width) {
         vector x = SPLAT(scratch[step->terms[k]]);
         for (int j = 0; j < vectors; j++)
-            sums[j] = fused(load_single(weights + (size_t)j * LANE_COUNT, 1), x, sums[j]);
+            sums[j] = fused(load_single(weights + (size_t)j * LANE_COUNT, true), x, sums[j]);
     }
     for (int j = 0; j < vectors; j++) {
         if (step->biases)
-            sums[j] += load_single(weights + (size_t)j * LANE_COUNT, 1);
+            sums[j] += load_single(weights + (size_t)j * LANE_COUNT, true);
         store_single(result + (size_t)j * LANE_COUNT, sums[j]);
     }
 }
 
-static void kernel_product(const struct tape_step *step, const struct tape_frame *frame)
+static void wide_product(const struct tape_single *single, double *numbers)
 {
-    double *scratch = (double *)(void *)frame->scratch, *result = scratch + step->first;
+    const struct tape_step *step = single->step;
+    double *result = numbers + step->first;
     size_t row = 0;
     for (; row + SINGLE_TILE * LANE_COUNT <= step->count; row += SINGLE_TILE * LANE_COUNT)
-        column(SINGLE_TILE, step, row, scratch, result + row);
+        column(SINGLE_TILE, step, row, numbers, result + row);
     for (; row + LANE_COUNT <= step->count; row += LANE_COUNT)
-        column(1, step, row, scratch, result + row);
+        column(1, step, row, numbers, result + row);
     if (row < step->count) {
         double rest[LANE_COUNT];
-        column(1, step, row, scratch, rest);
+        column(1, step, row, numbers, rest);
         for (size_t i = 0; row + i < step->count; i++)
             result[row + i] = rest[i];
     }
@@ -401,9 +386,26 @@ static void kernel_product(const struct tape_step *step, const struct tape_frame
 
 #endif
 
+#ifdef TAPE_SINGLE
+tape_single_kernel *const TAPE_TABLE[2][TAPE_OPERATORS] = {
+    {
+#define ONE_ENTRY(name, operands) [TAPE_##name] = one_##name,
+        TAPE_ELEMENTWISE(ONE_ENTRY)
+        [TAPE_algebraic] = wide_algebraic,
+        [TAPE_product] = wide_product,
+    },
+    {
+#define WIDE_ENTRY(name, operands) [TAPE_##name] = wide_##name,
+        TAPE_ELEMENTWISE(WIDE_ENTRY)
+        [TAPE_algebraic] = wide_algebraic,
+        [TAPE_product] = wide_product,
+    },
+};
+#else
 tape_kernel *const TAPE_TABLE[TAPE_OPERATORS] = {
 #define TABLE_ENTRY(name, operands) [TAPE_##name] = kernel_##name,
     TAPE_ELEMENTWISE(TABLE_ENTRY)
     [TAPE_algebraic] = kernel_algebraic,
     [TAPE_product] = kernel_product,
 };
+#endif

@@ -20,7 +20,7 @@ from psi4.driver.procrouting.proc_table import procedures
 import xcnet
 from xcnet import expression, native, registry, variables
 from xcnet.adapters._patch import Maker, Patches
-from xcnet.adapters.psi4 import nonlocal_parts, registration, versions
+from xcnet.adapters.psi4 import grid_response, nonlocal_parts, registration, versions
 from xcnet.errors import UnsupportedError
 
 _FXC = 2
@@ -48,6 +48,7 @@ def put(patches: Patches) -> None:
     everywhere(dft.build_superfunctional, _wrapped(_checked_whole))
     patches.put(core.HF, "compute_E", _wrapped(_checked_after))
     patches.put(core, "scfgrad", _wrapped(_checked_after))
+    patches.put(core, "scfgrad", _wrapped(grid_response.responding))
     patches.put(core, "scfhess", _wrapped(_checked_hessian))
     for text, (method, instead) in _RESPONSE.items():
         if versions.find("psi4.core", text) is not None:

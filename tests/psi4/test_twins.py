@@ -11,7 +11,7 @@ pytest.importorskip("psi4", reason="these tests need Psi4")
 
 import psi4
 
-from tests.psi4.calculations import energy, gradient, molecule, radical, run, water
+from tests.psi4.calculations import WATER, energy, gradient, molecule, radical, run, water
 from xcnet import native
 
 PBE0 = {
@@ -27,6 +27,14 @@ RANGE_SEPARATED = {
     "x_hf": {"alpha": 0.1, "beta": 0.2, "omega": 0.3},
     "c_functionals": {"GGA_C_PBE_CLONE": {}},
 }
+HYBRID = {
+    "name": "rough-hybrid",
+    "x_functionals": {"MGGA_XC_NN_METAGGA": {"alpha": 0.75}},
+    "x_hf": {"alpha": 0.25},
+    "c_functionals": {},
+}
+#: Psi4's default, on which its own functionals need no response of the grid.
+FINE = {"dft_radial_points": 75, "dft_spherical_points": 302}
 
 
 def _originals(definition: dict[str, Any]) -> dict[str, Any]:
@@ -48,11 +56,32 @@ MOLECULES = pytest.mark.parametrize("make", [water, radical], ids=["RKS", "UKS"]
 def test_energy_and_gradient_equal_libxc(make: Any, clone: Any, original: str) -> None:
     mol = make()
     before = native.evaluations()
-    forces, wfn = run(psi4.gradient, clone, mol, return_wfn=True)
+    forces, wfn = run(psi4.gradient, clone, mol, options=FINE, return_wfn=True)
+    own = np.array(wfn.V_potential().compute_gradient())
     assert native.evaluations() > before
-    expected, original_wfn = run(psi4.gradient, original, mol, return_wfn=True)
+    expected, original_wfn = run(psi4.gradient, original, mol, options=FINE, return_wfn=True)
     assert wfn.energy() == pytest.approx(original_wfn.energy(), abs=1e-9)
-    np.testing.assert_allclose(np.array(forces), np.array(expected), atol=1e-7)
+    theirs = np.array(original_wfn.V_potential().compute_gradient())
+    np.testing.assert_allclose(own, theirs, atol=1e-7)
+    # Ours has the response of the grid.
+    np.testing.assert_allclose(np.array(forces), np.array(expected), atol=5e-4)
+    np.testing.assert_allclose(np.array(forces).sum(axis=0), 0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize("definition", ["nn-metagga", HYBRID], ids=["whole", "hybrid"])
+def test_gradient_of_a_rough_functional_is_the_slope_of_its_energy(definition: Any) -> None:
+    """Without the response of the grid the force on the oxygen atom is off by 0.03 Hartree/bohr."""
+
+    def moved(z: float) -> Any:
+        return molecule(
+            f"O 0 0 {0.2254 + z}; {WATER.split(';', 1)[1]}", extra="no_com\nno_reorient"
+        )
+
+    options = {**FINE, "basis": "sto-3g", "scf_type": "pk"}
+    forces = gradient(definition, moved(0.0), options=options)
+    ends = [energy(definition, moved(z), options=options) for z in (0.02, -0.02)]
+    assert forces[0, 2] == pytest.approx((ends[0] - ends[1]) / 0.04, abs=1e-3)
+    assert forces.sum(axis=0) == pytest.approx([0.0, 0.0, 0.0], abs=1e-8)
 
 
 @pytest.mark.parametrize(

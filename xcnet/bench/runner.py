@@ -13,7 +13,6 @@ from xcnet.bench.tasks import Task, head, key
 from xcnet.errors import BenchmarkError
 
 Report = Callable[[Task, Record], None]
-STATUSES = ("converged", "unconverged", "failed")
 
 
 def remaining(tasks: Iterable[Task], records: Iterable[Record], retry: bool) -> list[Task]:

@@ -11,7 +11,8 @@ from xcnet.check.results import Result, judged
 from xcnet.check.ridders import SHRINK, extrapolated
 from xcnet.check.subject import Subject
 from xcnet.density import Array
-from xcnet.spec import Thresholds
+from xcnet.spec import ADJOINT, CHANNELS, FunctionalSpec, Thresholds
+from xcnet.terms import NeuralTerm
 
 POINTS = 200
 #: Largest relative differences by derivative order, where the same numbers are added up in
@@ -37,6 +38,8 @@ def check(subject: Subject) -> Iterator[Result]:
     yield from closed_shell(subject)
     for order in range(1, subject.highest_order + 1):
         yield derivatives(subject, order)
+    if subject.spec is not None and subject.spec.channels is not None:
+        yield channels(subject.spec)
     yield from thresholds(subject)
     yield from invariance(subject)
 
@@ -141,6 +144,31 @@ def derivatives(subject: Subject, order: int, points: int = 60) -> Result:
     note = f"{100 * share:.1f} % of {good.size} finite differences are good to {own_limit:.0e}"
     name = f"{variables.ORDERS[order]} is the derivative of {variables.ORDERS[order - 1]}"
     return judged("laws", name, largest, limit, note=note)
+
+
+def channels(spec: FunctionalSpec, points: int = 60) -> Result:
+    """Derivatives of the first stage, contracted with an adjoint, against finite differences."""
+    term, step = NeuralTerm(spec, variables.POLARIZED), 1e-3
+    inputs = sample.moderate(spec.inputs, points)
+    values = term.first_stage(inputs, 0)[CHANNELS]
+    adjoint = np.random.default_rng(0).normal(size=values.shape)
+    given = term.first_stage({**inputs, ADJOINT: adjoint}, 1)
+    unit = np.abs(adjoint * values).sum(axis=1)
+    worst = 0.0
+    for name, x in inputs.items():
+        for column in range(x.shape[1]):
+            found = []
+            for k in (-2, -1, 1, 2):
+                moved = x.copy()
+                moved[:, column] *= 1.0 + k * step
+                found.append(
+                    (adjoint * term.first_stage({**inputs, name: moved}, 0)[CHANNELS]).sum(1)
+                )
+            slope = (found[0] - 8.0 * found[1] + 8.0 * found[2] - found[3]) / (12.0 * step)
+            error = np.abs(slope - x[:, column] * given[f"v{name}"][:, column]) / unit
+            worst = max(worst, float(error.max()))
+    note = "of adjoint . channels, by each variable in its own unit"
+    return judged("laws", "derivatives of the channels", worst, 1e-6, note=note)
 
 
 Factors = tuple[tuple[str, int], ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from xcnet import expression
+from xcnet import citation, expression
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,10 @@ def run(arguments: argparse.Namespace) -> int:
     terms = expression.parse(arguments.name).terms
     citations = dict.fromkeys(c for term in terms for c in term.entry.citations)
     if arguments.bibtex:
-        print("\n\n".join(citation.bibtex.strip() for citation in citations))
+        entries = (citation.bibtex() if c.key == citation.KEY else c.bibtex for c in citations)
+        print("\n\n".join(entry.strip() for entry in entries))
         return 0
-    for citation in citations:
-        link = f"https://doi.org/{citation.doi}" if citation.doi else ""
-        print(f"{citation.text} {'' if citation.doi in citation.text else link}".strip())
+    for c in citations:
+        link = f"https://doi.org/{c.doi}" if c.doi else ""
+        print(f"{c.text} {'' if c.doi in c.text else link}".strip())
     return 0

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--df", action="store_true", help="density fitting")
     add("--atomization", action="store_true", help="atomization energies too")
     add("--json", type=Path, metavar="FILE", help="write all results there, as they come")
+    add("--qcschema", type=Path, metavar="FILE", help="write them there as QCSchema, too")
     add("--quiet", action="store_true", help="no progress display")
 
 
@@ -84,11 +85,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     Everything that can be wrong with the input is found before the first calculation.
     """
+    from xcnet.job import qcschema
+
     molecules = _molecules(arguments)
     functionals = _names(arguments.xc)
     tasks = [*molecules, *(_atoms(molecules) if arguments.atomization else [])]
     settings, document = _prepare(arguments, functionals, tasks)
     output = report.JsonFile(arguments.json, document)
+    exchange = report.JsonFile(arguments.qcschema, [])
     print(_heading(document))
     try:
         _solve_all(tasks, functionals, settings, output, arguments.quiet)
@@ -99,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
             document["atomization"] = rows
             _print_atomization(rows, functionals)
         output.write()
+        exchange.document = qcschema.outputs(document)
+        exchange.write()
     failed = [r for r in document["results"] if not r["converged"]]
     for result in failed:
         print(f"xcnet: {result['molecule']} with {result['xc']} did not converge", file=sys.stderr)

@@ -100,7 +100,7 @@ def atomization_table(rows: Sequence[Mapping[str, Any]], functionals: Sequence[s
 class JsonFile:
     """A JSON file that always holds a complete document: replaced whole after each result."""
 
-    def __init__(self, path: Path | None, document: dict[str, Any]) -> None:
+    def __init__(self, path: Path | None, document: Any) -> None:
         self.path = path
         self.document = document
         self.write()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from xcnet import operators
 from xcnet.catalogue import HOST, Collection
 from xcnet.errors import InstallError
 from xcnet.export.exporter import export
@@ -58,14 +60,25 @@ def convert(
     return made
 
 
+def family(collection: Collection) -> Any:
+    """Module that knows the functional form of a collection."""
+    return importlib.import_module(f"xcnet.published.{collection.module}")
+
+
 def functionals(collection: Collection, files: dict[str, bytes]) -> list[Published]:
     """Functionals of a collection as torch modules with their records."""
-    family = importlib.import_module(f"xcnet.published.{collection.module}")
-    if not hasattr(family, "functionals"):
-        raise InstallError(
-            f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads "
-            "its weights, and cannot evaluate it yet",
-            collection=collection.name,
-        )
-    found: list[Published] = family.functionals(collection, files)
+    module = family(collection)
+    if not hasattr(module, "functionals"):
+        raise _not_yet(collection)
+    found: list[Published] = module.functionals(collection, files)
+    if any(set(one.record["descriptors"]) - set(operators.known()) for one in found):
+        raise _not_yet(collection)
     return found
+
+
+def _not_yet(collection: Collection) -> InstallError:
+    return InstallError(
+        f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads its "
+        "weights, and cannot evaluate it yet",
+        collection=collection.name,
+    )

@@ -13,11 +13,13 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
+from xcnet.catalogue import Collection
 from xcnet.errors import InstallError
+from xcnet.published import functional
+from xcnet.published.functional import Published
 from xcnet.published.readers import tensorflow
 from xcnet.published.readers.arrays import Array
 
-NAMES = ("DM21", "DM21m", "DM21mc", "DM21mu")
 #: Range separations of local exact exchange, bohr^-1.
 OMEGAS = (0.0, 0.4)
 WIDTH, BLOCKS, FEATURES, FACTORS = 256, 6, 11, 3
@@ -25,6 +27,44 @@ WIDTH, BLOCKS, FEATURES, FACTORS = 256, 6, 11, 3
 SMALL = 1e-9 + 1e-4
 LDA = -2.0 * pi * (3.0 / (4.0 * pi)) ** (4.0 / 3.0)
 PREFIX = "hub_wrapper/local_functional_v2/"
+#: Descriptor of the record: the orbital field of local exact exchange.
+DESCRIPTOR = "local_exact_exchange"
+#: D3(BJ) of B3LYP, S. Grimme et al., doi:10.1002/jcc.21759, which the authors add.
+DISPERSION = {"method": "D3BJ", "parameters": {"s8": 1.9889, "a1": 0.3981, "a2": 4.4211}}
+TRAINED = {
+    "DM21": "molecules, fractional charges and fractional spins",
+    "DM21m": "molecules",
+    "DM21mc": "molecules and fractional charges",
+    "DM21mu": "molecules and the uniform gas",
+}
+CITATION = {
+    "key": "Kirkpatrick2021_1385",
+    "text": "J. Kirkpatrick et al., Science 374, 1385 (2021)",
+    "doi": "10.1126/science.abj6511",
+    "bibtex": (
+        "@article{Kirkpatrick2021_1385,\n"
+        "  title = {Pushing the frontiers of density functionals by solving the fractional "
+        "electron problem},\n"
+        "  author = {Kirkpatrick, James and others},\n"
+        "  journal = {Science},\n"
+        "  volume = {374},\n"
+        "  pages = {1385},\n"
+        "  year = {2021},\n"
+        "  doi = {10.1126/science.abj6511}\n"
+        "}"
+    ),
+}
+CARD = """# {name}
+
+A functional of J. Kirkpatrick et al., Science 374, 1385 (2021), doi:10.1126/science.abj6511:
+local exchange and local exact exchange at two ranges, each times a factor of a network. {origin}
+The weights are those of its authors under CC BY 4.0, converted to graphs in double precision.
+
+- Trained by its authors on {trained}.
+- Its energies belong with D3(BJ) and the parameters of B3LYP: add the suffix -D3BJ to the name.
+- Not symmetric in the spins: the network reads them in their order.
+- Trained in single precision; energies depend on the grid by some 10^-3 Ha at coarse levels.
+"""
 
 
 class Block(nn.Module):
@@ -85,6 +125,32 @@ def load(index: bytes, data: bytes, source: str) -> DM21:
         block.norm.weight.data = _array(found, f"{name}/layer_norm/gamma", (WIDTH,), source)
         block.norm.bias.data = _array(found, f"{name}/layer_norm/beta", (WIDTH,), source)
     return module.requires_grad_(False).eval()
+
+
+def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Published]:
+    """The four functionals with their records, for `xcnet.published.conversion`."""
+    found = []
+    for number, (name, trained) in enumerate(TRAINED.items()):
+        folder = f"{name}/variables/variables"
+        index, data = files[f"{folder}.index"], files[f"{folder}.data-00000-of-00001"]
+        record = functional.record(
+            collection,
+            name=f"mgga_xc_{name.lower()}",
+            aliases=[name],
+            id=100121 + number,
+            description=f"Kirkpatrick et al.'s published local hybrid, trained on {trained}",
+            descriptors={DESCRIPTOR: {"omegas": list(OMEGAS)}},
+            dispersion=DISPERSION,
+            grid_level=4,
+            spin_symmetric=False,
+            training={"protocol": "by the authors, at densities of B3LYP", "data": trained},
+            domain={"elements": [], "density": [SMALL, 1e4]},
+            citations=[CITATION],
+        )
+        card = CARD.format(name=name, origin=functional.origin(collection), trained=trained)
+        module = load(index, data, name)
+        found.append(Published(module, record, card, ("exc", "vxc")))
+    return found
 
 
 def _linear(layer: nn.Linear, found: Mapping[str, Array], name: str, source: str) -> None:

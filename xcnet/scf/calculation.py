@@ -23,10 +23,11 @@ from xcnet.systems.molecules import Molecule
 
 # isort: split
 from pyscf import dft, lib
-from pyscf.data.nist import HARTREE2EV
+from pyscf.data.nist import BOHR, HARTREE2EV
 
 PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 GUESS_TOLERANCE = 1e-5  # Hartree
+ANGSTROM_PER_BOHR = float(BOHR)  # as PySCF converts positions
 
 Progress = Callable[[int, float], None]
 

@@ -91,7 +91,7 @@ def read(
             return _of_file(Path(source), charge, spin, frame, note)
     if charge:
         molecule, known_spin = replace(molecule, charge=charge, experiment=None), None
-    return _complete(molecule, source, known_spin if spin is None else spin)
+    return complete(molecule, source, known_spin if spin is None else spin)
 
 
 def _is_path(source: str) -> bool:
@@ -117,10 +117,17 @@ def _of_file(
     molecule = Molecule(path.stem, geometry.symbols, geometry.positions, charge)
     if spin is None and charge == (geometry.charge or 0):
         spin = geometry.unpaired(molecule.electrons)
-    return _complete(molecule, str(path), spin)
+    return complete(molecule, str(path), spin)
 
 
-def _complete(molecule: Molecule, source: str, spin: int | None) -> Molecule:
+def complete(molecule: Molecule, source: str, spin: int | None) -> Molecule:
+    """Check the distances of a molecule and give it its unpaired electrons.
+
+    Raises
+    ------
+    InputError, SpinError
+        Naming the source; for atoms on one another, and for a spin that the electrons forbid.
+    """
     _check_distances(source, molecule)
     return replace(molecule, spin=_spin(molecule, spin))
 

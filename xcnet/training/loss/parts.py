@@ -105,21 +105,6 @@ def terms(part: Part, recipe: Recipe, densities: Sequence[GridDensity]) -> Terms
     ]
 
 
-def energy_errors(
-    part: Part, network: torch.nn.Module, target: str, densities: Sequence[GridDensity]
-) -> list[float]:
-    """Error of the integrated energy of each system on its full grid, Hartree."""
-    errors: list[float] = []
-    for density in densities:
-        variables, weights = part.variables(density)
-        base, coefficients, features = part.columns(*torch.from_numpy(variables).unbind(1))
-        with torch.no_grad():
-            found = base + (coefficients * network(features)).sum(-1)
-        wanted = part.target(target, variables)[:, 0]
-        errors.append(float(((found.numpy() - wanted) * weights).sum()))
-    return errors
-
-
 def _at_points(
     part: Part, target: str, variables: Array, scale: Array, potential: float
 ) -> PointResiduals:

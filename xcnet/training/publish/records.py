@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import xcnet
-from xcnet import registry
+from xcnet import citation, registry
 from xcnet.scf.densities import file_sha256
 from xcnet.systems import training_sets
 from xcnet.training.form.features import nagai2020
@@ -38,16 +38,10 @@ R2SCAN = {
     ),
 }
 PROJECT = {
-    "key": "xcnet",
+    "key": citation.KEY,
     "text": f"xcnet {xcnet.__version__}: neural exchange-correlation functionals, trained there",
     "doi": "",
-    "bibtex": (
-        "@software{xcnet,\n"
-        "  title = {xcnet: neural exchange-correlation functionals behind libxc's interface},\n"
-        "  author = {{xcnet developers}},\n"
-        f"  version = {{{xcnet.__version__}}}\n"
-        "}"
-    ),
+    "bibtex": citation.bibtex(),
 }
 
 
