@@ -3,7 +3,8 @@
 ``python -m benchmarks.program_cost --write``. The programs (CP2K, Abinit, OpenMolcas; those that
 are installed) run the inputs of examples/, on one core, alternating between the functionals; the
 time is that of all their processes, ``xcnet exec`` included, and the ratio is the median of the
-runs' own. Then follows the start of ``xcnet exec -- true``.
+runs' own. Functionals differ in the iterations that they need, so that the time per iteration is
+compared as well. Then follows the start of ``xcnet exec -- true``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Program:
     given: str
     r2scan: str
     energy: str
+    iteration: str
     options: tuple[str, ...] = ()
 
 
@@ -56,6 +58,7 @@ PROGRAMS = (
         "ixc -901",
         "ixc -497498",
         r"^ *etotal +(\S+)",
+        r"^ ETOT",
         ("--id", "901=NN-metaGGA"),
     ),
     Program(
@@ -65,6 +68,7 @@ PROGRAMS = (
         "&MGGA_XC_NN_METAGGA\n        &END MGGA_XC_NN_METAGGA",
         "&MGGA_X_R2SCAN\n&END\n&MGGA_C_R2SCAN\n&END",
         r"ENERGY\| Total FORCE_EVAL.*:\s+(\S+)",
+        r"^ +\d+ (?:P_Mix|DIIS)/Diag",
     ),
     Program(
         "OpenMolcas, water",
@@ -73,12 +77,13 @@ PROGRAMS = (
         "KSDFT = MGGA_XC_NN_METAGGA",
         "KSDFT = 2\n1.0 MGGA_X_R2SCAN\n1.0 MGGA_C_R2SCAN",
         r"Total KS-DFT energy +(\S+)",
+        r"^ +\d+ +-\d+\.\d+ +-?\d+\.\d+ +\d+\.\d+ ",
     ),
 )
 
 
-def run(program: Program, words: str) -> tuple[float, float]:
-    """CPU seconds and energy of one calculation."""
+def run(program: Program, words: str) -> tuple[float, float, int]:
+    """CPU seconds, energy and iterations of one calculation."""
     text = (ROOT / "examples" / program.file).read_text(encoding="utf-8")
     with TemporaryDirectory() as folder:
         file = Path(folder, Path(program.file).name)
@@ -94,8 +99,9 @@ def run(program: Program, words: str) -> tuple[float, float]:
             check=True,
         )
         seconds = _children() - before
-        output = "\n".join([done.stdout, *(p.read_text() for p in Path(folder).glob("*.abo"))])
-    return seconds, float(re.findall(program.energy, output, re.MULTILINE)[-1])
+        output = "\n".join([*(p.read_text() for p in Path(folder).glob("*.abo")), done.stdout])
+    energy = re.findall(program.energy, output, re.MULTILINE)[-1]
+    return seconds, float(energy), len(re.findall(program.iteration, done.stdout, re.MULTILINE))
 
 
 def _children() -> float:
@@ -111,8 +117,13 @@ def row(program: Program, repeats: int) -> str:
     counted = pairs[1:]
     own, neural = (statistics.median(pair[i][0] for pair in counted) for i in (0, 1))
     ratio = statistics.median(second[0] / first[0] for first, second in counted)
-    energies = " | ".join(f"{energy:.6f}" for _, energy in counted[-1])
-    return f"| {program.name} | {own:.2f} | {neural:.2f} | {ratio:.2f} | {energies} |"
+    iterations = [result[2] for result in counted[-1]]
+    each = ratio * iterations[0] / iterations[1]
+    energies = " | ".join(f"{result[1]:.6f}" for result in counted[-1])
+    return (
+        f"| {program.name} | {own:.2f} | {neural:.2f} | {ratio:.2f} | "
+        f"{iterations[0]}, {iterations[1]} | {each:.2f} | {energies} |"
+    )
 
 
 def start(launcher: Sequence[str], repeats: int) -> tuple[float, float]:
@@ -143,9 +154,9 @@ def main() -> None:
         f"examples/, {arguments.repeats} runs each, alternating; medians: "
         "`python -m benchmarks.program_cost --write`.",
         "",
-        "| calculation | CPU time with libxc's r2SCAN, s | with NN-metaGGA, s | ratio "
-        "| energy with r2SCAN, Hartree | with NN-metaGGA, Hartree |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| calculation | CPU time with libxc's r2SCAN, s | with NN-metaGGA, s | ratio | iterations "
+        "| ratio per iteration | energy with r2SCAN, Hartree | with NN-metaGGA, Hartree |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for program in PROGRAMS:
         if Path(program.command[-1]).is_file():

@@ -117,13 +117,18 @@ def test_input_as_it_is_documented(program: str) -> None:
     assert 1e-4 < abs(given - energy(program, TPSS[program])) < 0.5
 
 
+@pytest.mark.parametrize("program", ["abinit"], indirect=True)
+def test_numbers_of_six_digits_are_two_of_three_for_abinit(program: str) -> None:
+    """It would take 100210 for libxc's functionals 100 and 210."""
+    done = command("exec", "--", *PROGRAMS[program], "silicon.abi")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--id 901=NN-metaGGA" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["cp2k", "openmolcas"], indirect=True)
 def test_nonlocal_functionals_are_not_found(program: str) -> None:
     """No program goes on without their energy, whether it takes a name or a number."""
-    words = {
-        "cp2k": "&MGGA_XC_NN_NRA\n&END",
-        "abinit": "ixc -100213",  # of which it takes the functionals 100 and 213
-        "openmolcas": "KSDFT = 1\n1.0 100213",
-    }
+    words = {"cp2k": "&MGGA_XC_NN_NRA\n&END", "openmolcas": "KSDFT = 1\n1.0 100213"}
     assert _run(program, words[program])[0] != 0
 
 

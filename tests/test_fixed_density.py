@@ -38,6 +38,20 @@ def test_what_is_kept_gives_the_energy_again(system: Molecule, tmp_path: Path) -
     assert (integrals.read(tmp_path / "b.npz").columns == found.columns).all()
 
 
+def test_networks_get_densities_on_any_grid() -> None:
+    """Of an open shell: the integrals' points, and one more electron of alpha than of beta."""
+    state = fixed_density.solve(OH, SMALL)
+    density = fixed_density.on_grid(state, 2, 0.0)
+    assert density.weights @ density.rho == pytest.approx([5.0, 4.0], abs=1e-3)
+    rho, sigma, tau, weights = (
+        np.concatenate(part) for part in zip(*integrals.blocks(state, 2), strict=True)
+    )
+    kept = rho.sum(axis=1) > 0.0
+    assert weights[kept] @ tau[kept] == pytest.approx(density.weights @ density.tau, abs=1e-9)
+    assert sigma[kept].sum() == pytest.approx(density.sigma.sum(), rel=1e-9)
+    assert rho[kept].sum() == pytest.approx(density.rho.sum(), rel=1e-9)
+
+
 def test_energies_of_a_coarse_grids_density_are_those_of_a_fine_one() -> None:
     """Its error changes energies in second order: microhartree, where the grids' own is 20."""
     energies = []
@@ -130,6 +144,12 @@ def test_preparation_goes_on_where_it_ended(tmp_path: Path) -> None:
         preparation.run(finer, tmp_path, pool, said.append)
     assert preparation.done(finer[0], tmp_path)
     assert [line.split()[1] for line in said if " expected " in line][:2] == ["H", "OH"]
+
+
+def test_each_density_is_made_once_with_all_levels() -> None:
+    first, second = Job(atom("H"), SMALL, (3, 6), 2.0), Job(atom("H"), SMALL, (3,), 0.5)
+    (both,) = preparation.unique([first, second])
+    assert (both.levels, both.weight) == ((3, 6), 0.5)
 
 
 def test_failures_are_told_and_end_nothing(tmp_path: Path) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training_sets import public_folder
 from xcnet.errors import InputError
 from xcnet.scf.fixed_density import Scheme
-from xcnet.systems import molecules, stretched
+from xcnet.systems import molecules, public_data, stretched
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.linear import expansion, mesh, preparation, recipe, table
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.table import Table
-from xcnet.training.loss import constraints, prior, rows
+from xcnet.training.loss import constraints, energies, prior, rows
 from xcnet.training.loss.equations import Equations, solve
 from xcnet.training.loss.rows import Row
 
@@ -94,6 +95,18 @@ def test_no_set_is_fitted_and_watched() -> None:
     watched = {(one.set, one.part) for one in GENERAL.validation}
     assert not fitted & watched
     assert not {one.set for one in GENERAL.chosen()} & {"diet30", "diet100"}
+
+
+def test_what_the_recipe_names_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reactions with a sigma of their own, in a set and its unit: H and He among the atoms."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    public_data.install("ae18", public_folder("ae18"))
+    (atoms,) = [one for one in GENERAL.energies if one.set == "ae18"]
+    found = {row.name: row for row in energies.rows(atoms, "energies")}
+    assert set(atoms.tight) <= found.keys()
+    assert {found[name].terms[0][1].system.symbols for name in atoms.tight} == {("H",), ("He",)}
+    assert found["AE18_1"].reference == pytest.approx(-500.0, abs=1e-3)  # mHa
+    assert (found["AE18_1"].sigma, found["AE18_3"].sigma) == (0.3, atoms.sigma)
 
 
 def test_derivatives_of_factors() -> None:

@@ -108,6 +108,8 @@ def _is_noncollinear(ni: Any) -> bool:
 
 
 _ROKS = roks.ROKS, rks_symm.ROKS
+#: Classes with an ending of their own; that of GHF came after PySCF 2.8.
+_ENDING = [owner for owner in (hf.SCF, uhf.UHF, ghf.GHF) if "_finalize" in vars(owner)]
 
 #: What PySCF's module ``libxc`` is asked about an expression, in the versions that are tested.
 QUESTIONS = [
@@ -145,7 +147,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (pbc_rks.KohnShamDFT, "to_gks", same_functionals),
     (pbc_hf.SCF, "to_kscf", same_functionals),
     (rks.KohnShamDFT, "dump_flags", _advised),
-    *((owner, "_finalize", announcement.with_domain) for owner in (hf.SCF, uhf.UHF, ghf.GHF)),
+    *((owner, "_finalize", announcement.with_domain) for owner in _ENDING),
     (pbc_rks.KohnShamDFT, "dump_flags", _advised_crystal),
     # refused
     (numint.LibXCMixin, "eval_xc_eff", right_type),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xcnet.bench.store import Record
@@ -57,6 +57,10 @@ class Column:
             weighted=self._weighted(known),
         )
 
+    def shifted(self, shifts: Mapping[str, float]) -> Column:
+        """The same with other references, lower by ``shifts``."""
+        return replace(self, errors={name: e + shifts[name] for name, e in self.errors.items()})
+
     def _weighted(self, known: Mapping[str, float]) -> float | None:
         """Mean of the weighted absolute errors, an estimate of WTMAD-2; None without weights."""
         if all(self.weights[name] == 1.0 for name in known):
@@ -70,11 +74,21 @@ class Section:
 
     set: BenchmarkSet
     protocol: sets.Protocol
+    reactions: Sequence[Reaction]
     columns: list[Column]
     subsets: dict[str, list[str]]
     troubles: list[Record]
     versions: dict[str, str]
     machines: list[str]
+
+    @property
+    def accurate(self) -> list[Column]:
+        """The same against the set's accurate references; empty without such."""
+        if self.set.accurate is None:
+            return []
+        energies = self.set.accurate["energies"]
+        shifts = {one.name: one.reference - energies[one.name] for one in self.reactions}
+        return [column.shifted(shifts) for column in self.columns]
 
     @property
     def changed(self) -> bool:
@@ -110,6 +124,7 @@ def _section(chosen: BenchmarkSet, records: list[Record]) -> Section:
     return Section(
         set=chosen,
         protocol=sets.Protocol(**records[0]["protocol"]),
+        reactions=of,
         columns=columns,
         subsets=_subsets(chosen, [reaction.name for reaction in of]),
         troubles=[record for record in results if record["status"] != "converged"],

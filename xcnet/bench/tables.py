@@ -45,7 +45,21 @@ def text(section: Section) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    return "\n".join([title, *body, *weighted(section)])
+    return "\n".join([title, *body, *accurate(section), *weighted(section)])
+
+
+def accurate(section: Section) -> list[str]:
+    """Lines of the mean absolute error against the set's accurate references, best first."""
+    found = [
+        (stats.mae, f"{subset}, {stats.count}/{stats.total}: {column.label}")
+        for subset, names in section.subsets.items()
+        for column in section.accurate
+        if (stats := column.statistics(names)) is not None
+    ]
+    lines = [f"{text} {mae:.{digits(section)}f}" for mae, text in sorted(found)]
+    if section.set.accurate is None or not lines:
+        return []
+    return [f"MAE against {section.set.accurate['title']}:", *lines]
 
 
 def weighted(section: Section) -> list[str]:

@@ -19,6 +19,8 @@ from xcnet.commands.exec_index import index
 from xcnet.errors import NativeError, ProgramError, UnsupportedError
 
 PRELOAD = "LD_PRELOAD"
+#: Programs that have no room for numbers of six digits.
+SMALL_NUMBERS = frozenset({"abinit"})
 #: Names the index for the preloaded library.
 INDEX = "XCNET_INDEX"
 #: What the library does when an evaluation fails.
@@ -70,6 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
         raise UnsupportedError("xcnet exec needs Linux, whose loader can preload a library")
     program = find_program(words[0])
+    if program.name in SMALL_NUMBERS and not arguments.id:
+        raise ProgramError(
+            f"{program.name} reads libxc's numbers as three digits each, and would take 100210 for "
+            "two functionals: give yours a small number, as in xcnet exec --id 901=NN-metaGGA -- "
+            f"{program.name} (ixc -901)",
+            file=str(program),
+        )
     library = shared_library.path()
     kept = index(arguments.id)
     for left_out in kept.warnings:

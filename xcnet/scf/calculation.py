@@ -48,7 +48,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Result:
+class Outcome:
     """Outcome of one calculation; energies in Hartree, gap in eV, dipole in debye."""
 
     molecule: str
@@ -138,7 +138,7 @@ def solve(
     settings: Settings,
     progress: Progress,
     inspect: Callable[[Any], None] = lambda mf: None,
-) -> Result:
+) -> Outcome:
     """Run one calculation.
 
     `progress` gets the cycle number and the energy after each cycle, `inspect` the finished mean
@@ -162,7 +162,7 @@ def solve(
     mf.grids.level, mf.conv_tol = settings.grid_level, settings.tolerance
     outcome = adapter.converge(mf, guess, callback)
     inspect(mf)
-    return Result(
+    return Outcome(
         molecule=molecule.name,
         xc=xc,
         energy=float(mf.e_tot),

@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.errors import ConvergenceError
-from xcnet.scf import kept, molecule
+from xcnet.operators import GridOperator
+from xcnet.scf import densities, kept, molecule
+from xcnet.scf.densities import GridDensity
 from xcnet.systems.molecules import Molecule
 
 Array = npt.NDArray[np.float64]
@@ -81,6 +83,23 @@ class FixedDensity:
     def spins(self) -> tuple[Array, Array]:
         """Occupied orbitals of alpha and beta."""
         return self.orbitals[0], self.orbitals[-1]
+
+
+def on_grid(
+    state: FixedDensity, level: int, min_density: float, descriptor: GridOperator | None = None
+) -> GridDensity:
+    """Density of a ground state on a grid of any level, with what networks need of it.
+
+    Points below ``min_density`` (bohr^-3) are dropped; with ``descriptor`` it has that one.
+    """
+    from pyscf import dft
+
+    built = state.molecule()
+    grids = dft.Grids(built)
+    grids.level = level
+    grids.build()
+    matrices = [orbitals @ orbitals.T for orbitals in state.spins()]
+    return densities.on_grid(state.system.name, built, matrices, grids, min_density, descriptor)
 
 
 def key(system: Molecule, scheme: Scheme) -> str:

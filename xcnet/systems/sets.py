@@ -65,6 +65,7 @@ class BenchmarkSet:
     literature: Mapping[str, float] | None = None
     aims: Mapping[str, float] | None = None
     remark: str = ""
+    accurate: Mapping[str, Any] | None = None
 
 
 def names() -> list[str]:

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what "
         "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
-        "missing and what it costs; table: write all integrals to --table; fit: the linear "
+        "missing and what it costs; table: write all integrals to --table, and energies beside "
+        "it as JSON lines; fit: the linear "
         "baseline")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
@@ -94,21 +95,21 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
 def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
-    unique = {job.name: job for job in jobs(chosen)}
-    left = [job for job in unique.values() if not preparation.done(job, training_folder())]
-    hours = sum(job.cost for job in left) / 3600
-    print(
-        f"{len(unique) - len(left)} of {len(unique)} systems are done; {hours:.1f} hours are left"
-    )
+    needed = preparation.unique(jobs(chosen))
+    left = [job for job in needed if not preparation.done(job, training_folder())]
+    hours, done = sum(job.cost for job in left) / 3600, len(needed) - len(left)
+    print(f"{done} of {len(needed)} systems are done; {hours:.1f} hours are left")
     return 0
 
 
 def _table(chosen: Recipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import table
 
-    found = _everything(chosen, None)
-    table.write(args.table or Path("integrals.npz"), found)
-    print(f"{len(found.entries)} systems")
+    found = _everything(chosen, args.table if args.table and args.table.exists() else None)
+    path = args.table or Path("integrals.npz")
+    table.write(path, found)
+    table.write_energies(path.with_suffix(".jsonl"), found)
+    print(f"{len(found.entries)} systems in {path} and {path.with_suffix('.jsonl')}")
     return 0
 
 

@@ -13,7 +13,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,17 @@ def _functions(symbol: str) -> int:
     return 17 if number <= 2 else 40 if number <= 10 else 50 if number <= 18 else 65
 
 
+def unique(jobs: Iterable[Job]) -> list[Job]:
+    """Each density once, with all levels that anybody wants, as early as anybody wants it."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        other = found.get(job.name, job)
+        levels = tuple(sorted({*job.levels, *other.levels}))
+        weight = min(job.weight, other.weight)
+        found[job.name] = replace(job, levels=levels, weight=weight)
+    return list(found.values())
+
+
 def done(job: Job, folder: Path) -> bool:
     """Whether both files of a job are there, with all levels."""
     path = integrals_path(job, folder)
@@ -95,8 +106,7 @@ def run(
     jobs: Iterable[Job], folder: Path, executor: Executor, report: Callable[[str], None]
 ) -> dict[str, str]:
     """Do what is left of the jobs; reasons of those that failed, by the systems' names."""
-    unique = {job.name: job for job in sorted(jobs, key=lambda job: -len(job.levels))}
-    ordered = sorted(unique.values(), key=lambda job: job.weight * job.cost)
+    ordered = sorted(unique(jobs), key=lambda job: job.weight * job.cost)
     left = [job for job in ordered if not done(job, folder)]
     report(f"{len(ordered) - len(left)} of {len(ordered)} systems are done")
     futures: dict[Future[Any], Job] = {}

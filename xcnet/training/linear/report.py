@@ -71,6 +71,10 @@ def _mean(of: Sequence[Row], table: Table, functional: str) -> float:
     return float(np.mean([abs(rows.errors(row, table, functional)) for row in of]))
 
 
+def _errors(problem: Problem, coefficients: Array) -> Array:
+    return np.asarray(problem.fitted.matrix @ coefficients - problem.fitted.target)
+
+
 def markdown(found: Sequence[Line], problem: Problem, coefficients: Array) -> str:
     """Page of a fit."""
     heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *BESIDE)
@@ -83,11 +87,17 @@ def markdown(found: Sequence[Line], problem: Problem, coefficients: Array) -> st
         shown += [f"{x:.{digits}f}" for x in line.beside.values()]
         start = [line.term, line.set, line.unit, f"{line.count} of {line.total}"]
         text.append("| " + " | ".join([*start, *shown]) + " |")
+    alone = [
+        f"{row.name} {error:+.{DIGITS[row.unit]}f} {row.unit}"
+        for row, error in zip(problem.fitted.rows, _errors(problem, coefficients), strict=True)
+        if row.tight
+    ]
     broken = constraints.broken(problem.recipe, coefficients)
     shares = ", ".join(f"{part} {100 * share:.1f} %" for part, share in broken.items())
     sizes = problem.recipe.expansion.sizes()
     text += [
         "",
+        *([f"Rows with a sigma of their own: {', '.join(alone)}.", ""] if alone else []),
         f"{sum(sizes.values())} coefficients ("
         + ", ".join(f"{part} {size}" for part, size in sizes.items())
         + f"), {len(problem.fitted.rows)} rows fitted. Share of the mesh of features where a bound "

@@ -116,6 +116,15 @@ def write(path: Path, table: Table) -> None:
     kept.write(path, arrays)
 
 
+def write_energies(path: Path, table: Table) -> None:
+    """Write what was computed as JSON lines: a system each, energies in Hartree."""
+    with path.open("w", encoding="utf-8") as stream:
+        for key, entry in table.entries.items():
+            numbers = {name: getattr(entry, name) for name in _NUMBERS}
+            line = {"system": entry.name, "key": key, **numbers, "levels": list(entry.levels)}
+            stream.write(json.dumps(line) + "\n")
+
+
 def read(path: Path) -> Table:
     """Table of a file; InputError if it was altered, or other columns were integrated."""
     arrays = kept.read(path, ("facts", "numbers", "columns", "functionals"), "table of integrals")

@@ -27,6 +27,7 @@ def rows(chosen: Chosen, term: str) -> Iterator[Row]:
             chosen.unit,
             per_hartree,
             chosen.tight.get(reaction.name, chosen.sigma),
+            reaction.name in chosen.tight,
         )
 
 

@@ -37,6 +37,8 @@ class Row:
         Unit of the sum, ``per_hartree`` of them are one Hartree.
     sigma : float
         Error that counts 1.
+    tight : bool
+        Whether the sigma is its own, not its set's.
     """
 
     term: str
@@ -47,6 +49,7 @@ class Row:
     unit: str
     per_hartree: float
     sigma: float
+    tight: bool = False
 
     def ready(self, table: Table) -> bool:
         """Whether all of it was calculated."""
