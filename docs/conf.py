@@ -29,7 +29,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(collections|numpy|np|npt|pathlib|torch|ase|typing)\b.*"),
     ("py:class", r"(ArrayLike|Calculator|Rng|TypeAliasForwardRef)"),
     ("py:class", r"(xcnet\.([a-z_.]+\.Array)|Callback|Array|[NARks]|nao|weight|functional|\d)"),
-    ("py:class", r"xcnet\.(terms\.TermFunctional|stages\.Stage|operators\.points\.Points)"),
+    ("py:class", r"xcnet\.(expression\.ExchangeFractions|terms\.TermFunctional|stages\.Stage)"),
+    ("py:class", r"xcnet\.operators\.points\.Points"),
     ("py:class", r'([{"].*|.*}|and)'),
     ("py:class", r"(array|array_like|callable|function|mapping|ndarray|optional|path|sequence)"),
 ]

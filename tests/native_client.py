@@ -75,7 +75,7 @@ def compile_c(output: Path, *arguments: str) -> Path:
     if compiler is None:
         need("there is no C compiler")
     command = [str(compiler), *C_FLAGS, "-o", str(output), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return output
 

@@ -280,5 +280,5 @@ def _clamp_sigma(sigma: Array, floor: float, rho: Array, tau: Array | None) -> A
     mean = 0.5 * (same_spin[:, 0] + same_spin[:, 1])
     result = np.empty_like(sigma)
     result[:, ::2] = same_spin
-    result[:, 1] = np.clip(sigma[:, 1], (LEAST_REMAINDER - 1.0) * mean, mean)
+    result[:, 1] = np.minimum(np.maximum(sigma[:, 1], (LEAST_REMAINDER - 1.0) * mean), mean)
     return result

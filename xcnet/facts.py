@@ -86,12 +86,12 @@ class Facts:
 
     @property
     def spin(self) -> int:
-        """Spins that the arrays hold: 1 unpolarized, 2 polarized."""
+        """Spins that the arrays hold, 1 (unpolarized) or 2."""
         return self._spin
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Variables that it reads, descriptors included: ``rho``, ``sigma`` ..."""
+        """Variables that it reads, such as ``rho``, and its descriptors."""
         return self._inputs
 
     @property
@@ -101,7 +101,7 @@ class Facts:
 
     @property
     def highest_order(self) -> int:
-        """Highest derivative order that it has: 0 the energy, 1 the potential ..."""
+        """Highest derivative order that it has; the energy is 0, the potential 1."""
         return variables.ORDERS.index(self.orders[-1])
 
     @property

@@ -102,7 +102,7 @@ class Entry:
 
     @property
     def called(self) -> str:
-        """Name that people use: the first alias."""
+        """The name that people use, which is the first alias."""
         return self.aliases[0] if self.aliases else self.name
 
     @property

@@ -44,7 +44,11 @@ from xcnet.adapters.pyscf.makers import (
 )
 from xcnet.adapters.pyscf.refusals import Needs
 
+#: What PySCF asks its module ``libxc`` about an object's functional, past the object.
+OF_OBJECTS = ("is_hybrid_xc", "is_nlc")
+
 _patches = Patches()
+_of_module = Patches()
 
 
 def put() -> None:
@@ -57,8 +61,17 @@ def put() -> None:
             _patches.put(owner, name, make)
 
 
+def put_in_module() -> None:
+    """Let PySCF's module ``libxc`` know the functionals, for all objects; again changes nothing."""
+    if not _of_module:
+        for name in QUESTIONS:
+            if name not in OF_OBJECTS:
+                _of_module.put(libxc, name, answered)
+
+
 def remove() -> None:
     """Undo `put`, but for what somebody else has replaced since."""
+    _of_module.remove()
     _patches.remove()
 
 
@@ -135,7 +148,7 @@ TABLE: list[tuple[Any, str, Maker]] = [
     (grad_rks, "get_vxc_full_response", whole_grid_response),
     (grad_uks, "get_vxc_full_response", whole_grid_response),
     # what a neural functional does differently
-    *((libxc, name, answered) for name in QUESTIONS),
+    *((libxc, name, answered) for name in OF_OBJECTS),
     (grad_rks.Gradients, "grid_response", GridResponse),
     (grad_uks.Gradients, "grid_response", GridResponse),
     (grad_rhf.SCF_GradScanner, "__call__", states.checked),

@@ -35,6 +35,7 @@ def install() -> None:
             _installed = StandIn(mixin.libxc)
             mixin.libxc = _installed
         hooks.put()
+        hooks.put_in_module()
 
 
 def uninstall() -> None:
