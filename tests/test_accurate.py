@@ -16,7 +16,7 @@ from xcnet import cli
 from xcnet.errors import InputError
 from xcnet.references import accurate, accurate_making, coupled_cluster
 from xcnet.references.accurate import Reference
-from xcnet.references.coupled_cluster import SCHEME, Scheme
+from xcnet.references.coupled_cluster import SCHEME, CompositeScheme
 from xcnet.references.inversion import LARGEST_GRADIENT, Inverter
 from xcnet.references.relaxed_density import density_matrix
 from xcnet.scf.kept import write_arrays
@@ -27,7 +27,7 @@ from xcnet.systems.molecules import Molecule
 NAME = "three-molecules"
 FACTS = training_sets.shipped(NAME, training_sets.FOLDER)
 STORED = accurate.load(NAME)
-SMALL = Scheme(
+SMALL = CompositeScheme(
     valence=({"default": "cc-pvdz"}, {"default": "cc-pvtz"}),
     cardinals=(2, 3),
     core={"default": "cc-pvdz"},

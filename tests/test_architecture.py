@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -201,6 +202,15 @@ def test_public_names_are_listed() -> None:
     assert _run("import xcnet; print(*dir(xcnet))").split() == names.split()
     code = "from xcnet import *; print(functional('PBE'), LibXCFunctional, XCNetError)"
     assert _run(code).startswith("<xcnet.LibXCFunctional (PBE,")
+
+
+def test_class_names_have_one_meaning() -> None:
+    homes = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(module)
+    assert not {name: modules for name, modules in homes.items() if len(modules) > 1}
 
 
 def test_there_is_no_second_copy() -> None:

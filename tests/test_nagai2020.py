@@ -17,7 +17,7 @@ from xcnet import check, engine, variables
 from xcnet.errors import XCNetError
 from xcnet.operators.near_region import NearRegion
 from xcnet.published import nagai2020
-from xcnet.published.nagai2020 import PUBLISHED, Facts
+from xcnet.published.nagai2020 import PUBLISHED, NetworkFacts
 from xcnet.spec import load_spec
 
 Array = NDArray[Any]
@@ -83,14 +83,14 @@ def random_inputs(names: tuple[str, ...], points: int, seed: int) -> dict[str, A
     return {name: values[name] for name in names}
 
 
-def numpy_weights(folder: Path, published: Facts) -> dict[str, Array]:
+def numpy_weights(folder: Path, published: NetworkFacts) -> dict[str, Array]:
     state = torch.load(folder / published.file, map_location="cpu", weights_only=True)
     return {key: value.numpy().astype(np.float64) for key, value in state.items()}
 
 
 @pytest.mark.parametrize("facts", PUBLISHED, ids=ids)
 def test_graphs_equal_the_published_form(
-    facts: Facts, nagai2020_weights: Path, nagai2020_models: Path
+    facts: NetworkFacts, nagai2020_weights: Path, nagai2020_models: Path
 ) -> None:
     spec = load_spec(nagai2020_models / facts.name)
     spec.verify()
@@ -111,7 +111,7 @@ def test_graphs_equal_the_published_form(
 
 
 @pytest.mark.parametrize("facts", PUBLISHED, ids=ids)
-def test_record(facts: Facts, nagai2020_models: Path) -> None:
+def test_record(facts: NetworkFacts, nagai2020_models: Path) -> None:
     spec = load_spec(nagai2020_models / facts.name)
     assert (spec.id, spec.aliases) == (facts.id, (facts.alias,))
     assert list(spec.derivatives) == ["exc", "vxc", "fxc", "kxc"]
@@ -122,7 +122,7 @@ def test_record(facts: Facts, nagai2020_models: Path) -> None:
 
 
 @pytest.mark.parametrize("facts", PUBLISHED[:3], ids=ids[:3])
-def test_compute_by_alias(facts: Facts, nagai2020_weights: Path, published: Path) -> None:
+def test_compute_by_alias(facts: NetworkFacts, nagai2020_weights: Path, published: Path) -> None:
     functional = xcnet.functional(facts.alias, "unpolarized")
     resolved = random_inputs(facts.inputs, 50, seed=1)
     half = {

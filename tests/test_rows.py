@@ -16,7 +16,7 @@ from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.linear import expansion, mesh, preparation, recipe, table
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.preparation import Job
-from xcnet.training.linear.table import Table
+from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import constraints, energies, prior, rows
 from xcnet.training.loss.equations import Equations, solve
 from xcnet.training.loss.rows import Row
@@ -28,7 +28,7 @@ JOBS = {one.name: Job(one, SMALL, (1, 2)) for one in (atom("H"), atom("He"), H2)
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Table:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> IntegralTable:
     folder = tmp_path_factory.mktemp("rows")
     with ThreadPoolExecutor(1) as pool:
         assert preparation.run(JOBS.values(), folder, pool, lambda _: None) == {}
@@ -40,7 +40,7 @@ def _row(terms: dict[str, float], reference: float, level: int = 1) -> Row:
     return Row("energies", "a set", "a row", named, reference, "mHa", 1000.0, 1.0)
 
 
-def test_table_is_read_as_it_was_written(kept: Table, tmp_path: Path) -> None:
+def test_table_is_read_as_it_was_written(kept: IntegralTable, tmp_path: Path) -> None:
     table.write(tmp_path / "a.npz", kept)
     again = table.read(tmp_path / "a.npz")
     assert again.entries.keys() == kept.entries.keys()
@@ -56,7 +56,7 @@ def test_table_is_read_as_it_was_written(kept: Table, tmp_path: Path) -> None:
         table.read(tmp_path / "a.npz")
 
 
-def test_a_row_is_the_same_by_columns_and_by_functional(kept: Table) -> None:
+def test_a_row_is_the_same_by_columns_and_by_functional(kept: IntegralTable) -> None:
     """The expansion's coefficients of uniform exchange alone give Slater's energy of the row."""
     row = _row({"H2": -1.0, "H": 2.0}, 0.0)
     system = rows.linear([row], kept)
@@ -71,7 +71,7 @@ def test_a_row_is_the_same_by_columns_and_by_functional(kept: Table) -> None:
     assert rows.errors(row, kept, "r2SCAN") == pytest.approx(170.0, abs=15.0)
 
 
-def test_rows_wait_for_what_is_not_calculated(kept: Table) -> None:
+def test_rows_wait_for_what_is_not_calculated(kept: IntegralTable) -> None:
     unknown = Row(
         *("energies", "a set", "b", ((1.0, Job(atom("Li"), SMALL, (1,)), 1),)),
         *(0.0, "mHa", 1000.0, 1.0),
@@ -121,7 +121,7 @@ def test_derivatives_of_factors() -> None:
             assert given == pytest.approx((plus - minus) / (2.0 * step), abs=1e-5)
 
 
-def test_the_prior_has_r2scans_exchange(kept: Table) -> None:
+def test_the_prior_has_r2scans_exchange(kept: IntegralTable) -> None:
     """Known points: the gas, and one orbital (at most 1.174, a lower value at small u)."""
     u, beta = np.array([0.0, 0.0]), np.array([0.5, 0.0])
     found = prior.exchange_factor(u, beta)

@@ -2,7 +2,7 @@
 
 Points and weights of a grid move with the atoms. Psi4 neglects it: 4e-4 Hartree/bohr for M06-L in
 water on its default grid, but 0.03 for a functional as rough as NN-metaGGA. Functionals of ours are
-evaluated once more at the final density, on the same points, with that response (`Field`).
+evaluated once more at the final density, on the same points, with that response (`NonlocalField`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from psi4 import core
 
 from xcnet.adapters.psi4 import nonlocal_parts, registration
-from xcnet.adapters.psi4.nonlocal_field import Field
+from xcnet.adapters.psi4.nonlocal_field import NonlocalField
 from xcnet.adapters.psi4.nonlocal_parts import Parts
 from xcnet.errors import UnsupportedError
 
@@ -27,7 +27,7 @@ def responding(gradient: Any) -> Callable[..., Any]:
         if parts is None:
             return result
         try:
-            field = Field(parts, wavefunction)
+            field = NonlocalField(parts, wavefunction)
         except UnsupportedError as error:
             core.print_out(f"\n  Without the response of the grid: {error}\n")
             return result

@@ -10,7 +10,7 @@ from psi4 import core
 
 from xcnet import engine
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
-from xcnet.adapters.psi4.nonlocal_orbitals import Orbitals
+from xcnet.adapters.psi4.nonlocal_orbitals import KeptOrbitals
 from xcnet.adapters.psi4.nonlocal_parts import Parts
 from xcnet.adapters.psi4.nonlocal_values import evaluate
 from xcnet.errors import UnsupportedError
@@ -18,7 +18,7 @@ from xcnet.grid import OnRows
 from xcnet.operators import Array
 
 
-class Field:
+class NonlocalField:
     """Energy, potential and gradient of nonlocal functionals for one molecule and basis.
 
     Parameters
@@ -57,7 +57,7 @@ class Field:
         self.grid = molecular_grid(wavefunction.basisset())
         # What Psi4's own part of the calculation leaves free.
         memory = core.get_memory() * (1.0 - core.get_global_option("SCF_MEM_SAFETY_FACTOR"))
-        self._orbitals = Orbitals(wavefunction.basisset(), self.grid, memory)
+        self._orbitals = KeptOrbitals(wavefunction.basisset(), self.grid, memory)
         self._matrices = np.empty(0)
         self.rows = np.empty(0)
         self._values: OnRows | None = None

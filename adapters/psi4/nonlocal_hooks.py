@@ -15,7 +15,7 @@ from psi4.driver.procrouting.dft import dft_builder
 
 from xcnet.adapters._patch import Maker, Patches
 from xcnet.adapters.psi4 import nonlocal_parts
-from xcnet.adapters.psi4.nonlocal_field import Field
+from xcnet.adapters.psi4.nonlocal_field import NonlocalField
 from xcnet.errors import UnsupportedError
 
 Function = Callable[..., Any]
@@ -32,18 +32,18 @@ def put(patches: Patches) -> None:
     patches.put(core, "scfgrad", _gradient)
 
 
-def field_of(wavefunction: Any) -> Field | None:
+def field_of(wavefunction: Any) -> NonlocalField | None:
     """The nonlocal part of a Kohn-Sham wavefunction of Psi4; None if it has none.
 
     Made when first asked for, and kept with the wavefunction.
     """
     if not isinstance(wavefunction, core.HF):
         return None
-    field: Field | None = getattr(wavefunction, _FIELD, None)
+    field: NonlocalField | None = getattr(wavefunction, _FIELD, None)
     if field is None:
         parts = nonlocal_parts.parts_of(wavefunction.functional())
         if parts is not None:
-            field = Field(parts, wavefunction)
+            field = NonlocalField(parts, wavefunction)
             setattr(wavefunction, _FIELD, field)
     return field
 

@@ -28,7 +28,7 @@ _EMPTY = 1e-14
 Block = tuple[slice, Indices, dict[str, Array]]
 
 
-class Orbitals:
+class KeptOrbitals:
     """Orbitals of a basis on a molecular grid, kept as far as memory allows.
 
     Parameters

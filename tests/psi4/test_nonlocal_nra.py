@@ -23,7 +23,7 @@ from tests.psi4.calculations import HYDROGEN, WATER, energy, gradient, molecule,
 from xcnet import registry
 from xcnet.adapters.psi4 import nonlocal_hooks
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
-from xcnet.adapters.psi4.nonlocal_orbitals import Orbitals
+from xcnet.adapters.psi4.nonlocal_orbitals import KeptOrbitals
 from xcnet.errors import InputError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
@@ -215,7 +215,7 @@ def test_little_memory() -> None:
     grid = molecular_grid(basis)
     results = []
     for memory in (1e9, 1e6, 0.0):
-        orbitals = Orbitals(basis, grid, memory)
+        orbitals = KeptOrbitals(basis, grid, memory)
         rows = [orbitals.densities(matrix) for _ in range(2)]
         np.testing.assert_array_equal(*rows)
         results.append((rows[0], orbitals.matrix(rows[0])))

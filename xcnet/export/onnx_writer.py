@@ -44,7 +44,7 @@ DIRECT = {
 }
 
 
-class _Writer:
+class _GraphWriter:
     """Collects the nodes and constants of one model."""
 
     def __init__(self, outputs: Sequence[Node]) -> None:
@@ -285,7 +285,7 @@ def to_onnx(
     bytes
         The same for the same arguments, in every process.
     """
-    writer = _Writer([node for columns in outputs.values() for node in columns])
+    writer = _GraphWriter([node for columns in outputs.values() for node in columns])
     for variable, width in inputs.items():
         writer.load(variable, width)
     writer.write()

@@ -35,7 +35,7 @@ _INT, _INTS = 2, 7
 
 
 @dataclass(frozen=True)
-class Node:
+class OnnxNode:
     """One operation; attributes are integers or tuples of them."""
 
     operator: str
@@ -69,7 +69,7 @@ class Model:
 
     ir_version: int = 0
     opsets: list[tuple[str, int]] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[OnnxNode] = field(default_factory=list)
     constants: list[Constant] = field(default_factory=list)
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
@@ -159,7 +159,7 @@ def _graph(data: bytes, start: int, end: int, model: Model) -> None:
             (model.inputs if name == "input" else model.outputs).append(_tensor(data, first, last))
 
 
-def _node(data: bytes, start: int, end: int) -> Node:
+def _node(data: bytes, start: int, end: int) -> OnnxNode:
     operator = ""
     inputs: list[str] = []
     outputs: list[str] = []
@@ -183,7 +183,7 @@ def _node(data: bytes, start: int, end: int) -> Node:
             operator = _text(data, first, last)
         else:
             (inputs if name == "input" else outputs).append(_text(data, first, last))
-    return Node(operator, tuple(inputs), tuple(outputs), attributes)
+    return OnnxNode(operator, tuple(inputs), tuple(outputs), attributes)
 
 
 def _attribute(data: bytes, start: int, end: int) -> tuple[str, int | tuple[int, ...]]:

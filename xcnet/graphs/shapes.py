@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from xcnet.graphs.model import Node
+from xcnet.graphs.model import OnnxNode
 
 #: Stands for the number of points in a shape.
 POINTS = -1
@@ -35,10 +35,10 @@ class Value:
         return -prod(self.shape) if POINTS in self.shape else prod(self.shape)
 
 
-Rule = Callable[[Node, Sequence["Value | None"]], Sequence[Value]]
+Rule = Callable[[OnnxNode, Sequence["Value | None"]], Sequence[Value]]
 
 
-def results(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def results(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     """Type and shape of each output of a node; an input that was left out is None.
 
     Raises
@@ -94,19 +94,19 @@ def _named(shape: Shape) -> str:
 
 
 def _elementwise(count: int, kind: str = "d", first: str = "d") -> Rule:
-    def rule(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+    def rule(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
         given = _given(inputs, first + "d" * (count - 1))
         return [Value(kind, broadcast(*(value.shape for value in given)))]
 
     return rule
 
 
-def _any_number(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _any_number(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     given = _given(inputs, "d" * max(1, len(inputs)))
     return [Value("d", broadcast(*(value.shape for value in given)))]
 
 
-def _clip(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _clip(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     given = [value for value in inputs if value is not None]
     given = _given(given, "d" * max(1, len(given)))
     limits = [value.shape for value in given[1:]]
@@ -115,14 +115,14 @@ def _clip(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
     return given[:1]
 
 
-def _axis(node: Node, rank: int) -> int:
+def _axis(node: OnnxNode, rank: int) -> int:
     axis = node.attributes.get("axis", 0 if node.operator == "Split" else None)
     if not isinstance(axis, int) or not -rank <= axis < rank:
         raise ValueError(f"{node.operator} along the axis {axis} of {rank}")
     return axis % rank
 
 
-def _concat(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _concat(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     kind = inputs[0].kind if inputs and inputs[0] is not None else "d"
     given = _given(inputs, kind * max(1, len(inputs)))
     shape = list(given[0].shape)
@@ -141,19 +141,19 @@ def _concat(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
     return [Value(kind, tuple(shape), numbers)]
 
 
-def _expand(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _expand(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     value, target = _given(inputs, "di")
     if target.numbers is None or any(n < 1 and n != POINTS for n in target.numbers):
         raise ValueError("Expand to a shape that is not known, or not positive")
     return [Value("d", broadcast(value.shape, target.numbers))]
 
 
-def _matmul(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _matmul(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     a, b = _given(inputs, "dd")
     return [Value("d", _product(a.shape, b.shape))]
 
 
-def _gemm(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _gemm(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     a, b, c = _given(inputs, "ddd")
     shape = _product(a.shape, b.shape)
     if broadcast(shape, c.shape) != shape:
@@ -167,7 +167,7 @@ def _product(a: Shape, b: Shape) -> Shape:
     return a[0], b[1]
 
 
-def _shape(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _shape(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     if len(inputs) != 1 or inputs[0] is None:
         raise ValueError("Shape of nothing")
     start, end = node.attributes.get("start", 0), node.attributes.get("end", None)
@@ -177,7 +177,7 @@ def _shape(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
     return [Value("i", (len(part),), part)]
 
 
-def _split(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _split(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     (value,) = _given(inputs, "d")
     axis = _axis(node, len(value.shape))
     parts, size = len(node.outputs), value.shape[axis]
@@ -187,7 +187,7 @@ def _split(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
     return [Value("d", shape)] * parts
 
 
-def _transpose(node: Node, inputs: Sequence[Value | None]) -> Sequence[Value]:
+def _transpose(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     (value,) = _given(inputs, "d")
     order = node.attributes.get("perm", tuple(range(len(value.shape)))[::-1])
     if isinstance(order, int) or sorted(order) != list(range(len(value.shape))):

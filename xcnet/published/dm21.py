@@ -67,7 +67,7 @@ The weights are those of its authors under CC BY 4.0, converted to graphs in dou
 """
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Residual block: linear, layer normalization, ELU."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class DM21(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.squash = nn.Linear(FEATURES, WIDTH, dtype=torch.float64)
-        self.blocks = nn.ModuleList(Block() for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(ResidualBlock() for _ in range(BLOCKS))
         self.output = nn.Linear(WIDTH, FACTORS, dtype=torch.float64)
 
     def forward(

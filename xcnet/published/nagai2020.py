@@ -24,7 +24,7 @@ HIDDEN = 100
 
 
 @dataclass(frozen=True)
-class Facts:
+class NetworkFacts:
     """One published network: its file, and what it becomes here."""
 
     file: str
@@ -53,10 +53,10 @@ class Facts:
 
 LDA, GGA, MGGA = ("rho",), ("rho", "sigma"), ("rho", "sigma", "tau")
 PUBLISHED = (
-    Facts("NNLSDA", "lda_xc_nn_lsda", "NN-LSDA", 100101, LDA, False, "local spin density"),
-    Facts("NNGGA", "gga_xc_nn_gga", "NN-GGA", 100102, GGA, False, "generalized gradient"),
-    Facts("NNmGGA", "mgga_xc_nn_metagga", "NN-metaGGA", 100103, MGGA, False, "meta-GGA"),
-    Facts("NNNRA", "mgga_xc_nn_nra", "NN-NRA", 100104, MGGA, True, "near-region"),
+    NetworkFacts("NNLSDA", "lda_xc_nn_lsda", "NN-LSDA", 100101, LDA, False, "local spin density"),
+    NetworkFacts("NNGGA", "gga_xc_nn_gga", "NN-GGA", 100102, GGA, False, "generalized gradient"),
+    NetworkFacts("NNmGGA", "mgga_xc_nn_metagga", "NN-metaGGA", 100103, MGGA, False, "meta-GGA"),
+    NetworkFacts("NNNRA", "mgga_xc_nn_nra", "NN-NRA", 100104, MGGA, True, "near-region"),
 )
 
 NEAR_REGION = {"definition": "grid-sum", "sigma_bohr": 0.2, "cutoff": 0.001}
@@ -113,7 +113,7 @@ def load(data: bytes) -> PublishedNetwork:
     return module.requires_grad_(False).eval()
 
 
-def record(collection: Collection, facts: Facts) -> dict[str, Any]:
+def record(collection: Collection, facts: NetworkFacts) -> dict[str, Any]:
     """Record of a published functional, without what the exporter adds."""
     return functional.record(
         collection,
@@ -137,7 +137,7 @@ def record(collection: Collection, facts: Facts) -> dict[str, Any]:
     )
 
 
-def card(collection: Collection, facts: Facts) -> str:
+def card(collection: Collection, facts: NetworkFacts) -> str:
     """Text of the functional's card."""
     return f"""# {facts.alias}
 

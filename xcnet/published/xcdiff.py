@@ -62,7 +62,7 @@ doi:10.1103/PhysRevB.104.L161109. {origin}
 """
 
 
-class Perceptron(nn.Module):
+class FactorPerceptron(nn.Module):
     """Three hidden layers of 16 with the exact GELU."""
 
     def __init__(self, features: int) -> None:
@@ -84,7 +84,7 @@ class XCDiff(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.exchange, self.correlation = Perceptron(2), Perceptron(4)
+        self.exchange, self.correlation = FactorPerceptron(2), FactorPerceptron(4)
 
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Return (N,); inputs in libxc's layout, spin resolved (N, k)."""

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from xcnet import files
 from xcnet.errors import InputError
 from xcnet.references.accurate import FOLDER, SPINS, load, pack
-from xcnet.references.coupled_cluster import SCHEME, Scheme, Solution, solve
+from xcnet.references.coupled_cluster import SCHEME, CompositeScheme, Solution, solve
 from xcnet.references.inversion import STRENGTHS, Inverter
 from xcnet.scf.kept import write_arrays
 from xcnet.scf.molecule import build
@@ -48,7 +48,7 @@ def make(
     systems: Sequence[Molecule],
     geometry_source: str,
     folder: Path,
-    scheme: Scheme = SCHEME,
+    scheme: CompositeScheme = SCHEME,
 ) -> tuple[Path, Path]:
     """Compute the references of a set and write both files to ``folder``; returns their paths.
 
@@ -74,7 +74,7 @@ def make(
     return written
 
 
-def _solution(system: Molecule, scheme: Scheme, parts: Path) -> Solution:
+def _solution(system: Molecule, scheme: CompositeScheme, parts: Path) -> Solution:
     def work() -> dict[str, Any]:
         solution = solve(system, scheme)
         labels, energies = zip(*solution.energies.items(), strict=True)
@@ -85,7 +85,9 @@ def _solution(system: Molecule, scheme: Scheme, parts: Path) -> Solution:
     return Solution(dict(energies), kept["matrix"])
 
 
-def _orbitals(system: Molecule, scheme: Scheme, matrix: Array, parts: Path) -> dict[str, Array]:
+def _orbitals(
+    system: Molecule, scheme: CompositeScheme, matrix: Array, parts: Path
+) -> dict[str, Array]:
     """Occupied orbitals, ``alpha`` and for open shells ``beta``, and numbers on the inversion."""
 
     def work() -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _record(
     system: Molecule,
     solution: Solution,
     orbitals: dict[str, Array],
-    scheme: Scheme,
+    scheme: CompositeScheme,
     geometry_source: str,
 ) -> dict[str, Any]:
     labels = ("strength", "kinetic", "misplaced_electrons")
@@ -143,7 +145,7 @@ def _record(
 
 
 def _write(
-    name: str, folder: Path, records: list[Any], arrays: dict[str, Array], scheme: Scheme
+    name: str, folder: Path, records: list[Any], arrays: dict[str, Array], scheme: CompositeScheme
 ) -> tuple[Path, Path]:
     stored, text = folder / f"{name}.npz", folder / f"{name}.json"
     write_arrays(stored, arrays)

@@ -24,7 +24,7 @@ Basis = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Scheme:
+class CompositeScheme:
     """Basis sets of a composite energy and of the density.
 
     Parameters
@@ -45,7 +45,7 @@ class Scheme:
 #: Diffuse functions on all but hydrogen: T. H. Dunning, J. Chem. Phys. 90, 1007 (1989),
 #: doi:10.1063/1.456153; core: K. A. Peterson, T. H. Dunning, J. Chem. Phys. 117, 10548 (2002),
 #: doi:10.1063/1.1520138.
-SCHEME = Scheme(
+SCHEME = CompositeScheme(
     valence=(
         {"default": "aug-cc-pvtz", "H": "cc-pvtz"},
         {"default": "aug-cc-pvqz", "H": "cc-pvqz"},
@@ -93,7 +93,7 @@ def correlation_fall(cardinal: int) -> float:
     return float(cardinal) ** -3.22
 
 
-def solve(system: Molecule, scheme: Scheme = SCHEME) -> Solution:
+def solve(system: Molecule, scheme: CompositeScheme = SCHEME) -> Solution:
     """CCSD(T) energy at the basis-set limit and CCSD density of one system.
 
     The total energy is the frozen-core one, Hartree-Fock and correlation extrapolated separately,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcnet.graphs import model as onnx_file
-from xcnet.graphs.model import Constant, Model, Node
+from xcnet.graphs.model import Constant, Model, OnnxNode
 from xcnet.graphs.shapes import POINTS, Value, results
 
 Ids = NDArray[np.int64]
@@ -215,7 +215,7 @@ def _value(constant: Constant) -> Value:
     return Value("i", constant.shape, numbers)
 
 
-def _step(made: Program, node: Node, values: dict[str, Value], ids: dict[str, Ids]) -> None:
+def _step(made: Program, node: OnnxNode, values: dict[str, Value], ids: dict[str, Ids]) -> None:
     found = results(node, [values[name] if name else None for name in node.inputs])
     values.update(zip(node.outputs, found, strict=True))
     if found[0].kind == "i":
@@ -245,7 +245,7 @@ def _integer(attributes: Mapping[str, int | tuple[int, ...]], name: str, default
     return value
 
 
-def _result(made: Program, node: Node, operands: Sequence[Ids | None]) -> Ids:
+def _result(made: Program, node: OnnxNode, operands: Sequence[Ids | None]) -> Ids:
     if node.operator == "Clip":
         return _clip(made, operands)
     given = [_there(operand) for operand in operands]

@@ -75,7 +75,7 @@ class _Registers:
         insort(self._free, register)
 
 
-class _Writer:
+class _TapeWriter:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.steps = instructions(program)
@@ -250,7 +250,7 @@ class _Writer:
 
 def tape(program: Program) -> bytes:
     """Tape of a program."""
-    return _Writer(program).write()
+    return _TapeWriter(program).write()
 
 
 def is_whole(content: bytes) -> bool:

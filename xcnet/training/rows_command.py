@@ -18,8 +18,8 @@ from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
     from xcnet.training.linear.preparation import Job
-    from xcnet.training.linear.recipe import Recipe
-    from xcnet.training.linear.table import Table
+    from xcnet.training.linear.recipe import RowsRecipe
+    from xcnet.training.linear.table import IntegralTable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return actions[args.action](chosen, args)
 
 
-def jobs(chosen: Recipe) -> list[Job]:
+def jobs(chosen: RowsRecipe) -> list[Job]:
     """Everything that a recipe's rows need."""
     from xcnet.training.loss import bonds
 
@@ -65,7 +65,7 @@ def jobs(chosen: Recipe) -> list[Job]:
     return [*needed, *bonds.jobs(chosen)]
 
 
-def _make(chosen: Recipe, args: argparse.Namespace) -> int:
+def _make(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     with _executor(args) as executor:
@@ -92,7 +92,7 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
+def _plan(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     needed = preparation.unique(jobs(chosen))
@@ -102,7 +102,7 @@ def _plan(chosen: Recipe, args: argparse.Namespace) -> int:
     return 0
 
 
-def _table(chosen: Recipe, args: argparse.Namespace) -> int:
+def _table(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import table
 
     found = _everything(chosen, args.table if args.table and args.table.exists() else None)
@@ -113,15 +113,15 @@ def _table(chosen: Recipe, args: argparse.Namespace) -> int:
     return 0
 
 
-def _everything(chosen: Recipe, path: Path | None) -> Table:
+def _everything(chosen: RowsRecipe, path: Path | None) -> IntegralTable:
     from xcnet.training.linear import table
 
     here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
     given = table.read(path).entries if path else {}
-    return table.Table(given | here.entries)
+    return table.IntegralTable(given | here.entries)
 
 
-def _fit(chosen: Recipe, args: argparse.Namespace) -> int:
+def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import fit, report
 
     found = _everything(chosen, args.table)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.training.linear import expansion
-from xcnet.training.linear.recipe import Recipe
-from xcnet.training.linear.table import Table
+from xcnet.training.linear.recipe import RowsRecipe
+from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import bonds, constraints, curvature, energies, grids, prior, rows
 from xcnet.training.loss.equations import Equations, solve, together
 from xcnet.training.loss.rows import Linear, Row
@@ -23,10 +23,10 @@ SPARSE = 4.0  # rows of more than so many sigmas count as if they were that far:
 
 
 @dataclass(frozen=True)
-class Problem:
+class LinearProblem:
     """Rows to fit and rows to look at, in the columns of the recipe's expansion."""
 
-    recipe: Recipe
+    recipe: RowsRecipe
     fitted: Linear
     validation: Linear
     prior: Array
@@ -77,18 +77,18 @@ def _folds(of: Sequence[Row], rng: np.random.Generator) -> npt.NDArray[np.int64]
     return np.array([folds[names[group]] for group in groups])
 
 
-def _solve(recipe: Recipe, equations: Equations, constrained: bool) -> Array:
+def _solve(recipe: RowsRecipe, equations: Equations, constrained: bool) -> Array:
     return constraints.bounded(recipe, equations) if constrained else solve(equations)
 
 
-def all_rows(recipe: Recipe, table: Table) -> tuple[list[Row], list[Row]]:
+def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[Row]]:
     """Rows to fit and to look at, ready or not; bonds where their force constants are known."""
     fitted = [row for one in recipe.energies for row in energies.rows(one, "energies")]
     fitted += [*grids.rows(recipe), *bonds.rows(recipe, table)]
     return fitted, [row for one in recipe.validation for row in energies.rows(one, "validation")]
 
 
-def problem(recipe: Recipe, table: Table) -> Problem:
+def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
     """Problem of all rows that are ready."""
     places = recipe.expansion.within(expansion.KEPT)
     fitted, watched = (
@@ -96,7 +96,7 @@ def problem(recipe: Recipe, table: Table) -> Problem:
     )
     r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
     nearest = prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
-    return Problem(recipe, fitted, watched, nearest)
+    return LinearProblem(recipe, fitted, watched, nearest)
 
 
 def _columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:

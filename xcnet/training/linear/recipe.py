@@ -74,7 +74,7 @@ class Bonds:
 
 
 @dataclass(frozen=True)
-class Mesh:
+class MeshSettings:
     """Standard deviations of the factors, and of their second derivatives, over the mesh."""
 
     exchange: float
@@ -92,7 +92,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RowsRecipe:
     """All of it."""
 
     prior: str
@@ -102,7 +102,7 @@ class Recipe:
     grids: Grids
     bonds: Bonds
     expansion: Orders
-    mesh: Mesh
+    mesh: MeshSettings
     constraints: Constraints
 
     def chosen(self) -> Iterator[Chosen]:
@@ -116,7 +116,7 @@ def _light(reaction: Reaction) -> bool:
     return all(SYMBOLS.index(symbol) <= LAST_ELEMENT for symbol in elements)
 
 
-def load(source: str) -> Recipe:
+def load(source: str) -> RowsRecipe:
     """Recipe of a file, or a shipped one by its name.
 
     Raises
@@ -133,7 +133,7 @@ def load(source: str) -> Recipe:
         raise InputError(f"{source} is not a recipe of rows: {error}", file=str(path)) from error
 
 
-def _recipe(record: dict[str, Any]) -> Recipe:
+def _recipe(record: dict[str, Any]) -> RowsRecipe:
     sets: dict[str, Any] = {
         group: tuple(
             Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
@@ -143,13 +143,13 @@ def _recipe(record: dict[str, Any]) -> Recipe:
     }
     if unknown := {one.unit for group in sets.values() for one in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
-    parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": Mesh,
+    parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": MeshSettings,
              "constraints": Constraints}  # fmt: skip
     made: dict[str, Any] = {
         name: kind(**{key: _frozen(value) for key, value in record.pop(name).items()})
         for name, kind in parts.items()
     }
-    return Recipe(**record, **sets, **made)
+    return RowsRecipe(**record, **sets, **made)
 
 
 def _frozen(value: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.training.linear.fit import Problem
-from xcnet.training.linear.table import Table
+from xcnet.training.linear.fit import LinearProblem
+from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import constraints, rows
 from xcnet.training.loss.rows import Linear, Row
 
@@ -37,7 +37,11 @@ class Line:
 
 
 def lines(
-    problem: Problem, table: Table, coefficients: Array, held_out: Array, totals: dict[Any, int]
+    problem: LinearProblem,
+    table: IntegralTable,
+    coefficients: Array,
+    held_out: Array,
+    totals: dict[Any, int],
 ) -> Iterator[Line]:
     """One line for each term and set."""
     for linear, out in ((problem.fitted, held_out), (problem.validation, None)):
@@ -48,7 +52,7 @@ def lines(
 
 
 def _line(
-    linear: Linear, index: Array, errors: Array, out: Array | None, table: Table, total: int
+    linear: Linear, index: Array, errors: Array, out: Array | None, table: IntegralTable, total: int
 ) -> Line:
     of = [linear.rows[i] for i in index]
     found = errors[index]
@@ -67,15 +71,15 @@ def _line(
     )
 
 
-def _mean(of: Sequence[Row], table: Table, functional: str) -> float:
+def _mean(of: Sequence[Row], table: IntegralTable, functional: str) -> float:
     return float(np.mean([abs(rows.errors(row, table, functional)) for row in of]))
 
 
-def _errors(problem: Problem, coefficients: Array) -> Array:
+def _errors(problem: LinearProblem, coefficients: Array) -> Array:
     return np.asarray(problem.fitted.matrix @ coefficients - problem.fitted.target)
 
 
-def markdown(found: Sequence[Line], problem: Problem, coefficients: Array) -> str:
+def markdown(found: Sequence[Line], problem: LinearProblem, coefficients: Array) -> str:
     """Page of a fit."""
     heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *BESIDE)
     text = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | ---: |" + " ---: |" * 6]

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Entry:
+class DensityIntegrals:
     """One density, energies in Hartree.
 
     ``rest`` is without exchange and correlation, ``total`` with r2SCAN's; ``dispersion`` is D4's;
@@ -42,10 +42,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Table:
+class IntegralTable:
     """Entries by the names of their files, see `fixed_density.key`."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, DensityIntegrals] = field(default_factory=dict)
 
     def has(self, key: str, level: int) -> bool:
         """Whether there are integrals of a density on a grid."""
@@ -62,20 +62,20 @@ class Table:
         return np.array(entry.functionals[place][list(integrals.FUNCTIONALS).index(what)])
 
 
-def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> Table:
+def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> IntegralTable:
     """Table of those jobs that are done, with D4 energies of these parameters."""
     found = {}
     for job in jobs:
         path = preparation.integrals_path(job, folder)
         if job.name not in found and path.exists():
             found[job.name] = _entry(job, folder, path, parameters)
-    return Table(found)
+    return IntegralTable(found)
 
 
-def _entry(job: Job, folder: Path, path: Path, parameters: str) -> Entry:
+def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegrals:
     state = fixed_density.read(preparation.state_path(job, folder))
     numbers = integrals.read(path)
-    return Entry(
+    return DensityIntegrals(
         job.system.name,
         state.energies["rest"],
         state.energies["total"],
@@ -98,7 +98,7 @@ def _dispersion(job: Job, parameters: str) -> float:
 _NUMBERS = ("rest", "total", "exact_exchange", "dispersion", "seconds")
 
 
-def write(path: Path, table: Table) -> None:
+def write(path: Path, table: IntegralTable) -> None:
     """Write the table: integrals of one grid each, one after the other."""
     entries = list(table.entries.values())
     facts = {
@@ -116,7 +116,7 @@ def write(path: Path, table: Table) -> None:
     kept.write(path, arrays)
 
 
-def write_energies(path: Path, table: Table) -> None:
+def write_energies(path: Path, table: IntegralTable) -> None:
     """Write what was computed as JSON lines: a system each, energies in Hartree."""
     with path.open("w", encoding="utf-8") as stream:
         for key, entry in table.entries.items():
@@ -125,7 +125,7 @@ def write_energies(path: Path, table: Table) -> None:
             stream.write(json.dumps(line) + "\n")
 
 
-def read(path: Path) -> Table:
+def read(path: Path) -> IntegralTable:
     """Table of a file; InputError if it was altered, or other columns were integrated."""
     arrays = kept.read(path, ("facts", "numbers", "columns", "functionals"), "table of integrals")
     facts: dict[str, Any] = json.loads(str(arrays["facts"]))
@@ -135,7 +135,7 @@ def read(path: Path) -> Table:
     rows = zip(facts["names"].items(), facts["levels"], arrays["numbers"], strict=True)
     for (key, name), levels, numbers in rows:
         last = first + len(levels)
-        found[key] = Entry(
+        found[key] = DensityIntegrals(
             name=name,
             levels=tuple(levels),
             columns=arrays["columns"][first:last],
@@ -143,4 +143,4 @@ def read(path: Path) -> Table:
             **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
         )
         first = last
-    return Table(found)
+    return IntegralTable(found)

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from xcnet.systems import stretched
 from xcnet.systems.molecules import Molecule
 from xcnet.training.linear.preparation import FINE, Job
-from xcnet.training.linear.recipe import Chosen, Recipe
-from xcnet.training.linear.table import Table
+from xcnet.training.linear.recipe import Chosen, RowsRecipe
+from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss.rows import Row
 
 LEVEL = 3
 
 
-def jobs(recipe: Recipe) -> Iterator[Job]:
+def jobs(recipe: RowsRecipe) -> Iterator[Job]:
     """What has to be calculated."""
     for molecule, _ in _molecules(recipe):
         for bond in stretched.bonds(molecule):
@@ -26,7 +26,7 @@ def jobs(recipe: Recipe) -> Iterator[Job]:
                 yield _job(recipe, stretched.stretch(molecule, bond, shift))
 
 
-def rows(recipe: Recipe, table: Table) -> Iterator[Row]:
+def rows(recipe: RowsRecipe, table: IntegralTable) -> Iterator[Row]:
     """Rows of the bonds whose three energies are there."""
     d = stretched.SHIFT
     for molecule, chosen in _molecules(recipe):
@@ -55,11 +55,11 @@ def rows(recipe: Recipe, table: Table) -> Iterator[Row]:
             )
 
 
-def _job(recipe: Recipe, system: Molecule) -> Job:
+def _job(recipe: RowsRecipe, system: Molecule) -> Job:
     return Job(system, FINE, (LEVEL,), recipe.bonds.weight)
 
 
-def _molecules(recipe: Recipe) -> Iterator[tuple[Molecule, Chosen]]:
+def _molecules(recipe: RowsRecipe) -> Iterator[tuple[Molecule, Chosen]]:
     for chosen in recipe.energies:
         if chosen.set != recipe.bonds.set:
             continue

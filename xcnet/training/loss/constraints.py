@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from xcnet.training.linear import mesh
 from xcnet.training.linear.expansion import Orders
-from xcnet.training.linear.recipe import Recipe
+from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.loss.equations import Equations, solve, together
 
 Array = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ def uniform_gas(orders: Orders) -> Equations:
     return together(parts)
 
 
-def bounded(recipe: Recipe, equations: Equations) -> Array:
+def bounded(recipe: RowsRecipe, equations: Equations) -> Array:
     """Coefficients of the least sum of squares whose factors keep the bounds on the mesh.
 
     What is outside counts as an equation of great weight, what comes back inside counts no more:
@@ -55,7 +55,7 @@ def bounded(recipe: Recipe, equations: Equations) -> Array:
     return coefficients
 
 
-def broken(recipe: Recipe, coefficients: Array) -> dict[str, float]:
+def broken(recipe: RowsRecipe, coefficients: Array) -> dict[str, float]:
     """Share of the mesh where each part's bound is broken by more than the tolerance."""
     orders, found = recipe.expansion, {}
     for part in mesh.PARTS:
@@ -67,7 +67,7 @@ def broken(recipe: Recipe, coefficients: Array) -> dict[str, float]:
     return found
 
 
-def _bounds(recipe: Recipe) -> tuple[Array, Array, Array]:
+def _bounds(recipe: RowsRecipe) -> tuple[Array, Array, Array]:
     rows, lows, highs = [], [], []
     for part in mesh.PARTS:
         points = mesh.of_part(part, recipe.expansion, SIZE).points
@@ -78,7 +78,7 @@ def _bounds(recipe: Recipe) -> tuple[Array, Array, Array]:
     return np.concatenate(rows), np.concatenate(lows), np.concatenate(highs)
 
 
-def _limits(recipe: Recipe, part: str, points: Array) -> tuple[Array, Array]:
+def _limits(recipe: RowsRecipe, part: str, points: Array) -> tuple[Array, Array]:
     low = np.zeros(len(points))
     if part != "exchange":
         return low, np.full(len(points), np.inf)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.training.linear import mesh
-from xcnet.training.linear.recipe import Recipe
+from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.loss.equations import Equations, together
 
 Array = npt.NDArray[np.float64]
@@ -15,7 +15,7 @@ SCALE = 10.0  # second derivatives that count 1 at a factor's sigma of 1
 SECOND = ((2, 0), (0, 2), (1, 1))
 
 
-def equations(recipe: Recipe, prior: Array) -> Equations:
+def equations(recipe: RowsRecipe, prior: Array) -> Equations:
     """The factors' second derivatives stay near those of the prior's coefficients."""
     orders = recipe.expansion
     parts = []

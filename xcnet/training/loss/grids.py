@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xcnet.systems.units import KCAL_PER_HARTREE
-from xcnet.training.linear.recipe import Recipe
+from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.loss.rows import Row
 
 
-def rows(recipe: Recipe) -> Iterator[Row]:
+def rows(recipe: RowsRecipe) -> Iterator[Row]:
     """One row of each system of the sets."""
     coarse, fine = recipe.grids.levels
     for chosen in recipe.energies:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from xcnet.libxc import Functional
 from xcnet.training.linear import mesh
 from xcnet.training.linear.expansion import FERMI, SLATER, Orders
-from xcnet.training.linear.recipe import Recipe
+from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.loss import constraints, curvature
 from xcnet.training.loss.equations import Equations, solve, together
 
@@ -17,7 +17,7 @@ ROWS = 100.0  # a whole mesh counts like so many rows
 NEAR = 0.03  # of exchange to r2SCAN's factor, in its fit
 
 
-def coefficients(recipe: Recipe, matrix: Array, energies: Array, sigma: Array) -> Array:
+def coefficients(recipe: RowsRecipe, matrix: Array, energies: Array, sigma: Array) -> Array:
     """Coefficients of the expansion nearest to r2SCAN.
 
     Its exchange factor is a function of u and beta, too. Its correlation is not divided like this
@@ -38,7 +38,7 @@ def coefficients(recipe: Recipe, matrix: Array, energies: Array, sigma: Array) -
     return solve(together(equations))
 
 
-def equations(recipe: Recipe, prior: Array) -> Equations:
+def equations(recipe: RowsRecipe, prior: Array) -> Equations:
     """The factors stay near those of the prior's coefficients."""
     orders = recipe.expansion
     parts = []

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.training.linear.preparation import Job
-from xcnet.training.linear.table import Table
+from xcnet.training.linear.table import IntegralTable
 
 Array = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Row:
     sigma: float
     tight: bool = False
 
-    def ready(self, table: Table) -> bool:
+    def ready(self, table: IntegralTable) -> bool:
         """Whether all of it was calculated."""
         return all(table.has(job.name, level) for _, job, level in self.terms)
 
@@ -77,7 +77,7 @@ class Linear:
         return Linear(tuple(self.rows[i] for i in kept), self.matrix[kept], self.target[kept])
 
 
-def linear(rows: Iterable[Row], table: Table) -> Linear:
+def linear(rows: Iterable[Row], table: IntegralTable) -> Linear:
     """System of those rows that are `Row.ready`."""
     ready = tuple(row for row in rows if row.ready(table))
     matrix = np.array([_sum(row, table, "columns") for row in ready])
@@ -85,12 +85,12 @@ def linear(rows: Iterable[Row], table: Table) -> Linear:
     return Linear(ready, matrix, target)
 
 
-def errors(row: Row, table: Table, functional: str) -> float:
+def errors(row: Row, table: IntegralTable, functional: str) -> float:
     """Error of a functional whose integrals were kept, such as r2SCAN, at the same densities."""
     total = float(_sum(row, table, "fixed")) + float(_sum(row, table, functional))
     return total - row.reference
 
 
-def _sum(row: Row, table: Table, what: str) -> Array:
+def _sum(row: Row, table: IntegralTable, what: str) -> Array:
     parts = [c * table.value(job.name, level, what) for c, job, level in row.terms]
     return np.asarray(row.per_hartree * np.sum(parts, axis=0))
