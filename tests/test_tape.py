@@ -17,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.native_client import PROGRAMS, SOURCES, compile_c
+from tests.published import prepared
 from tests.running_error import bounds
 from xcnet import density, engine, graphs, registry, sample, tape, variables
 from xcnet.check import robustness
@@ -84,6 +85,18 @@ def test_same_as_onnxruntime(record: Path) -> None:
         rare, worst = compare(spec, variables.ORDERS.index(name), spin, opened)
         assert rare < RARE[record.parents[1] == TRAINED]
         assert worst < SHARE_OF_BOUND
+
+
+@pytest.mark.parametrize("collection", ["nagai2020", "pcnn", "xcdiff"])
+def test_published_same_as_onnxruntime(collection: str, converted_folder: Path) -> None:
+    """Functionals of others, as converted from their authors' files."""
+    for record in sorted(prepared(collection, converted_folder).glob("*/model.json")):
+        spec = load_spec(record.parent)
+        for name, spin in spec.graphs:
+            opened = tape.Tape(tape.content(spec, name, spin))
+            rare, worst = compare(spec, variables.ORDERS.index(name), spin, opened)
+            assert rare < RARE[True], (record.parent.name, name, spin)
+            assert worst < SHARE_OF_BOUND, (record.parent.name, name, spin)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ static bool serves(const struct cache *cache, const struct call *call, size_t np
 {
     if (cache->np != np || cache->order != call->order || cache->settings != call->handle->settings)
         return false;
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; l < call->label_count; l++)
         if (call->outputs[l] && !cache->outputs[l] && label_is_written(l, call->handle->record->inputs))
             return false;
     return true;
@@ -53,7 +53,7 @@ size_t cache_reuse(const struct cache *cache, const struct call *call, size_t np
             size_t n = different(cache->inputs[v], call->inputs[v], np, width);
             rest = n > rest ? n : rest;
         }
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; l < call->label_count; l++)
         if (call->outputs[l] && cache->outputs[l]) {
             size_t width = (size_t)label_width(l, nspin);
             memcpy(call->outputs[l] + rest * width, cache->outputs[l] + rest * width,
@@ -69,7 +69,7 @@ static bool make_room(struct cache *cache, const struct call *call, size_t np)
     for (int v = 0; v < VARIABLES; v++)
         if (call->handle->record->inputs & 1u << v)
             doubles += (size_t)variable_width(v, nspin);
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; l < call->label_count; l++)
         if (call->outputs[l])
             doubles += (size_t)label_width(l, nspin);
     if (doubles * np > cache->capacity) {
@@ -93,7 +93,8 @@ static void keep_all(struct cache *cache, const struct call *call, size_t np)
         next += used ? np * (size_t)variable_width(v, call->handle->nspin) : 0;
     }
     for (int l = 0; l < LABELS; l++) {
-        bool used = call->outputs[l] && label_is_written(l, call->handle->record->inputs);
+        bool used = l < call->label_count && call->outputs[l] &&
+                    label_is_written(l, call->handle->record->inputs);
         cache->outputs[l] = used ? next : NULL;
         next += used ? np * (size_t)label_width(l, call->handle->nspin) : 0;
     }
@@ -114,7 +115,7 @@ void cache_keep(struct cache *cache, const struct call *call, size_t np, size_t 
             memcpy(cache->inputs[v], call->inputs[v],
                    changed * (size_t)variable_width(v, nspin) * sizeof(double));
     for (int l = 0; changed > 0 && l < LABELS; l++) {
-        if (cache->outputs[l] && call->outputs[l])
+        if (l < call->label_count && cache->outputs[l] && call->outputs[l])
             memcpy(cache->outputs[l], call->outputs[l],
                    changed * (size_t)label_width(l, nspin) * sizeof(double));
         else

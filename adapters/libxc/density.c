@@ -156,7 +156,8 @@ void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t cou
         } else if (!finite) {
             fail("%s: the density variables are NaN or infinite at point %zu: its results are NaN",
                  handle->record->name, i);
-            fill_point(call->outputs, handle->record->inputs, handle->nspin, i, NAN);
+            fill_point(call->outputs, call->label_count, handle->record->inputs, handle->nspin, i,
+                       NAN);
             call->flawed = true;
         } else if (chunk->nspin == UNPOLARIZED && is_floored(&point, handle)) {
             chunk->floored[chunk->floored_count++] = i;

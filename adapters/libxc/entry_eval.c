@@ -15,8 +15,8 @@ enum { V_rho = RHO, V_sigma = SIGMA, V_lapl = LAPL, V_tau = TAU };
         struct handle *own = own_handle(p); \
         if (own) { \
             const double *const inputs[VARIABLES] = {FAMILY##_INPUTS(INPUT_ENTRY)}; \
-            double *const outputs[LABELS] = {OUT(FAMILY, OUTPUT_ENTRY)}; \
-            evaluate(own, np, inputs, outputs); \
+            double *const outputs[] = {OUT(FAMILY, OUTPUT_ENTRY)}; \
+            evaluate(own, np, inputs, outputs, sizeof outputs / sizeof *outputs); \
             return; \
         } \
         __typeof__(&name) real = REAL(CALLER_HOST, name); \

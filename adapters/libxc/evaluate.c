@@ -136,8 +136,8 @@ static bool evaluate_chunk(struct call *call, struct chunk *chunk)
         fail("%s gives a value that is not finite at point %zu: its results are NaN there; the "
              "functional cannot be used for this density",
              call->handle->record->name, chunk->points[i]);
-        fill_point(call->outputs, call->handle->record->inputs, call->handle->nspin,
-                   chunk->points[i], NAN);
+        fill_point(call->outputs, call->label_count, call->handle->record->inputs,
+                   call->handle->nspin, chunk->points[i], NAN);
         call->flawed = true;
     }
     return true;
@@ -168,17 +168,20 @@ static bool evaluate_points(struct call *call, size_t np)
 
 /* -- one call --------------------------------------------------------------------------------- */
 
-static void set_zero(const struct handle *handle, size_t np, double *const outputs[LABELS])
+static void set_zero(const struct call *call, size_t np)
 {
-    for (int l = 0; l < LABELS; l++)
-        if (outputs[l] && label_is_written(l, handle->record->inputs))
-            memset(outputs[l], 0, np * (size_t)label_width(l, handle->nspin) * sizeof(double));
+    const struct handle *handle = call->handle;
+    for (int l = 0; l < call->label_count; l++)
+        if (call->outputs[l] && label_is_written(l, handle->record->inputs))
+            memset(call->outputs[l], 0,
+                   np * (size_t)label_width(l, handle->nspin) * sizeof(double));
 }
 
-static void set_nan(const struct handle *handle, size_t np, double *const outputs[LABELS])
+static void set_nan(const struct call *call, size_t np)
 {
     for (size_t i = 0; i < np; i++)
-        fill_point(outputs, handle->record->inputs, handle->nspin, i, NAN);
+        fill_point(call->outputs, call->label_count, call->handle->record->inputs,
+                   call->handle->nspin, i, NAN);
 }
 
 /* Lists what is wanted; the order is -1 where nothing is. */
@@ -186,12 +189,12 @@ static void list_wanted(struct call *call)
 {
     const struct record *record = call->handle->record;
     call->order = -1;
-    for (int l = 0; l < LABELS; l++) {
+    for (int l = 0; l < call->label_count; l++) {
         if (!call->outputs[l] || !label_is_written(l, record->inputs))
             continue;
         call->order = layout_of(l)->order;
         if (is_in_graphs(record, l))
-            call->wanted[call->wanted_count++] = l;
+            call->wanted[call->wanted_count++] = (unsigned char)l;
     }
 }
 
@@ -212,7 +215,7 @@ static bool evaluate_with_cache(struct handle *handle, struct call *call, size_t
     size_t changed = cache ? cache_reuse(cache, call, np) : np;
     bool good = evaluate_points(call, changed);
     if (!good)
-        set_nan(handle, np, call->outputs);
+        set_nan(call, np);
     good = good && !call->flawed;
     if (!cache)
         return good;
@@ -242,17 +245,20 @@ static bool is_possible(const struct handle *handle, const struct call *call)
 }
 
 void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
-              double *const outputs[LABELS])
+              double *const *outputs, size_t label_count)
 {
-    struct call call = {.handle = handle, .inputs = inputs, .outputs = outputs};
+    struct call call = {.handle = handle,
+                        .inputs = inputs,
+                        .outputs = outputs,
+                        .label_count = (int)label_count};
     list_wanted(&call);
     if (np == 0 || call.order < 0)
         return;
     bool possible = is_possible(handle, &call);
     if (possible)
-        set_zero(handle, np, outputs);
+        set_zero(&call, np);
     else
-        set_nan(handle, np, outputs);
+        set_nan(&call, np);
     if (!possible || !evaluate_with_cache(handle, &call, np))
         stop_program(handle->record->name);
 }

@@ -95,7 +95,7 @@ const char *variable_name(int variable);
 int variable_width(int variable, int nspin);
 int label_width(int label, int nspin);
 /* Sets a point's results to a value, in all labels that a functional of these inputs writes. */
-void fill_point(double *const outputs[LABELS], unsigned inputs, int nspin, size_t point,
+void fill_point(double *const *outputs, int label_count, unsigned inputs, int nspin, size_t point,
                 double value);
 /* Whether a functional of these inputs writes a label: as libxc, not the Laplacian's without it. */
 bool label_is_written(int label, unsigned inputs);
@@ -283,14 +283,16 @@ struct chunk {
 struct call {
     const struct handle *handle;
     const double *const *inputs;
-    double *const *outputs; /* NULL where not wanted */
-    int wanted[LABELS], wanted_count; /* labels of the graph that are wanted */
-    int order;                        /* highest of them: the graph to run */
-    bool flawed;                      /* some points have no result */
+    double *const *outputs;       /* of the first labels, NULL where not wanted */
+    int label_count;              /* how many: for one point, a look at all of them takes long */
+    unsigned char wanted[LABELS]; /* labels of the graph that are wanted */
+    int wanted_count;
+    int order;   /* highest of them: the graph to run */
+    bool flawed; /* some points have no result */
 };
 
 void evaluate(struct handle *handle, size_t np, const double *const inputs[VARIABLES],
-              double *const outputs[LABELS]);
+              double *const *outputs, size_t label_count);
 /* Fills the chunk from points first .. first + count - 1, for the graphs of closed shells where
    there are any: points at a floor are put aside. */
 void chunk_fill(struct chunk *chunk, struct call *call, size_t first, size_t count);

@@ -120,10 +120,10 @@ bool label_is_written(int label, unsigned inputs)
     return !(layout_of(label)->variables & 1u << LAPL) || inputs & 1u << LAPL;
 }
 
-void fill_point(double *const outputs[LABELS], unsigned inputs, int nspin, size_t point,
+void fill_point(double *const *outputs, int label_count, unsigned inputs, int nspin, size_t point,
                 double value)
 {
-    for (int l = 0; l < LABELS; l++)
+    for (int l = 0; l < label_count; l++)
         if (outputs[l] && label_is_written(l, inputs))
             for (size_t c = 0, width = (size_t)label_width(l, nspin); c < width; c++)
                 outputs[l][point * width + c] = value;

@@ -16,7 +16,7 @@ enum { SCRATCH_BYTES = 1 << 18, MOST_POINTS = 64 };
 struct target {
     const char *name;
     tape_kernel *const *kernels;
-    tape_single_kernel *const (*single)[TAPE_OPERATORS];
+    tape_single_runner *run_single;
     bool is_there;
 };
 
@@ -74,13 +74,13 @@ static size_t block_points(const struct tape *tape)
 
 bool tape_prepare_single(struct tape *tape)
 {
-    tape_single_kernel *const (*kernels)[TAPE_OPERATORS] = target()->single;
     tape->single = calloc(tape->steps + 1, sizeof *tape->single);
     for (uint32_t i = 0; tape->single && i < tape->steps; i++) {
         const struct tape_step *step = &tape->step[i];
         struct tape_single *single = &tape->single[i];
-        *single = (struct tape_single){.run = kernels[step->count > 1][step->operator],
-                                       .step = step,
+        uint32_t several = step->count > 1 ? TAPE_OPERATORS : 0;
+        *single = (struct tape_single){.step = step,
+                                       .kernel = step->operator + several,
                                        .first = step->first,
                                        .count = step->count};
         for (int o = 0; o < TAPE_OPERANDS; o++) {
@@ -89,6 +89,8 @@ bool tape_prepare_single(struct tape *tape)
             single->advances[o] = operand->advances;
         }
     }
+    if (tape->single)
+        tape->single[tape->steps].kernel = 2 * TAPE_OPERATORS;
     return tape->single != NULL;
 }
 
@@ -137,9 +139,7 @@ static bool run_single(const struct tape *tape, const double *const *inputs,
         return false;
     memcpy(numbers + tape->rows, tape->constant_numbers, tape->constants * sizeof *numbers);
     read_inputs(tape, 0, 1, 1, inputs, numbers);
-    const struct tape_single *end = tape->single + tape->steps;
-    for (const struct tape_single *single = tape->single; single < end; single++)
-        single->run(single, numbers);
+    target()->run_single(tape->single, numbers);
     write_outputs(tape, 0, 1, 1, outputs, numbers);
     return true;
 }

@@ -57,8 +57,8 @@ struct tape_step {
 
 /* The same for a single point, whose rows are single numbers with the constants behind them. */
 struct tape_single {
-    void (*run)(const struct tape_single *single, double *numbers);
     const struct tape_step *step;
+    uint32_t kernel; /* operator, plus TAPE_OPERATORS for several rows; 2 TAPE_OPERATORS: the end */
     uint32_t first, count, operands[TAPE_OPERANDS];
     bool advances[TAPE_OPERANDS];
 };
@@ -92,15 +92,15 @@ struct tape_frame {
 };
 
 typedef void tape_kernel(const struct tape_step *step, const struct tape_frame *frame);
-typedef void tape_single_kernel(const struct tape_single *single, double *numbers);
+/* Runs steps up to the end. */
+typedef void tape_single_runner(const struct tape_single *single, double *numbers);
 
 extern tape_kernel *const tape_kernels_portable[TAPE_OPERATORS];
-/* For a single point: of one row, and of several. */
-extern tape_single_kernel *const tape_single_portable[2][TAPE_OPERATORS];
+tape_single_runner tape_single_portable;
 #ifdef __x86_64__
 extern tape_kernel *const tape_kernels_avx2[TAPE_OPERATORS];
 extern tape_kernel *const tape_kernels_avx512[TAPE_OPERATORS];
-extern tape_single_kernel *const tape_single_avx2[2][TAPE_OPERATORS];
+tape_single_runner tape_single_avx2;
 #endif
 
 /* Reads a tape; NULL, and what is wrong in *problem (a literal), if it is none. */

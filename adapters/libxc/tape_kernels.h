@@ -387,20 +387,37 @@ static void kernel_product(const struct tape_step *step, const struct tape_frame
 #endif
 
 #ifdef TAPE_SINGLE
-tape_single_kernel *const TAPE_TABLE[2][TAPE_OPERATORS] = {
-    {
-#define ONE_ENTRY(name, operands) [TAPE_##name] = one_##name,
-        TAPE_ELEMENTWISE(ONE_ENTRY)
-        [TAPE_algebraic] = wide_algebraic,
-        [TAPE_product] = wide_product,
-    },
-    {
-#define WIDE_ENTRY(name, operands) [TAPE_##name] = wide_##name,
-        TAPE_ELEMENTWISE(WIDE_ENTRY)
-        [TAPE_algebraic] = wide_algebraic,
-        [TAPE_product] = wide_product,
-    },
-};
+
+/* Every kernel jumps to the next one: a jump from a place of its own is foreseen better. */
+void TAPE_TABLE(const struct tape_single *single, double *numbers)
+{
+#define ONE_PLACE(name, operands) [TAPE_##name] = &&at_one_##name,
+#define WIDE_PLACE(name, operands) [TAPE_OPERATORS + TAPE_##name] = &&at_wide_##name,
+    static const void *const places[] = {
+        TAPE_ELEMENTWISE(ONE_PLACE)
+        TAPE_ELEMENTWISE(WIDE_PLACE)
+        [TAPE_algebraic] = &&at_algebraic,
+        [TAPE_product] = &&at_product,
+        [TAPE_OPERATORS + TAPE_algebraic] = &&at_algebraic,
+        [TAPE_OPERATORS + TAPE_product] = &&at_product,
+        [2 * TAPE_OPERATORS] = &&at_end,
+    };
+#define STEP(place, run)                                                                          \
+    place:                                                                                        \
+    run(single, numbers);                                                                         \
+    single++;                                                                                     \
+    goto *places[single->kernel];
+#define ONE_STEP(name, operands) STEP(at_one_##name, one_##name)
+#define WIDE_STEP(name, operands) STEP(at_wide_##name, wide_##name)
+    goto *places[single->kernel];
+    TAPE_ELEMENTWISE(ONE_STEP)
+    TAPE_ELEMENTWISE(WIDE_STEP)
+    STEP(at_algebraic, wide_algebraic)
+    STEP(at_product, wide_product)
+at_end:
+    return;
+}
+
 #else
 tape_kernel *const TAPE_TABLE[TAPE_OPERATORS] = {
 #define TABLE_ENTRY(name, operands) [TAPE_##name] = kernel_##name,

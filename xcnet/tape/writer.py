@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcnet.tape.rows import Program
+from xcnet.tape.schedule import scheduled
 from xcnet.tape.selection import Instruction, instructions
 
 MAGIC = b"xcnetape"
@@ -78,7 +79,7 @@ class _Registers:
 class _TapeWriter:
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.steps = instructions(program)
+        self.steps = scheduled(instructions(program))
         self.registers = _Registers()
         self.places: dict[int, int] = {}
         self.constants: list[float] = []
