@@ -45,7 +45,7 @@ def corpus(spec: FunctionalSpec, n: int, spin: int) -> dict[str, Array]:
     limits = spec.thresholds, spec.enforce_fhc
     parts = []
     for seed, kind in enumerate(robustness.KINDS):
-        inputs = robustness.densities(kind, spec.variables, n, seed)
+        inputs = robustness.densities(kind, spec.variables, n, seed, spec.descriptors)
         if spin == variables.POLARIZED:
             parts.append(density.clamp(inputs, *limits)[0])
             continue
