@@ -34,21 +34,21 @@ def check_domain(
 
         for name in DOMAIN:
             stage(f"domain, {name}")
-            found = calculation.outside_of_guess(subject.spec, molecules.read(name), BASIS)
-            yield _share(name, found)
+            outside = calculation.outside_of_guess(subject.spec, molecules.read(name), BASIS)
+            yield _share(name, outside)
     except MissingPackageError as error:
         yield Result("domain", "share outside", NOT_APPLICABLE, note=str(error))
 
 
-def _share(molecule: str, found: domain.Outside) -> Result:
-    note = f"by density {found.density:.2g}, by element {found.nearest:.2g}"
-    if found.elements:
-        note += f" ({', '.join(found.elements)})"
+def _share(molecule: str, outside: domain.Outside) -> Result:
+    note = f"by density {outside.density:.2g}, by element {outside.nearest:.2g}"
+    if outside.elements:
+        note += f" ({', '.join(outside.elements)})"
     return Result(
         "domain",
         f"electrons of {molecule} outside",
-        NOT_REQUIRED if found.is_large else PASS,
-        found.share,
+        NOT_REQUIRED if outside.is_large else PASS,
+        outside.share,
         domain.LARGE,
         note=note,
     )
