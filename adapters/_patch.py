@@ -66,12 +66,12 @@ class Patches:
         own = _own(owner)
         before = own.get(name, _ABSENT)
         if before is not _ABSENT:
-            found = before
+            original = before
         elif isinstance(owner, MutableMapping):
             raise KeyError(name)
         else:
-            found = getattr(owner, name)
-        patch = _Patch(owner, name, before, make(found))
+            original = getattr(owner, name)
+        patch = _Patch(owner, name, before, make(original))
         if isinstance(owner, MutableMapping):
             owner[name] = patch.ours
         else:

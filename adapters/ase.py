@@ -197,10 +197,10 @@ class XCNet(Calculator):
         if self._told == set(molecule.symbols):
             return
         self._told = set(molecule.symbols)
-        for spec, found in calculation.outside(self.mf, molecule):
-            if found.is_large:
+        for spec, outside in calculation.outside(self.mf, molecule):
+            if outside.is_large:
                 name = (*spec.aliases, spec.name)[0]
-                warnings.warn(found.sentence(name, molecule.name), stacklevel=2)
+                warnings.warn(outside.sentence(name, molecule.name), stacklevel=2)
 
     def _build(self, molecule: Molecule) -> Any:
         mol = build(molecule, self.parameters.basis)

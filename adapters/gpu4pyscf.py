@@ -139,8 +139,8 @@ def install() -> None:
     def init_xcfuns(self: Any, xc_code: str, spin: int = 0) -> list[tuple[Any, float]]:
         plan = own.plan(xc_code)
         if plan is None:
-            found: list[tuple[Any, float]] = original(self, xc_code, spin)
-            return found
+            parts: list[tuple[Any, float]] = original(self, xc_code, spin)
+            return parts
         return functionals(plan, spin, lambda rest, spin: original(self, rest, spin))
 
     numint.NumInt._init_xcfuns = init_xcfuns

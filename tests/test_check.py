@@ -315,6 +315,19 @@ def test_domain_of_molecules() -> None:
 
 
 @pytest.mark.slow
+def test_noise_says_what_it_is_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyscf")
+    from xcnet.check import molecules
+
+    monkeypatch.setattr(molecules, "NOISE", ("H2",))
+    stages: list[str] = []
+    [found] = molecules.check_noise(check.Subject("NN-metaGGA"), stages.append)
+    assert found.value is not None
+    for level in (molecules.COARSE, molecules.FINE):
+        assert f"SCF of H2, grid level {level}, cycle 1" in stages
+
+
+@pytest.mark.slow
 def test_run_warns_outside_the_domain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("pyscf")
     report = tmp_path / "run.json"

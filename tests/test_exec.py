@@ -192,8 +192,9 @@ def test_changed_files_are_seen(
     graph.write_bytes(content)
     _sign(folder, graph)
     assert command("exec", "--", careless, "199001").stdout == good.stdout
-    for path in paths.cache_folder().iterdir():
-        path.write_text("damaged")
+    for path in paths.cache_folder().rglob("*"):
+        if path.is_file():
+            path.write_text("damaged")
     for path in paths.cache_folder().glob("graphs-*"):
         path.unlink()
     assert command("exec", "--", careless, "199001").stdout == good.stdout

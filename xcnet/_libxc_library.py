@@ -64,9 +64,9 @@ def _candidates() -> Iterator[str]:
             )
     yield from (str(path) for path in sorted(Path(sys.prefix, "lib").glob("libxc.[sd]*")))
     yield from _SYSTEM_NAMES
-    found = ctypes.util.find_library("xc")
-    if found is not None:
-        yield found
+    system = ctypes.util.find_library("xc")
+    if system is not None:
+        yield system
 
 
 class Library:
@@ -162,8 +162,8 @@ class Library:
         self.core.xc_available_functional_names(
             (ctypes.c_void_p * count)(*(ctypes.addressof(buffer) for buffer in buffers))
         )
-        found = (decode(buffer.value).lower() for buffer in buffers)
-        return dict(zip(found, numbers, strict=True))
+        names = (decode(buffer.value).lower() for buffer in buffers)
+        return dict(zip(names, numbers, strict=True))
 
 
 @cache
@@ -178,9 +178,9 @@ def library() -> Library:
     LibxcNotFoundError
         None is usable, or the one that XCNET_LIBXC names is not.
     """
-    given = os.environ.get(ENVIRONMENT_VARIABLE)
-    if given:
-        return _load_given(given)
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        return _load_given(named)
     failures = []
     for path in _candidates():
         try:

@@ -38,7 +38,7 @@ def read(
         For a variable that is given twice, and for arrays where flags belong.
     """
     if isinstance(inp, Mapping):
-        given = dict(inp)
+        inputs = dict(inp)
         placed = [place for place, value in ((2, output), (3, do_exc), (4, do_vxc)) if _is(value)]
         if placed:
             raise ArgumentTypeError(
@@ -47,25 +47,25 @@ def read(
                 argument=("output", "do_exc", "do_vxc")[placed[0] - 2],
             )
     else:
-        given = {} if inp is None else {"rho": inp}
+        inputs = {} if inp is None else {"rho": inp}
         if _is(output):
-            given["sigma"], output = output, None
+            inputs["sigma"], output = output, None
         if _is(do_vxc):
-            given["tau"], do_vxc = do_vxc, True
+            inputs["tau"], do_vxc = do_vxc, True
             if _is(do_exc):
-                given["lapl"], do_exc = do_exc, True
+                inputs["lapl"], do_exc = do_exc, True
         elif _is(do_exc):
-            given["tau"], do_exc = do_exc, True
+            inputs["tau"], do_exc = do_exc, True
     for label, value in named.items():
         if value is None:
             continue
-        if given.get(label) is not None:
+        if inputs.get(label) is not None:
             raise ArgumentTypeError(
                 f"{label} is given twice, by its place and by its name: call {FORMS}",
                 argument=label,
             )
-        given[label] = value
-    return given, output, True if do_exc is None else bool(do_exc), bool(do_vxc)
+        inputs[label] = value
+    return inputs, output, True if do_exc is None else bool(do_exc), bool(do_vxc)
 
 
 def _is(value: Any) -> bool:

@@ -69,12 +69,12 @@ class Collection:
 def collections() -> Mapping[str, Collection]:
     """All collections by name."""
     text = resources.files("xcnet").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    found = {}
+    by_name = {}
     for name, facts in tomllib.loads(text).items():
         lists = {key: tuple(facts[key]) for key in ("functionals", "names", "notices")}
         files = tuple(File(**file) for file in facts["files"])
-        found[name] = Collection(name=name, **{**facts, **lists, "files": files})
-    return MappingProxyType(found)
+        by_name[name] = Collection(name=name, **{**facts, **lists, "files": files})
+    return MappingProxyType(by_name)
 
 
 def functionals() -> tuple[str, ...]:

@@ -72,14 +72,14 @@ def read(path: Path, sha256: str, max_bytes: int) -> bytes:
 
 def check(data: bytes, sha256: str, source: str) -> None:
     """Compare the bytes with their SHA-256; ``source`` says in the error where they came from."""
-    given = hashlib.sha256(data).hexdigest()
-    if given != sha256:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != sha256:
         raise InstallError(
-            f"{source}: {len(data)} bytes with the SHA-256 {given}, expected {sha256}. "
+            f"{source}: {len(data)} bytes with the SHA-256 {actual}, expected {sha256}. "
             "The file is truncated, altered, or not the one that was published.",
             source=source,
             expected=sha256,
-            given=given,
+            given=actual,
         )
 
 

@@ -170,11 +170,11 @@ def _pieces(text: str) -> list[tuple[float, Entry | ExchangeFractions]]:
 def _twice_the_same(text: str) -> Entry:
     """Functional whose name stands on both sides of a comma, as in PySCF's "SCAN,SCAN"."""
     names = [name.strip() for name in text.split(",")]
-    found = [registry.find(name) for name in names if re.fullmatch(r"[\w.-]+", name)]
-    if len(found) == len(names) == 2 and found[0] == found[1] and found[0].kind == _WHOLE:
-        return found[0]
-    if found and len(found) == len(names) and found[-1].spec and found[-1].kind != "correlation":
-        raise after_comma(text, found[-1])
+    sides = [registry.find(name) for name in names if re.fullmatch(r"[\w.-]+", name)]
+    if len(sides) == len(names) == 2 and sides[0] == sides[1] and sides[0].kind == _WHOLE:
+        return sides[0]
+    if sides and len(sides) == len(names) and sides[-1].spec and sides[-1].kind != "correlation":
+        raise after_comma(text, sides[-1])
     raise ExpressionError(
         f"{text!r}: a comma separates functionals; join the parts of one with '+'", given=text
     )

@@ -112,10 +112,10 @@ class Facts:
     @property
     def descriptors(self) -> dict[str, Descriptor]:
         """Nonlocal descriptors that its parts read, by label; of the first part that reads it."""
-        found: dict[str, Descriptor] = {}
+        by_label: dict[str, Descriptor] = {}
         for _, term in reversed(self._terms):
-            found |= term.descriptors
-        return found
+            by_label |= term.descriptors
+        return by_label
 
     def _title(self) -> str:
         return self._single.description if self._single else self._expression.text.strip()
@@ -192,8 +192,8 @@ class Facts:
     @property
     def citations(self) -> tuple[Citation, ...]:
         """References of all parts."""
-        found = [c for t in self._expression.terms for c in t.entry.citations]
-        return tuple(dict.fromkeys(found))
+        cited = [c for t in self._expression.terms for c in t.entry.citations]
+        return tuple(dict.fromkeys(cited))
 
     def get_references(self) -> list[str]:
         """Texts of the references; get_bibtex, get_doi and get_key are parallel to it."""

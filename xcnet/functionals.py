@@ -202,8 +202,8 @@ class LibXCFunctional(Facts):
                 threads.for_each_chunk(points, size, lambda p: self._add(inputs, views, p))
             else:
                 self._check_whole_grid(whole, points, flags)
-                found = evaluate(whole, self._terms, inputs, int(do_vxc))
-                values = {"zk": found.zk} | {f"v{n}": v for n, v in found.slopes.items()}
+                evaluation = evaluate(whole, self._terms, inputs, int(do_vxc))
+                values = {"zk": evaluation.zk} | {f"v{n}": v for n, v in evaluation.slopes.items()}
                 for label, array in views.items():
                     array[...] = values[label]
         return result
@@ -227,10 +227,10 @@ class LibXCFunctional(Facts):
                 )
 
     def _whole_grid(
-        self, given: Mapping[str, Any], coords: Any, weights: Any, grid: Any
+        self, values: Mapping[str, Any], coords: Any, weights: Any, grid: Any
     ) -> Grid | None:
         """The grid that the descriptors are computed on; None if there are none to compute."""
-        missing = [label for label in self.descriptors if given.get(label) is None]
+        missing = [label for label in self.descriptors if values.get(label) is None]
         if not missing:
             return None
         if isinstance(grid, Grid):

@@ -77,10 +77,10 @@ class Grid:
 
     def map(self, descriptor: GridOperator) -> LinearMap:
         """The descriptor's linear map S on these points, made when first asked for."""
-        found = self._maps.get(descriptor)
-        if found is None:
-            found = self._maps[descriptor] = descriptor.on(self.points)
-        return found
+        linear_map = self._maps.get(descriptor)
+        if linear_map is None:
+            linear_map = self._maps[descriptor] = descriptor.on(self.points)
+        return linear_map
 
     def values(self, descriptor: GridOperator, channels: Any) -> Array:
         """U = S (w p) (N, k) of channels p (N,) or (N, c), such as the total density in bohr^-3.
@@ -148,9 +148,9 @@ def evaluate(
     spin = variables.UNPOLARIZED if inputs["rho"].shape[1] == 1 else variables.POLARIZED
     stages: dict[Any, Stage] = {}
     read = [_stages(grid, term, inputs, matrices, stages) for _, term in terms]
-    found = Evaluation(tuple(inputs), spin, [*stages.values()], grid.points.weights, order)
+    evaluation = Evaluation(tuple(inputs), spin, [*stages.values()], grid.points.weights, order)
     if rest is not None:
-        found.add(rest)
+        evaluation.add(rest)
 
     def work(part: slice) -> None:
         for (weight, term), own in zip(terms, read, strict=True):
@@ -158,16 +158,16 @@ def evaluate(
             chunk |= {label: stage.values[part] for label, stage in own.items()}
             flags = [True] * (order + 1)
             labels = list(variables.requested_labels(term.variables, flags))
-            found.add(term.evaluate(chunk, labels), part, weight, own)
+            evaluation.add(term.evaluate(chunk, labels), part, weight, own)
 
     size = engine.chunk([True] * (order + 1), spin)
     threads.for_each_chunk(len(grid), size, work)
     for stage in stages.values() if order else ():
-        found.close(stage)
+        evaluation.close(stage)
         if isinstance(stage, GridStage):
             stage.adjoint = stage.transposed(stage.slopes)
-            found.pull_back(stage, _first_stage(stage.term, inputs, order, stage.adjoint))
-    return found
+            evaluation.pull_back(stage, _first_stage(stage.term, inputs, order, stage.adjoint))
+    return evaluation
 
 
 def _stages(
@@ -225,12 +225,12 @@ def _first_stage(
     """Outputs (N, width) of a functional's graph of channels; nothing for the density."""
     if term is None:
         return {}
-    given = dict(inputs) if adjoint is None else {**inputs, ADJOINT: adjoint}
+    arrays = dict(inputs) if adjoint is None else {**inputs, ADJOINT: adjoint}
     result: dict[str, Array] = {}
     lock = Lock()
 
     def work(part: slice) -> None:
-        outputs = term.first_stage({name: array[part] for name, array in given.items()}, order)
+        outputs = term.first_stage({name: array[part] for name, array in arrays.items()}, order)
         with lock:
             for label, values in outputs.items():
                 if label not in result:
@@ -297,5 +297,5 @@ def evaluate_rows(
     read |= {name for label in rest or () for name, _ in variables.powers(label)} | {"rho"}
     names = [name for name in variables.COMPONENTS if name in read]
     inputs = rows.variables_of(given, names)
-    found = evaluate(grid, terms, inputs, order, rest=rest, matrices=matrices)
-    return OnRows(found, given)
+    evaluation = evaluate(grid, terms, inputs, order, rest=rest, matrices=matrices)
+    return OnRows(evaluation, given)

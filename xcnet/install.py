@@ -171,8 +171,8 @@ def refuse_taken_names(spec: FunctionalSpec, root: Path) -> None:
 def _installed(root: Path, name: str) -> Path:
     """Folder in the user's folder with this name, alias or id; it may be a broken one."""
     wanted = registry.normalize(name)
-    found = root.iterdir() if root.is_dir() else ()
-    folders = sorted(p for p in found if p.is_dir() and not p.name.startswith("."))
+    paths = root.iterdir() if root.is_dir() else ()
+    folders = sorted(p for p in paths if p.is_dir() and not p.name.startswith("."))
     for folder in folders:
         if wanted in _names(folder):
             return folder

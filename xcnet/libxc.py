@@ -133,17 +133,17 @@ class Functional:
     def _read_citations(self) -> Iterator[RawCitation]:
         core, handle = self._core, self._handle
         for position in range(MAX_REFERENCES):
-            found = core.xc_func_info_get_references(handle.info, position)
-            if not found:
+            reference = core.xc_func_info_get_references(handle.info, position)
+            if not reference:
                 return
-            bibtex = decode(core.xc_func_reference_get_bibtex(found))
+            bibtex = decode(core.xc_func_reference_get_bibtex(reference))
             if self._library.has("xc_func_reference_get_key"):
-                key = decode(core.xc_func_reference_get_key(found))
+                key = decode(core.xc_func_reference_get_key(reference))
             else:
                 match = re.match(r"\s*@\w+\{\s*([^,\s]+)", bibtex)
                 key = match.group(1) if match else ""
             ref, doi = core.xc_func_reference_get_ref, core.xc_func_reference_get_doi
-            yield RawCitation(decode(ref(found)), bibtex, decode(doi(found)), key)
+            yield RawCitation(decode(ref(reference)), bibtex, decode(doi(reference)), key)
 
     def cam_coef(self) -> tuple[float, float, float]:
         """Range separation (omega, alpha, beta) as set in libxc, whatever the kind.
@@ -209,19 +209,19 @@ class Functional:
 
     def set_ext_params(self, values: Sequence[float]) -> None:
         """Set all external parameters, in the order of :attr:`ext_param_names`."""
-        given = np.asarray(values, dtype=np.float64).ravel()
+        numbers = np.asarray(values, dtype=np.float64).ravel()
         count = len(self.ext_param_names)
         if count == 0:
             raise InputError(f"{self.name} has no external parameters", functional=self.name)
-        if given.size != count or not np.isfinite(given).all():
+        if numbers.size != count or not np.isfinite(numbers).all():
             raise InputError(
                 f"{self.name} takes {count} finite external parameters "
-                f"({', '.join(self.ext_param_names)}), not {given.size}: {given.tolist()}",
+                f"({', '.join(self.ext_param_names)}), not {numbers.size}: {numbers.tolist()}",
                 functional=self.name,
                 expected=count,
-                given=given.size,
+                given=numbers.size,
             )
-        self._set("ext_params", tuple(given.tolist()))
+        self._set("ext_params", tuple(numbers.tolist()))
 
     def set_dens_threshold(self, value: float) -> None:
         """Set the density (bohr^-3) below which everything is zero; 0 leaves it as it is."""
@@ -326,14 +326,14 @@ class Functional:
         known = 0
         for order, have in enumerate(self.orders):
             labels = variables.labels(self.family_variables, order)
-            given = sum(label in outputs for label in labels)
-            known += given
-            if given and not have:
+            requested = sum(label in outputs for label in labels)
+            known += requested
+            if requested and not have:
                 self._refuse(order)
-            if given not in (0, len(labels)):
+            if requested not in (0, len(labels)):
                 reason = f"{self.name}: give arrays for all of {', '.join(labels)} or for none"
                 raise InputError(reason, functional=self.name, expected=labels)
-            for label in labels if given else ():
+            for label in labels if requested else ():
                 self._check_array(label, outputs[label], points, writeable=True)
         if known != len(outputs):
             self._refuse_unknown(outputs)

@@ -46,9 +46,9 @@ def runtime_path() -> Path:
     MissingPackageError, NativeError
         The package is not installed; it has no such library.
     """
-    given = os.environ.get(RUNTIME_VARIABLE)
-    if given:
-        return shared_library.existing(given, RUNTIME_VARIABLE)
+    named = os.environ.get(RUNTIME_VARIABLE)
+    if named:
+        return shared_library.existing(named, RUNTIME_VARIABLE)
     package = importlib.util.find_spec("onnxruntime")
     if package is None or package.origin is None:
         raise MissingPackageError(

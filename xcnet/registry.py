@@ -120,8 +120,8 @@ class Entry:
         if self.spec is not None:
             return self.spec.citations
         parts = [find(part) for part in self.parts] if self.composite else [self]
-        found = [c for part in parts for c in _libxc_citations(part.id)]
-        return tuple(dict.fromkeys(found))
+        cited = [c for part in parts for c in _libxc_citations(part.id)]
+        return tuple(dict.fromkeys(cited))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -241,7 +241,7 @@ def _table() -> _Table:
 
 @lru_cache(maxsize=8)
 def _scan(model_path: str, user: Path, included: tuple[Path, ...]) -> _Table:
-    found: dict[str | int, Entry] = {}
+    table: dict[str | int, Entry] = {}
     broken_folders: dict[str | int, ModelError] = {}
     seen: set[Path] = set()
     for origin, folder in _folders(model_path, user, included):
@@ -255,16 +255,16 @@ def _scan(model_path: str, user: Path, included: tuple[Path, ...]) -> _Table:
             continue
         entry = entry_of(spec, origin)
         for key in _keys(entry):
-            _claim(found, key, entry)
+            _claim(table, key, entry)
     for entry in _libxc_entries():
         # libxc 7's internal lda_k_gds08_worker has the id 100001: it is found by its name only.
         for key in _keys(entry) - ({entry.id} if entry.id >= FIRST_NEURAL_ID else set()):
-            _claim(found, key, entry)
+            _claim(table, key, entry)
     for name, composite in COMPOSITES.items():  # "PBE_x" and "PBE_c", unless that is something else
         for part, kind in zip(composite.split(" + "), "xc", strict=False):
-            if "+" in composite and normalize(part) in found:
-                found.setdefault(normalize(f"{name}_{kind}"), found[normalize(part)])
-    return _Table(found, broken_folders)
+            if "+" in composite and normalize(part) in table:
+                table.setdefault(normalize(f"{name}_{kind}"), table[normalize(part)])
+    return _Table(table, broken_folders)
 
 
 def _keys(entry: Entry) -> set[str | int]:
@@ -272,8 +272,8 @@ def _keys(entry: Entry) -> set[str | int]:
     return keys | {entry.id} if entry.id >= 0 else keys
 
 
-def _claim(found: dict[str | int, Entry], key: str | int, entry: Entry) -> None:
-    other = found.setdefault(key, entry)
+def _claim(table: dict[str | int, Entry], key: str | int, entry: Entry) -> None:
+    other = table.setdefault(key, entry)
     if other is entry:
         return
     places = [str(e.spec.folder) if e.spec else "libxc" for e in (other, entry)]
@@ -317,8 +317,8 @@ def _entry_point_folders() -> Iterator[Path]:
     """Folders named by the entry points: dotted packages, located without importing them."""
     for point in metadata.entry_points(group=ENTRY_POINTS):
         package, *rest = point.value.split(".")
-        found = importlib.util.find_spec(package)
-        for location in (found.submodule_search_locations or ()) if found else ():
+        spec = importlib.util.find_spec(package)
+        for location in (spec.submodule_search_locations or ()) if spec else ():
             yield Path(location, *rest)
 
 

@@ -38,14 +38,14 @@ def path() -> Path:
     NativeError
         It was not built or is not where XCNET_LIBRARY says.
     """
-    given = os.environ.get(LIBRARY_VARIABLE)
-    if given:
-        return existing(given, LIBRARY_VARIABLE)
+    named = os.environ.get(LIBRARY_VARIABLE)
+    if named:
+        return existing(named, LIBRARY_VARIABLE)
     # An editable install keeps the sources and what was built in different folders.
     for folder in xcnet.__path__:
-        found = Path(folder, "adapters", "libxc", LIBRARY)
-        if found.is_file():
-            return found.resolve()
+        library = Path(folder, "adapters", "libxc", LIBRARY)
+        if library.is_file():
+            return library.resolve()
     raise NativeError(
         f"{LIBRARY} is missing in this installation of xcnet: it is built on Linux when xcnet is "
         "installed with pip; install xcnet again",
@@ -55,10 +55,10 @@ def path() -> Path:
 
 def existing(given: str, variable: str) -> Path:
     """Absolute path of the file that a variable names (NativeError if there is none)."""
-    found = Path(given).absolute()
-    if not found.is_file():
+    library = Path(given).absolute()
+    if not library.is_file():
         raise NativeError(f"{variable}={given}: no such file", argument=variable, given=given)
-    return found
+    return library
 
 
 @cache

@@ -211,15 +211,15 @@ class FunctionalSpec:
                 file=str(self.folder / filename),
             )
         data = _read_limited(self.folder, filename, MAX_FILE_BYTES)
-        given = hashlib.sha256(data).hexdigest()
-        if given != expected:
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != expected:
             raise ModelError(
-                f"{self.name}: {self.folder / filename} is altered: its SHA-256 is {given}, "
+                f"{self.name}: {self.folder / filename} is altered: its SHA-256 is {actual}, "
                 f"the record says {expected}. Install the functional again.",
                 functional=self.name,
                 file=str(self.folder / filename),
                 expected=expected,
-                given=given,
+                given=actual,
             )
         return data
 
@@ -447,7 +447,7 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
     if laplacian:
         allowed.append(("rho", "sigma", "lapl"))
     orders = variables.ORDERS[: len(spec.derivatives)]
-    graphs = [spec.graph(*each) for each in spec.all_graphs]
+    graphs = [spec.graph(*which) for which in spec.all_graphs]
     needed = {*graphs, REFERENCE, CARD}
     low, high = spec.density_range
     checks = {

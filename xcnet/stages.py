@@ -173,8 +173,8 @@ class Evaluation:
                 if len(rows) == 1:
                     self._first[rows[0], part] += weight * column
                 elif self._second is not None:
-                    for one, other in {(rows[0], rows[1]), (rows[1], rows[0])}:
-                        self._second[one, other, part] += weight * column
+                    for first, second in {(rows[0], rows[1]), (rows[1], rows[0])}:
+                        self._second[first, second, part] += weight * column
 
     def close(self, stage: Stage) -> None:
         """Fix the slopes of a descriptor: where it is clipped it does not change."""

@@ -177,8 +177,8 @@ class NeuralTerm:
 
     def _folded(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
         spins = density.spin_resolved({n: x for n, x in chunk.items() if n != ADJOINT})
-        given = {n: x for n, x in chunk.items() if n == ADJOINT}
-        values, empty = self._spin_resolved({**spins, **given}, order, of_channels)
+        adjoint = {n: x for n, x in chunk.items() if n == ADJOINT}
+        values, empty = self._spin_resolved({**spins, **adjoint}, order, of_channels)
         return {label: _fold(label, value) for label, value in values.items()}, empty
 
     def _check_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> None:

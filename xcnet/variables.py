@@ -147,7 +147,7 @@ def powers(label: str) -> tuple[tuple[str, int], ...]:
         return ()
     rest = label[1:].lstrip("234")
     names = sorted([*COMPONENTS, *operators.known()], key=len, reverse=True)
-    found = []
+    factors = []
     while rest:
         name = next((v for v in names if rest.startswith(v)), None)
         if name is None:
@@ -155,8 +155,8 @@ def powers(label: str) -> tuple[tuple[str, int], ...]:
         rest = rest[len(name) :]
         digits = rest[: len(rest) - len(rest.lstrip("234"))]
         rest = rest[len(digits) :]
-        found.append((name, int(digits or 1)))
-    return tuple(found)
+        factors.append((name, int(digits or 1)))
+    return tuple(factors)
 
 
 @cache

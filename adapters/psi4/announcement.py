@@ -35,12 +35,12 @@ def _sentences(wavefunction: Any) -> list[str]:
     molecule = wavefunction.molecule()
     atoms = [i for i in range(molecule.natom()) if molecule.Z(i) > 0.0]
     symbols = [molecule.symbol(i).capitalize() for i in atoms]
-    found = []
+    sentences = []
     for entry in _entries(wavefunction.functional()):
         elements = domain.unknown_elements(entry.spec, symbols) if entry.spec else ()
         if elements:
-            found.append(f"{entry.called} was not trained for this{domain.lacking(elements)}")
-    return found
+            sentences.append(f"{entry.called} was not trained for this{domain.lacking(elements)}")
+    return sentences
 
 
 def _entries(superfunctional: Any) -> list[Entry]:

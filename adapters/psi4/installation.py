@@ -62,9 +62,9 @@ def check_arrays() -> None:
     UnsupportedError
         With the versions and the remedy.
     """
-    given = np.arange(1.0, 7.0).reshape(2, 3)
-    read = np.array(core.Matrix.from_array(given))
-    if read.shape != given.shape or not np.array_equal(read, given):
+    array = np.arange(1.0, 7.0).reshape(2, 3)
+    read = np.array(core.Matrix.from_array(array))
+    if read.shape != array.shape or not np.array_equal(read, array):
         raise UnsupportedError(
             f"Psi4 {psi4.__version__} misreads the arrays of numpy {np.__version__}: it was built "
             "for numpy 1, and its results would be silently wrong. Install an older numpy beside "

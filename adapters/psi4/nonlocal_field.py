@@ -79,7 +79,7 @@ class NonlocalField:
     def matrices(self, wavefunction: Any) -> list[Array]:
         """Potential matrices (nao, nao) in atomic orbitals, Hartree: one, or one of each spin."""
         potential = self._weights * self._present(wavefunction).potential
-        return [self._orbitals.matrix(each) for each in potential]
+        return [self._orbitals.matrix(values) for values in potential]
 
     def gradient(self, wavefunction: Any) -> Array:
         """Derivatives (A, 3) of the energy by the nuclei, Hartree/bohr, of a stationary density."""
@@ -117,7 +117,7 @@ class NonlocalField:
         matrices = _density_matrices(wavefunction, self._closed)
         if self._values is None or not np.array_equal(matrices, self._matrices):
             self._matrices = matrices
-            self.rows = np.array([self._orbitals.densities(each) for each in matrices])
+            self.rows = np.array([self._orbitals.densities(matrix) for matrix in matrices])
             self._values = evaluate(self._parts, self.grid.grid, self.rows)
         return self._values
 

@@ -68,8 +68,8 @@ class MolecularGrid:
         """Derivatives (A, 3) of sum_i w_i f_i by the atoms, for values f (N,) that do not move."""
         points = self.grid.points
         charges = points.weights * values
-        given = points.coords, self.centres, self.parents, charges, self.adjustments
-        return cells.response(*given)
+        arguments = points.coords, self.centres, self.parents, charges, self.adjustments
+        return cells.response(*arguments)
 
 
 def molecular_grid(basis: Any) -> MolecularGrid:
@@ -109,8 +109,8 @@ def _adjustments(charges: list[int], basis: Any) -> Array:
             argument="DFT_NUCLEAR_SCHEME",
             given=scheme,
         )
-    probes = {each: _points(each, basis, *_PROBE) for each in set(charges)}
-    radii = [np.linalg.norm(probes[each][:, :3], axis=1).min() for each in charges]
+    probes = {charge: _points(charge, basis, *_PROBE) for charge in set(charges)}
+    radii = [np.linalg.norm(probes[charge][:, :3], axis=1).min() for charge in charges]
     return cells.adjustments(np.array(radii), SCHEMES[scheme])
 
 

@@ -74,7 +74,7 @@ def building(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _terms(definition: dict[str, Any]) -> list[tuple[float, Entry]]:
-    found = []
+    terms = []
     for kind in ("xc_functionals", "x_functionals", "c_functionals"):
         for key, options in definition.get(kind, {}).items():
             entry = _nonlocal(key)
@@ -87,8 +87,8 @@ def _terms(definition: dict[str, Any]) -> list[tuple[float, Entry]]:
                     f"only 'alpha', its weight ({key} in {kind})",
                     functional=entry.name,
                 )
-            found.append((float(options.get("alpha", 1.0)), entry))
-    return found
+            terms.append((float(options.get("alpha", 1.0)), entry))
+    return terms
 
 
 def _nonlocal(key: str) -> Entry | None:
@@ -115,8 +115,8 @@ def _rest(definition: dict[str, Any]) -> dict[str, Any]:
             argument="xc_functionals",
         )
     for kind in ("x_functionals", "c_functionals"):
-        given = definition.get(kind, {})
-        rest[kind] = {key: value for key, value in given.items() if _nonlocal(key) is None}
+        options = definition.get(kind, {})
+        rest[kind] = {key: value for key, value in options.items() if _nonlocal(key) is None}
     if not rest["x_functionals"] and not rest["c_functionals"]:
         rest["x_functionals"] = dict(_NOTHING)
     exchange = definition.get("x_hf", {})

@@ -54,7 +54,7 @@ def _forget_timer(name: str) -> None:
 
 
 def _forget_options(state: Any) -> None:
-    _options[:] = [each for each in _options if each is not state]
+    _options[:] = [option for option in _options if option is not state]
 
 
 def _closing_timers(compute: Any) -> Callable[..., Any]:

@@ -60,21 +60,21 @@ def parts_of(definition: Any) -> list[Entry]:
 
 def weighted(definition: Any) -> list[tuple[float, Entry]]:
     """Functionals of a dictionary that the registry knows, with their weights."""
-    found = []
+    terms = []
     for kind in ("xc_functionals", "x_functionals", "c_functionals"):
         for key, options in definition.get(kind, {}).items():
             with contextlib.suppress(UnknownFunctionalError):  # Psi4 has an error of its own for it
-                found.append((float(options.get("alpha", 1.0)), registry.find(key)))
-    return found
+                terms.append((float(options.get("alpha", 1.0)), registry.find(key)))
+    return terms
 
 
 def neural(names: list[str]) -> list[Entry]:
     """Entries of those names (with or without ``XC_``) that are not libxc's own."""
-    found = []
+    entries = []
     for name in names:
         with contextlib.suppress(UnknownFunctionalError):  # Psi4 has an error of its own for it
-            found.append(registry.find(name))
-    return [entry for entry in found if entry.spec is not None]
+            entries.append(registry.find(name))
+    return [entry for entry in entries if entry.spec is not None]
 
 
 def problem(entry: Entry) -> XCNetError | None:

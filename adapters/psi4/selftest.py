@@ -63,9 +63,9 @@ def checks() -> Iterator[Check]:
 
 
 def _attributes() -> str:
-    found = [f"{hook.text} {problem}" for hook, problem in versions.problems()]
-    if found:
-        raise UnsupportedError("; ".join(found))
+    faults = [f"{hook.text} {problem}" for hook, problem in versions.problems()]
+    if faults:
+        raise UnsupportedError("; ".join(faults))
     lacking = [h.text for h in versions.HOOKS if versions.find(h.module, h.name) is None]
     rest = f"; not in this version: {', '.join(lacking)}" if lacking else ""
     return f"{len(versions.HOOKS) - len(lacking)} of {len(versions.HOOKS)}{rest}"

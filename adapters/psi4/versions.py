@@ -127,12 +127,12 @@ def find(module: str, name: str) -> Any:
 def problems() -> Iterator[tuple[Hook, str]]:
     """What this version of Psi4 lacks or has in another form than the adapter expects."""
     for hook in HOOKS:
-        found = find(hook.module, hook.name)
-        if found is None:
+        attribute = find(hook.module, hook.name)
+        if attribute is None:
             if present() >= hook.since:
                 yield hook, "is missing"
-        elif hook.parameters and callable(found):
-            names = inspect.signature(found).parameters
+        elif hook.parameters and callable(attribute):
+            names = inspect.signature(attribute).parameters
             lacking = [name for name in hook.parameters if name not in names]
             if lacking:
                 yield hook, f"has no parameter {', '.join(lacking)}, but ({', '.join(names)})"

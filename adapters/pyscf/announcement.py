@@ -103,5 +103,5 @@ def _extrapolation(mf: Any, name: str, spec: FunctionalSpec) -> str:
     grids, total = mf.grids, density.reshape(-1, mol.nao, mol.nao).sum(axis=0)
     n = mf._numint.get_rho(mol, total, grids)
     positions = mol.atom_coords()[atoms]
-    found = domain.outside(spec, n, grids.weights, grids.coords, symbols, positions)
-    return found.sentence(name) if found.is_large else ""
+    outside = domain.outside(spec, n, grids.weights, grids.coords, symbols, positions)
+    return outside.sentence(name) if outside.is_large else ""

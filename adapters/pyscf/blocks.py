@@ -46,7 +46,7 @@ def atomic_grids(grids: Any) -> list[tuple[Array, Array, Array]]:
 
 def joined(grids: Any, parts: list[tuple[Array, Array, Array]]) -> dict[str, Any]:
     """Arguments of `Grid` for the atomic grids one after the other."""
-    coords, weights, volumes = (np.concatenate(each) for each in zip(*parts, strict=True))
+    coords, weights, volumes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     parents = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     centres = grids.mol.atom_coords()
     return {

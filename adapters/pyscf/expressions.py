@@ -211,8 +211,8 @@ def _neural_names() -> re.Pattern[str]:
             for text in (entry.name, *entry.aliases, str(entry.id))
         ),
     ]
-    found = "|".join(sorted(map(_pattern, names), key=len, reverse=True)) or "(?!)"
-    return re.compile(rf"(?<![A-Z0-9_.])(?:{found})(?![A-Z0-9_.])", re.IGNORECASE)
+    spellings = "|".join(sorted(map(_pattern, names), key=len, reverse=True)) or "(?!)"
+    return re.compile(rf"(?<![A-Z0-9_.])(?:{spellings})(?![A-Z0-9_.])", re.IGNORECASE)
 
 
 def _pattern(name: str) -> str:

@@ -47,5 +47,7 @@ def _gradient(mf: Any, grids: Any, density: Any, move: Array) -> Array:
     get_vxc = uks.get_vxc if len(spins) == 2 else rks.get_vxc
     potential = get_vxc(mf._numint, mol, moved, mf.xc, density)[1]
     potential = np.reshape(potential, (len(spins), 3, mol.nao, mol.nao))
-    each = 2.0 * np.einsum("sxij,sij->ix", potential, spins)
-    return np.array([each[start:stop].sum(axis=0) for start, stop in mol.aoslice_by_atom()[:, 2:]])
+    slopes = 2.0 * np.einsum("sxij,sij->ix", potential, spins)
+    return np.array(
+        [slopes[start:stop].sum(axis=0) for start, stop in mol.aoslice_by_atom()[:, 2:]]
+    )

@@ -35,14 +35,14 @@ def nr_rks(
     rho = densities(ni, mol, grids, plan.kind, dms, hermi, max_memory)
     sets = np.reshape(dms, (-1, 1, mol.nao, mol.nao))
     values = [
-        _evaluate(ni, mol, grids, plan, *each) for each in zip(rho[:, None], sets, strict=True)
+        _evaluate(ni, mol, grids, plan, *pair) for pair in zip(rho[:, None], sets, strict=True)
     ]
-    potentials = np.concatenate([each.potential for each in values])
+    potentials = np.concatenate([on_rows.potential for on_rows in values])
     charges = grids.weights * rho[:, 0]
     electrons = charges.sum(axis=1)
-    energies = np.array([q @ each.exc for q, each in zip(charges, values, strict=True)])
+    energies = np.array([q @ on_rows.exc for q, on_rows in zip(charges, values, strict=True)])
     result = matrices(ni, mol, grids, plan.kind, potentials, max_memory)
-    result = _with_fields(result, [each.fock() for each in values], 0)
+    result = _with_fields(result, [on_rows.fock() for on_rows in values], 0)
     if len(rho) == 1:
         return electrons[0], energies[0], result[0]
     return electrons, energies, result
@@ -64,13 +64,15 @@ def nr_uks(
     both = numint._format_uks_dm(dms)
     rho = _both(ni, mol, grids, plan, both, hermi, max_memory)
     pairs = zip(rho, _sets(mol, both), strict=True)
-    values = [_evaluate(ni, mol, grids, plan, *each) for each in pairs]
-    potentials = np.stack([each.potential for each in values], axis=1)
+    values = [_evaluate(ni, mol, grids, plan, *pair) for pair in pairs]
+    potentials = np.stack([on_rows.potential for on_rows in values], axis=1)
     charges = grids.weights * rho[:, :, 0]
     electrons = charges.sum(axis=2).T
-    energies = np.array([q.sum(0) @ each.exc for q, each in zip(charges, values, strict=True)])
+    energies = np.array(
+        [q.sum(0) @ on_rows.exc for q, on_rows in zip(charges, values, strict=True)]
+    )
     result = _matrices(ni, mol, grids, plan, potentials, max_memory)
-    result = _with_fields(result, [each.fock() for each in values], 1)
+    result = _with_fields(result, [on_rows.fock() for on_rows in values], 1)
     if np.ndim(both[0]) == 2:
         return electrons[:, 0], energies[0], result[:, 0]
     return electrons, energies, result
@@ -99,7 +101,7 @@ def nr_rks_fxc(
         fxc = cache_xc_kernel1(ni, mol, grids, plan, dm0, 0, max_memory)[2]
     changes = densities(ni, mol, grids, plan.kind, dms, hermi, max_memory)
     sets = np.reshape(symmetric(dms), (-1, 1, mol.nao, mol.nao))
-    responses = [fxc.response(*each) for each in zip(changes[:, None], sets, strict=True)]
+    responses = [fxc.response(*pair) for pair in zip(changes[:, None], sets, strict=True)]
     potentials = np.concatenate([potential for potential, _ in responses])
     result = matrices(ni, mol, grids, plan.kind, potentials, max_memory)
     result = _with_fields(result, [fock for _, fock in responses], 0)
@@ -127,7 +129,7 @@ def nr_uks_fxc(
     both = numint._format_uks_dm(dms)
     changes = _both(ni, mol, grids, plan, both, hermi, max_memory)
     pairs = zip(changes, symmetric(_sets(mol, both)), strict=True)
-    responses = [fxc.response(*each) for each in pairs]
+    responses = [fxc.response(*pair) for pair in pairs]
     potentials = np.stack([potential for potential, _ in responses], axis=1)
     result = _matrices(ni, mol, grids, plan, potentials, max_memory)
     result = _with_fields(result, [fock for _, fock in responses], 1)
@@ -182,14 +184,14 @@ def _with_fields(result: Array, focks: list[Array | None], spins: int) -> Array:
 
 def _sets(mol: Any, both: Any) -> Array:
     """Density matrices (sets, 2, nao, nao) of two spins."""
-    return np.stack([np.reshape(each, (-1, mol.nao, mol.nao)) for each in both], axis=1)
+    return np.stack([np.reshape(matrix, (-1, mol.nao, mol.nao)) for matrix in both], axis=1)
 
 
 def _both(
     ni: Any, mol: Any, grids: Any, plan: Plan, both: Any, hermi: int, max_memory: float
 ) -> Array:
     """Density rows (sets, 2, rows, N) of the matrices of two spins."""
-    rho = [densities(ni, mol, grids, plan.kind, each, hermi, max_memory) for each in both]
+    rho = [densities(ni, mol, grids, plan.kind, matrix, hermi, max_memory) for matrix in both]
     return np.stack(rho, axis=1)
 
 

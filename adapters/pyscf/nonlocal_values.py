@@ -87,6 +87,6 @@ def density_matrices(
 
 def symmetric(matrices: Any) -> Array:
     """Symmetric part of matrices, all that densities depend on."""
-    given = np.asarray(matrices)
-    result: Array = 0.5 * (given + given.swapaxes(-1, -2))
+    array = np.asarray(matrices)
+    result: Array = 0.5 * (array + array.swapaxes(-1, -2))
     return result

@@ -47,14 +47,14 @@ class Needs:
             raise expressions.unsupported(plan, self.method, way_out)
         have = libxc.max_deriv_order(plan.xc)
         if have < self.order:
-            given, needed = variables.ORDERS[have], variables.ORDERS[self.order]
+            highest, needed = variables.ORDERS[have], variables.ORDERS[self.order]
             raise UnsupportedError(
-                f"{plan.names} has derivatives up to {given}, and {self.method} needs {needed}. "
+                f"{plan.names} has derivatives up to {highest}, and {self.method} needs {needed}. "
                 f"{self.way_out or f'Use a functional with {needed}.'}",
                 functional=plan.names,
                 method=self.method,
                 expected=needed,
-                given=given,
+                given=highest,
             )
 
     def _of_other_kind(self, plan: Plan) -> UnsupportedError:

@@ -66,11 +66,11 @@ def _limits(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Limits:
 
 def _names(option: str, values: Sequence[str]) -> list[str]:
     """Names of a repeatable option, each once, in their order."""
-    found = dict.fromkeys(name.strip() for value in values for name in value.split(","))
-    found.pop("", None)
-    if not found:
+    names = dict.fromkeys(name.strip() for value in values for name in value.split(","))
+    names.pop("", None)
+    if not names:
         raise InputError(f"{option} names nothing")
-    return list(found)
+    return list(names)
 
 
 def _calculate(todo: Sequence[Task], store: Store, arguments: argparse.Namespace) -> None:

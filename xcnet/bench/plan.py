@@ -62,7 +62,7 @@ def plan(
     molecules = systems(benchmarks.of_set(chosen, only))
     for molecule in molecules:
         build(molecule, protocol.basis)
-    found = [
+    tasks = [
         Task(
             set=chosen.name,
             molecule=molecule,
@@ -76,4 +76,4 @@ def plan(
         for xc in functionals
         for molecule in molecules
     ]
-    return ordered(found, functionals)
+    return ordered(tasks, functionals)

@@ -87,7 +87,10 @@ class Section:
         if self.set.accurate is None:
             return []
         energies = self.set.accurate["energies"]
-        shifts = {one.name: one.reference - energies[one.name] for one in self.reactions}
+        shifts = {
+            reaction.name: reaction.reference - energies[reaction.name]
+            for reaction in self.reactions
+        }
         return [column.shifted(shifts) for column in self.columns]
 
     @property
@@ -136,13 +139,13 @@ def _section(chosen: BenchmarkSet, records: list[Record]) -> Section:
 def _current(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
     """Last record of each system by functional, of the functional's last model only."""
     models: dict[str, str] = {}
-    found: dict[str, dict[str, Record]] = {}
+    current: dict[str, dict[str, Record]] = {}
     for record in records:
         xc = record["xc"]
         if models.get(xc) != record["model"]:
-            models[xc], found[xc] = record["model"], {}
-        found[xc][record["system"]] = record
-    return found
+            models[xc], current[xc] = record["model"], {}
+        current[xc][record["system"]] = record
+    return current
 
 
 def _subsets(chosen: BenchmarkSet, names: list[str]) -> dict[str, list[str]]:
@@ -160,12 +163,12 @@ def _columns(
     chosen: BenchmarkSet, xc: str, by_system: Mapping[str, Record], of: Sequence[Reaction]
 ) -> list[Column]:
     """The functional, and the same with dispersion if all its records have it."""
-    found = [_column(xc, by_system, of, chosen.unit, with_dispersion=False)]
+    columns = [_column(xc, by_system, of, chosen.unit, with_dispersion=False)]
     good = [record for record in by_system.values() if record["status"] == "converged"]
     if good and all(record.get("dispersion") is not None for record in good):
         label = f"{xc}-{dispersion.LABELS[chosen.dispersion]}"
-        found.append(_column(label, by_system, of, chosen.unit, with_dispersion=True))
-    return found
+        columns.append(_column(label, by_system, of, chosen.unit, with_dispersion=True))
+    return columns
 
 
 def _column(

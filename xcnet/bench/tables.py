@@ -11,14 +11,14 @@ HEADER = ("functional", "subset", "known", "MAE", "ME", "largest", "of")
 
 def rows(section: Section) -> list[tuple[str, ...]]:
     """Cells of the table of a section: a row per functional and subset, best first."""
-    found: list[tuple[str, ...]] = []
+    lines: list[tuple[str, ...]] = []
     for subset, names in section.subsets.items():
         known = [(column.label, column.statistics(names)) for column in section.columns]
         present = [(label, s) for label, s in known if s is not None]
         # A functional that lacks some values is below those that have all.
         for label, stats in sorted(present, key=lambda x: (x[1].count < x[1].total, x[1].mae)):
-            found.append((label, subset, *_cells(stats, digits(section))))
-    return found
+            lines.append((label, subset, *_cells(stats, digits(section))))
+    return lines
 
 
 def digits(section: Section) -> int:
@@ -50,13 +50,13 @@ def text(section: Section) -> str:
 
 def accurate(section: Section) -> list[str]:
     """Lines of the mean absolute error against the set's accurate references, best first."""
-    found = [
+    errors = [
         (stats.mae, f"{subset}, {stats.count}/{stats.total}: {column.label}")
         for subset, names in section.subsets.items()
         for column in section.accurate
         if (stats := column.statistics(names)) is not None
     ]
-    lines = [f"{text} {mae:.{digits(section)}f}" for mae, text in sorted(found)]
+    lines = [f"{text} {mae:.{digits(section)}f}" for mae, text in sorted(errors)]
     if section.set.accurate is None or not lines:
         return []
     return [f"MAE against {section.set.accurate['title']}:", *lines]
@@ -64,13 +64,13 @@ def accurate(section: Section) -> list[str]:
 
 def weighted(section: Section) -> list[str]:
     """Lines of the estimated WTMAD-2 of each functional and subset that has weights, best first."""
-    found = [
+    means = [
         (stats.weighted, f"WTMAD-2 of {subset}, {stats.count}/{stats.total}: {column.label}")
         for subset, names in section.subsets.items()
         for column in section.columns
         if (stats := column.statistics(names)) and stats.weighted is not None
     ]
-    return [f"{text} {value:.2f}" for value, text in sorted(found)]
+    return [f"{text} {value:.2f}" for value, text in sorted(means)]
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:

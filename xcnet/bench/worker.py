@@ -65,8 +65,8 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
     from xcnet.bench import plan
     from xcnet.scf import calculation
 
-    found = plan.describe(task.xc)
-    if found.model != task.model:
+    functional = plan.describe(task.xc)
+    if functional.model != task.model:
         return {"status": "failed", "error": f"{task.xc} is another model on this machine"}
     settings = calculation.Settings(
         basis=task.protocol.basis,

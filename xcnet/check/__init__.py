@@ -47,6 +47,7 @@ def run(
     in_molecules: bool = False,
     scf: bool = False,
     progress: Callable[[int], None] = lambda done: None,
+    stage: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Check a functional.
 
@@ -60,6 +61,8 @@ def run(
         Measure the domain, and the noise of self-consistent energies, with PySCF.
     progress
         Called with the number of densities done since the last call.
+    stage
+        Called with what begins now: a section, a molecule, a cycle of an SCF.
 
     Raises
     ------
@@ -71,13 +74,16 @@ def run(
     if subject.spec is not None:
         results += integrity.check(subject.spec)
     if not any(result.verdict == FAIL for result in results):  # else nothing may be evaluated
+        stage("laws")
         results += _until_an_error("laws", laws.check(subject))
+        stage("robustness")
         results += robustness.check(subject, points, progress)
+        stage("physics")
         results += physics.check(subject)
         if scf:
-            results += molecules.check_noise(subject)
+            results += molecules.check_noise(subject, stage)
         if in_molecules:
-            results += molecules.check_domain(subject)
+            results += molecules.check_domain(subject, stage)
     return Report(subject.name, xcnet.__version__, tuple(results), subject.polarized)
 
 

@@ -51,13 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Check; exit code 1 when something failed."""
     if arguments.html:  # what it needs is missed now, not after a million densities
         from xcnet.check import page
-    with _progress(arguments.points, arguments.quiet) as progress:
+    with _progress(arguments.points, arguments.quiet) as (progress, stage):
         report = check.run(
             arguments.name,
             arguments.points,
             in_molecules=True,
             scf=arguments.scf,
             progress=progress,
+            stage=stage,
         )
     print(f"{report.name}, xcnet {report.version}\n")
     print(results.text(report.results))
@@ -85,15 +86,18 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Progress bar on a terminal, where tqdm is installed."""
+def _progress(
+    total: int, quiet: bool
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """Bar of the densities, and what is done now, on a terminal, where tqdm is installed."""
+    silent = (lambda done: None, lambda text: None)
     if quiet or not sys.stderr.isatty():
-        yield lambda done: None
+        yield silent
         return
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda done: None
+        yield silent
         return
     with tqdm(total=total, file=sys.stderr, leave=False, unit=" densities", unit_scale=True) as bar:
-        yield bar.update
+        yield bar.update, bar.set_description

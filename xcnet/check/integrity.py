@@ -102,14 +102,14 @@ def self_test(spec: FunctionalSpec) -> float:
 def _compared(
     spec: FunctionalSpec,
     stored: Mapping[str, Array],
-    given: Mapping[str, Array],
+    computed: Mapping[str, Array],
     tolerances: Sequence[float],
 ) -> float:
     """Largest difference from the stored outputs; ``tolerances`` by order."""
     inputs = {name: stored[name] for name in spec.variables}
     energy = np.abs(stored["zk"][:, 0] * inputs["rho"].sum(axis=1))
     worst = 0.0
-    for label, values in given.items():
+    for label, values in computed.items():
         for i, factors in enumerate(variables.components(label, variables.POLARIZED)):
             unit = prod((np.abs(inputs[name][:, k]) for name, k in factors), start=1.0 / energy)
             scale = unit if factors else 1.0 / np.abs(stored["zk"][:, 0])
@@ -137,7 +137,7 @@ def _accepted(
 
 def _test_channels(spec: FunctionalSpec, stored: Mapping[str, Array]) -> float:
     """The same for the first stage: the graph of the highest order, contracted with an adjoint."""
-    given = channel_values(spec, stored)
+    computed = channel_values(spec, stored)
     whole = np.abs(stored[ADJOINT] * stored[f"{PREFIX}{CHANNELS}"]).sum(axis=1)
     return max(
         _accepted(
@@ -147,7 +147,7 @@ def _test_channels(spec: FunctionalSpec, stored: Mapping[str, Array]) -> float:
             TOLERANCE,
             "the channels",
         )
-        for label, values in given.items()
+        for label, values in computed.items()
     )
 
 
@@ -220,12 +220,12 @@ def arrays(data: bytes, wanted: Mapping[str, int]) -> dict[str, Array]:
         missing = [name for name in wanted if f"{name}.npy" not in sizes]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        found = {name: _array(archive.read(f"{name}.npy"), name) for name in wanted}
-    points = len(found["rho"])
-    for name, array in found.items():
+        stored = {name: _array(archive.read(f"{name}.npy"), name) for name in wanted}
+    points = len(stored["rho"])
+    for name, array in stored.items():
         if array.shape != (points, wanted[name]) or not points:
             raise ValueError(f"{name} has the shape {array.shape}")
-    return found
+    return stored
 
 
 def _array(content: bytes, name: str) -> Array:

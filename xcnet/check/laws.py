@@ -98,7 +98,7 @@ def _compared(
     subject: Subject,
     law: str,
     points: Mapping[str, Array],
-    given: Mapping[str, Array],
+    actual: Mapping[str, Array],
     expected: Mapping[str, Array],
     required: bool = True,
     note: str = "",
@@ -111,7 +111,7 @@ def _compared(
         for c in range(values.shape[1]):
             scale = np.maximum(scales.of(label, c, values[:, c]), np.finfo(float).tiny)
             worst[order] = max(
-                worst[order], (np.abs(given[label][:, c] - values[:, c]) / scale).max()
+                worst[order], (np.abs(actual[label][:, c] - values[:, c]) / scale).max()
             )
     for order, value in enumerate(worst):
         name = f"{law}, {variables.ORDERS[order]}"
@@ -152,20 +152,20 @@ def channels(spec: FunctionalSpec, points: int = 60) -> Result:
     inputs = sample.moderate(spec.inputs, points)
     values = term.first_stage(inputs, 0)[CHANNELS]
     adjoint = np.random.default_rng(0).normal(size=values.shape)
-    given = term.first_stage({**inputs, ADJOINT: adjoint}, 1)
+    derivatives = term.first_stage({**inputs, ADJOINT: adjoint}, 1)
     unit = np.abs(adjoint * values).sum(axis=1)
     worst = 0.0
     for name, x in inputs.items():
         for column in range(x.shape[1]):
-            found = []
+            sums = []
             for k in (-2, -1, 1, 2):
                 moved = x.copy()
                 moved[:, column] *= 1.0 + k * step
-                found.append(
+                sums.append(
                     (adjoint * term.first_stage({**inputs, name: moved}, 0)[CHANNELS]).sum(1)
                 )
-            slope = (found[0] - 8.0 * found[1] + 8.0 * found[2] - found[3]) / (12.0 * step)
-            error = np.abs(slope - x[:, column] * given[f"v{name}"][:, column]) / unit
+            slope = (sums[0] - 8.0 * sums[1] + 8.0 * sums[2] - sums[3]) / (12.0 * step)
+            error = np.abs(slope - x[:, column] * derivatives[f"v{name}"][:, column]) / unit
             worst = max(worst, float(error.max()))
     note = "of adjoint . channels, by each variable in its own unit"
     return judged("laws", "derivatives of the channels", worst, 1e-6, note=note)
@@ -202,8 +202,8 @@ def _differences(
     values = values.reshape(-1, *moved.shape)  # (columns, steps, rows, 2, N)
     width = x * factors[:, :, :1]
     central = (values[:, :, :, 0] - values[:, :, :, 1]) / (2.0 * width)
-    found = [extrapolated(np.moveaxis(central[:, i], 1, 0)) for i in range(len(STEPS))]
-    numeric, own = (np.array(part) for part in zip(*found, strict=True))
+    columns = [extrapolated(np.moveaxis(central[:, i], 1, 0)) for i in range(len(STEPS))]
+    numeric, own = (np.array(part) for part in zip(*columns, strict=True))
     best = np.take_along_axis(numeric, own.argmin(axis=0)[None], axis=0)[0]
     return best, np.maximum(own.min(axis=0), np.abs(numeric - best).max(axis=0))
 
@@ -275,8 +275,8 @@ def invariance(subject: Subject) -> Iterator[Result]:
     order = np.random.default_rng(0).permutation(count)[: count // 7]
     picked = {name: array[order] for name, array in points.items()}
     expected = {label: values[order] for label, values in result.items()}
-    given = subject.compute(picked, subject.highest_order)
-    yield from _compared(subject, "other order and chunks", picked, given, expected)
+    reordered = subject.compute(picked, subject.highest_order)
+    yield from _compared(subject, "other order and chunks", picked, reordered, expected)
     for level in range(subject.highest_order):
         lower = subject.compute(picked, level)
         scales = sample.Scales(picked, expected["zk"])

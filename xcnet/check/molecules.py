@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -21,7 +21,9 @@ BASIS = "def2-svp"
 MOST_NOISE = 5e-5
 
 
-def check_domain(subject: Subject) -> Iterator[Result]:
+def check_domain(
+    subject: Subject, stage: Callable[[str], None] = lambda text: None
+) -> Iterator[Result]:
     """Share of the electrons of a few molecules outside the training domain."""
     if subject.spec is None:
         yield Result("domain", "share outside", NOT_APPLICABLE, note="no neural functional")
@@ -31,49 +33,40 @@ def check_domain(subject: Subject) -> Iterator[Result]:
         from xcnet.systems import molecules
 
         for name in DOMAIN:
-            found = calculation.outside_of_guess(subject.spec, molecules.read(name), BASIS)
-            yield _share(name, found)
+            stage(f"domain, {name}")
+            outside = calculation.outside_of_guess(subject.spec, molecules.read(name), BASIS)
+            yield _share(name, outside)
     except MissingPackageError as error:
         yield Result("domain", "share outside", NOT_APPLICABLE, note=str(error))
 
 
-def _share(molecule: str, found: domain.Outside) -> Result:
-    note = f"by density {found.density:.2g}, by element {found.nearest:.2g}"
-    if found.elements:
-        note += f" ({', '.join(found.elements)})"
+def _share(molecule: str, outside: domain.Outside) -> Result:
+    note = f"by density {outside.density:.2g}, by element {outside.nearest:.2g}"
+    if outside.elements:
+        note += f" ({', '.join(outside.elements)})"
     return Result(
         "domain",
         f"electrons of {molecule} outside",
-        NOT_REQUIRED if found.is_large else PASS,
-        found.share,
+        NOT_REQUIRED if outside.is_large else PASS,
+        outside.share,
         domain.LARGE,
         note=note,
     )
 
 
-def check_noise(subject: Subject) -> Iterator[Result]:
+def check_noise(
+    subject: Subject, stage: Callable[[str], None] = lambda text: None
+) -> Iterator[Result]:
     """Change of self-consistent energies from one grid to a finer one."""
     title = physics.NAMES["grid_noise"]
     if subject.kind == 3:
         yield Result("physics", title, NOT_APPLICABLE, note="a functional of the kinetic energy")
         return
     try:
-        from xcnet.scf import calculation
-        from xcnet.systems import molecules
-
         changes = []
         for name in NOISE:
-            molecule = molecules.read(name)
-            energies = [
-                calculation.solve(
-                    molecule,
-                    subject.name,
-                    calculation.Settings(BASIS, level, False, 1e-9),
-                    lambda cycle, energy: None,
-                ).energy
-                for level in (COARSE, FINE)
-            ]
-            changes.append(energies[1] - energies[0])
+            coarse, fine = (_energy(subject.name, name, level, stage) for level in (COARSE, FINE))
+            changes.append(fine - coarse)
     except XCNetError as error:
         yield Result("physics", title, NOT_APPLICABLE, note=str(error))
         return
@@ -83,3 +76,18 @@ def check_noise(subject: Subject) -> Iterator[Result]:
     )
     value = float(np.abs(changes).max())
     yield physics.figure(subject, "grid_noise", value, MOST_NOISE, unit="Ha", note=note)
+
+
+def _energy(xc: str, molecule: str, level: int, stage: Callable[[str], None]) -> float:
+    """Self-consistent energy, Hartree; `stage` hears of every cycle."""
+    from xcnet.scf import calculation
+    from xcnet.systems import molecules
+
+    run = f"SCF of {molecule}, grid level {level}"
+    stage(run)
+    return calculation.solve(
+        molecules.read(molecule),
+        xc,
+        calculation.Settings(BASIS, level, False, 1e-9),
+        lambda cycle, _: stage(f"{run}, cycle {cycle}"),
+    ).energy

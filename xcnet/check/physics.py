@@ -51,12 +51,12 @@ def check(subject: Subject) -> Iterator[Result]:
     for constraint, measure in _MEASURES.items():
         reason = _no_sense(subject) if constraint != "smoothness" else ""
         try:
-            found = reason or measure(subject)
+            result = reason or measure(subject)
         except EngineError as error:
-            found = figure(subject, constraint, np.nan, 0.0, note=str(error))
-        if isinstance(found, str):
-            found = Result("physics", NAMES[constraint], NOT_APPLICABLE, note=found)
-        yield found
+            result = figure(subject, constraint, np.nan, 0.0, note=str(error))
+        if isinstance(result, str):
+            result = Result("physics", NAMES[constraint], NOT_APPLICABLE, note=result)
+        yield result
 
 
 def figure(

@@ -53,9 +53,9 @@ def check(
             part = {name: array[some] for name, array in inputs.items()}
             if spin == variables.UNPOLARIZED:
                 part, _ = sample.closed_shell(part)
-            found = _evaluate(subject, part, order, spin, bad[kind])
-            if found is not None and spin == variables.POLARIZED:
-                ratio = _energy_ratio(part, found, subject.kind == variables.KINDS["kinetic"])
+            values = _evaluate(subject, part, order, spin, bad[kind])
+            if values is not None and spin == variables.POLARIZED:
+                ratio = _energy_ratio(part, values, subject.kind == variables.KINDS["kinetic"])
                 if ratio.max() > largest:
                     worst = int(ratio.argmax())
                     largest = float(ratio[worst])
@@ -78,23 +78,23 @@ def _evaluate(
 ) -> dict[str, Array] | None:
     """Outputs, if all are finite; what is not is described in `bad`."""
     try:
-        found = subject.compute(points, order, spin)
+        result = subject.compute(points, order, spin)
     except EngineError as error:
         bad.append(str(error))
         return None
-    problems = [label for label, values in found.items() if not np.isfinite(values).all()]
+    problems = [label for label, values in result.items() if not np.isfinite(values).all()]
     if not problems:
-        return found
-    row = int(np.argmin(np.isfinite(found[problems[0]]).all(axis=1)))
+        return result
+    row = int(np.argmin(np.isfinite(result[problems[0]]).all(axis=1)))
     place = {name: array[row].tolist() for name, array in points.items()}
     bad.append(f"{problems[0]} at {place}")
     return None
 
 
-def _energy_ratio(points: Mapping[str, Array], found: Mapping[str, Array], kinetic: bool) -> Array:
+def _energy_ratio(points: Mapping[str, Array], values: Mapping[str, Array], kinetic: bool) -> Array:
     """Energy density in units that bound it in every limit of the variables."""
     n = points["rho"].sum(axis=1)
-    energy = np.abs(n * found["zk"][:, 0])
+    energy = np.abs(n * values["zk"][:, 0])
     n = np.maximum(n, 1e-100)  # below, where outputs are zero, its powers are not numbers
     scale = n ** (4.0 / 3.0)
     if "sigma" in points:
@@ -193,7 +193,7 @@ def _edges(n: int, rng: Rng, descriptors: Descriptors) -> dict[str, Array]:
         name: rng.choice(EDGES, (n, variables.width(name, variables.POLARIZED)))
         for name in (*variables.COMPONENTS, *descriptors)
     }
-    signed = [label for label, each in descriptors.items() if each.floor is None]
+    signed = [label for label, descriptor in descriptors.items() if descriptor.floor is None]
     for name in ("rho", "sigma", "lapl", *signed):
         values[name] *= np.where(rng.random(values[name].shape) < 0.1, -1.0, 1.0)
     return values

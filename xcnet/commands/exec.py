@@ -103,9 +103,9 @@ def find_program(name: str) -> Path:
     ProgramError
         There is none, or it may not be executed.
     """
-    found = shutil.which(name)
-    if found is not None:
-        return Path(found).absolute()
+    program = shutil.which(name)
+    if program is not None:
+        return Path(program).absolute()
     path = Path(name)
     if os.sep in name and path.is_dir():
         raise ProgramError(f"{name} is a folder, not a program", file=name)

@@ -75,11 +75,11 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
 
 def _engines(spec: FunctionalSpec) -> dict[str, str]:
     """Engine of the graphs of each derivative order, and why."""
-    found = {}
+    engines = {}
     for order, name in enumerate(spec.derivatives):
         choice = engine.choose(spec, order)
-        found[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
-    return found
+        engines[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
+    return engines
 
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:

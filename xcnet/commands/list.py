@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, neural functionals last so that a terminal shows them."""
-    found = registry.entries(origin=arguments.origin, family=arguments.family)
+    entries = registry.entries(origin=arguments.origin, family=arguments.family)
     if arguments.json:
-        print(json.dumps([_record(entry) for entry in found], indent=2, ensure_ascii=False))
+        print(json.dumps([_record(entry) for entry in entries], indent=2, ensure_ascii=False))
     else:
-        _print_table(sorted(found, key=lambda e: (e.spec is not None, e.composite is not None)))
+        _print_table(sorted(entries, key=lambda e: (e.spec is not None, e.composite is not None)))
     for error in registry.broken():
         print(f"xcnet: left out: {error}", file=sys.stderr)
     return 0

@@ -67,12 +67,12 @@ def _self_test() -> int:
 
 def _program() -> str:
     """Psi4's own script."""
-    found = shutil.which("psi4")
-    if found is None:
+    program = shutil.which("psi4")
+    if program is None:
         raise MissingPackageError(
             "no program `psi4` on the PATH: see https://psicode.org/installs", package="psi4"
         )
-    return found
+    return program
 
 
 def _install() -> int:

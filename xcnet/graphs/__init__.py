@@ -106,9 +106,9 @@ def _check_signature(graph: Model, signature: Signature) -> None:
         ("inputs", graph.inputs, signature.inputs),
         ("outputs", graph.outputs, signature.outputs),
     ):
-        given = [(t.name, t.kind, t.shape) for t in tensors]
+        declared = [(t.name, t.kind, t.shape) for t in tensors]
         wanted = [(name, DOUBLE, (None, size)) for name, size in sizes.items()]
-        if sorted(given, key=str) != sorted(wanted, key=str):
+        if sorted(declared, key=str) != sorted(wanted, key=str):
             raise ValueError(
                 f"its {what} are not those of the record, float64 arrays {', '.join(sizes)}: "
                 f"{', '.join(f'{t.name!r} {t.shape}' for t in tensors[:20])}"
@@ -127,18 +127,18 @@ def walk(graph: Model) -> dict[str, Value]:
         shape = tuple(POINTS if size is None else size for size in tensor.shape)
         _define(values, tensor.name, Value("d", shape))
     for node in graph.nodes:
-        given: list[Value | None] = []
+        operands: list[Value | None] = []
         for name in node.inputs:
             if name and name not in values:
                 raise ValueError(
                     f"{node.operator} uses {name!r} before anything gives it: a cycle, or a "
                     "result that is missing"
                 )
-            given.append(values[name] if name else None)
-        found = results(node, given)
-        if len(found) != len(node.outputs):
+            operands.append(values[name] if name else None)
+        outputs = results(node, operands)
+        if len(outputs) != len(node.outputs):
             raise ValueError(f"{node.operator} with {len(node.outputs)} outputs")
-        for name, value in zip(node.outputs, found, strict=True):
+        for name, value in zip(node.outputs, outputs, strict=True):
             _define(values, name, value)
     for tensor in graph.outputs:
         shape = tuple(POINTS if size is None else size for size in tensor.shape)

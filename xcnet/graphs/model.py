@@ -135,21 +135,21 @@ def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
     return domain, version
 
 
-def _metadata(data: bytes, start: int, end: int, found: dict[str, str]) -> None:
+def _metadata(data: bytes, start: int, end: int, metadata: dict[str, str]) -> None:
     pair = {"key": "", "value": ""}
     for name, _, first, last in _read(data, start, end, {1: "key", 2: "value"}, (), "property"):
         pair[name] = _text(data, first, last)
-    if pair["key"] in found or len(found) == MAX_METADATA:
+    if pair["key"] in metadata or len(metadata) == MAX_METADATA:
         raise ValueError(f"metadata {pair['key']!r} twice, or more than {MAX_METADATA} of them")
-    found[pair["key"]] = pair["value"]
+    metadata[pair["key"]] = pair["value"]
 
 
 def _graph(data: bytes, start: int, end: int, model: Model) -> None:
-    found = [number for number, *_ in wire.fields(data, start, end)]  # before anything is built
+    numbers = [number for number, *_ in wire.fields(data, start, end)]  # before anything is built
     limits = {"node": MAX_NODES, "initializer": MAX_CONSTANTS, "input": 16, "output": MAX_OUTPUTS}
     for number, name in _GRAPH.items():
-        if found.count(number) > limits[name]:
-            raise ValueError(f"{found.count(number)} {name}s, more than {limits[name]}")
+        if numbers.count(number) > limits[name]:
+            raise ValueError(f"{numbers.count(number)} {name}s, more than {limits[name]}")
     for name, _, first, last in _read(data, start, end, _GRAPH, _GRAPH_TEXT, "graph"):
         if name == "node":
             model.nodes.append(_node(data, first, last))
@@ -207,13 +207,13 @@ def _integers(data: bytes, value: int, start: int, end: int) -> list[int]:
     """Repeated int64, which writers store one by one or packed."""
     if value >= 0:
         return [wire.signed(value)]
-    found: list[int] = []
+    integers: list[int] = []
     while start < end:
         number, start = wire.varint(data, start, end)
-        found.append(wire.signed(number))
-        if len(found) > _MAX_RANK:
+        integers.append(wire.signed(number))
+        if len(integers) > _MAX_RANK:
             raise ValueError(f"more than {_MAX_RANK} dimensions")
-    return found
+    return integers
 
 
 def _constant(data: bytes, start: int, end: int) -> Constant:

@@ -55,26 +55,26 @@ def results(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     unknown = set(node.attributes) - ATTRIBUTES.get(node.operator, frozenset())
     if unknown:
         raise ValueError(f"{node.operator} with the attribute {sorted(unknown)[0]!r}")
-    found = rule(node, inputs)
-    for value in found:
+    values = rule(node, inputs)
+    for value in values:
         if value.shape.count(POINTS) > 1:
             raise ValueError(f"{node.operator} gives every point a value for every other point")
         if value.width > MAX_WIDTH:
             raise ValueError(
                 f"{node.operator} gives {value.width} values per point, more than {MAX_WIDTH}"
             )
-    return found
+    return values
 
 
 def _given(inputs: Sequence[Value | None], kinds: str) -> list[Value]:
     """Inputs, each there and of the type that stands at its place."""
-    given = [value for value in inputs if value is not None]
-    if len(given) != len(inputs) or "".join(value.kind for value in given) != kinds:
+    values = [value for value in inputs if value is not None]
+    if len(values) != len(inputs) or "".join(value.kind for value in values) != kinds:
         names = {"d": "float64", "i": "int64", "b": "bool", "-": "nothing"}
-        found = [names[value.kind if value else "-"] for value in inputs]
+        described = [names[value.kind if value else "-"] for value in inputs]
         wanted = [names[kind] for kind in kinds]
-        raise ValueError(f"inputs {', '.join(found)} where {', '.join(wanted)} belong")
-    return given
+        raise ValueError(f"inputs {', '.join(described)} where {', '.join(wanted)} belong")
+    return values
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -95,24 +95,24 @@ def _named(shape: Shape) -> str:
 
 def _elementwise(count: int, kind: str = "d", first: str = "d") -> Rule:
     def rule(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-        given = _given(inputs, first + "d" * (count - 1))
-        return [Value(kind, broadcast(*(value.shape for value in given)))]
+        operands = _given(inputs, first + "d" * (count - 1))
+        return [Value(kind, broadcast(*(value.shape for value in operands)))]
 
     return rule
 
 
 def _any_number(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    given = _given(inputs, "d" * max(1, len(inputs)))
-    return [Value("d", broadcast(*(value.shape for value in given)))]
+    operands = _given(inputs, "d" * max(1, len(inputs)))
+    return [Value("d", broadcast(*(value.shape for value in operands)))]
 
 
 def _clip(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    given = [value for value in inputs if value is not None]
-    given = _given(given, "d" * max(1, len(given)))
-    limits = [value.shape for value in given[1:]]
+    operands = [value for value in inputs if value is not None]
+    operands = _given(operands, "d" * max(1, len(operands)))
+    limits = [value.shape for value in operands[1:]]
     if inputs[0] is None or len(inputs) > 3 or not {*limits} <= {(), (1,)}:
         raise ValueError(f"Clip between limits of the shapes {', '.join(map(_named, limits))}")
-    return given[:1]
+    return operands[:1]
 
 
 def _axis(node: OnnxNode, rank: int) -> int:
@@ -124,20 +124,20 @@ def _axis(node: OnnxNode, rank: int) -> int:
 
 def _concat(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     kind = inputs[0].kind if inputs and inputs[0] is not None else "d"
-    given = _given(inputs, kind * max(1, len(inputs)))
-    shape = list(given[0].shape)
+    operands = _given(inputs, kind * max(1, len(inputs)))
+    shape = list(operands[0].shape)
     axis = _axis(node, len(shape))
-    for other in given[1:]:
+    for other in operands[1:]:
         rest = [*other.shape[:axis], *other.shape[axis + 1 :]]
         if len(other.shape) != len(shape) or rest != [*shape[:axis], *shape[axis + 1 :]]:
             raise ValueError("Concat of shapes that do not fit together")
-    sizes = [value.shape[axis] for value in given]
+    sizes = [value.shape[axis] for value in operands]
     if POINTS in sizes and len(sizes) > 1:
         raise ValueError("Concat of the points of several results")
     shape[axis] = sum(sizes)
     numbers = None
-    if all(value.numbers is not None for value in given):
-        numbers = tuple(n for value in given for n in value.numbers or ())
+    if all(value.numbers is not None for value in operands):
+        numbers = tuple(n for value in operands for n in value.numbers or ())
     return [Value(kind, tuple(shape), numbers)]
 
 

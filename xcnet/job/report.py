@@ -57,11 +57,11 @@ def atomization(
     molecules: Sequence[Molecule], results: Sequence[Mapping[str, Any]], functionals: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Atomization energies (kcal/mol) of the molecules for which all parts are there."""
-    found = {(r["molecule"], r["xc"]): r for r in results}
+    by_case = {(r["molecule"], r["xc"]): r for r in results}
     rows = []
     for molecule in molecules:
         for xc in functionals:
-            parts = [found.get((name, xc)) for name in (molecule.name, *molecule.symbols)]
+            parts = [by_case.get((name, xc)) for name in (molecule.name, *molecule.symbols)]
             done = [part for part in parts if part is not None]
             if len(molecule.symbols) == 1 or len(done) < len(parts):
                 continue

@@ -66,6 +66,6 @@ __all__ = [
 @cache
 def known() -> Mapping[str, type[Descriptor]]:
     """All descriptors by label."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__))
     classes = [module.DESCRIPTOR for module in modules if hasattr(module, "DESCRIPTOR")]
-    return MappingProxyType({each.label: each for each in classes})
+    return MappingProxyType({operator.label: operator for operator in classes})

@@ -69,8 +69,8 @@ def response(coords: Array, centres: Array, parents: Indices, charges: Array, a:
     parts: dict[int, Array] = {}
 
     def work(part: slice) -> None:
-        given = coords[part], centres, parents[part], charges[part], a
-        parts[part.start] = _chunk_response(*given)
+        arguments = coords[part], centres, parents[part], charges[part], a
+        parts[part.start] = _chunk_response(*arguments)
 
     threads.for_each_chunk(len(coords), CHUNK, work)
     return np.sum([parts[start] for start in sorted(parts)] or [np.zeros_like(centres)], axis=0)

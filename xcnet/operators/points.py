@@ -75,10 +75,10 @@ def read_points(
         raise _shape_error("coords", "(N, 3)", coords.shape)
     points = len(coords)
     checked = _array("weights", weights, (points,))
-    given = [value is not None for value in (centres, parents, volumes)]
-    if not any(given) and numbers is None:
+    present = [value is not None for value in (centres, parents, volumes)]
+    if not any(present) and numbers is None:
         return Points(coords, checked)
-    if not all(given):
+    if not all(present):
         raise InputError(
             "centres, parents and volumes of the points belong together (and atomic numbers to "
             "them): give all or none",

@@ -115,21 +115,21 @@ class DM21(nn.Module):
 
 def load(index: bytes, data: bytes, source: str) -> DM21:
     """Module with the authors' weights, float32 in the files (InstallError)."""
-    found = tensorflow.arrays(index, data, source)
+    variables = tensorflow.arrays(index, data, source)
     module = DM21()
-    _linear(module.squash, found, "SquashUnprocessedData/linear", source)
-    _linear(module.output, found, "OutputLayer/linear", source)
+    _linear(module.squash, variables, "SquashUnprocessedData/linear", source)
+    _linear(module.output, variables, "OutputLayer/linear", source)
     for number, block in enumerate(module.blocks):
         name = f"MLP/ResidualBlock{f'_{number}' if number else ''}"
-        _linear(block.linear, found, f"{name}/linear", source)
-        block.norm.weight.data = _array(found, f"{name}/layer_norm/gamma", (WIDTH,), source)
-        block.norm.bias.data = _array(found, f"{name}/layer_norm/beta", (WIDTH,), source)
+        _linear(block.linear, variables, f"{name}/linear", source)
+        block.norm.weight.data = _array(variables, f"{name}/layer_norm/gamma", (WIDTH,), source)
+        block.norm.bias.data = _array(variables, f"{name}/layer_norm/beta", (WIDTH,), source)
     return module.requires_grad_(False).eval()
 
 
 def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Published]:
     """The four functionals with their records, for `xcnet.published.conversion`."""
-    found = []
+    published = []
     for number, (name, trained) in enumerate(TRAINED.items()):
         folder = f"{name}/variables/variables"
         index, data = files[f"{folder}.index"], files[f"{folder}.data-00000-of-00001"]
@@ -149,8 +149,8 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
         )
         card = CARD.format(name=name, origin=functional.origin(collection), trained=trained)
         module = load(index, data, name)
-        found.append(Published(module, record, card, ("exc", "vxc")))
-    return found
+        published.append(Published(module, record, card, ("exc", "vxc")))
+    return published
 
 
 def _linear(layer: nn.Linear, found: Mapping[str, Array], name: str, source: str) -> None:

@@ -111,7 +111,7 @@ def load(data: bytes, source: str) -> tuple[Before, After, dict[str, Array]]:
     The arrays are ``down`` and ``up``, (4, 16, 16) each: for each l the channels' mixing before
     and after the multipoles, [l, c, v].
     """
-    found = arrays.npz(data, source)
+    parameters = arrays.npz(data, source)
     before = Before(hidden := Hidden())
     after = After(hidden)
     layers = {
@@ -123,14 +123,14 @@ def load(data: bytes, source: str) -> tuple[Before, After, dict[str, Array]]:
     }
     for name, layer in layers.items():
         for key, parameter in layer.named_parameters():
-            value = _array(found, f"{name}.{key}", tuple(parameter.shape), source)
+            value = _array(parameters, f"{name}.{key}", tuple(parameter.shape), source)
             parameter.data = torch.from_numpy(value.copy())
     shape = (CHANNELS, 1, CHANNELS)
     forms = {"down": "weight_0_{0}_{0}", "up": "weight_{0}_{0}_0"}
     mixing = {
         way: np.concatenate(
             [
-                _array(found, f"non_local_model.tp_{way}.{form.format(degree)}", shape, source)
+                _array(parameters, f"non_local_model.tp_{way}.{form.format(degree)}", shape, source)
                 for degree in range(DEGREES)
             ],
             axis=1,

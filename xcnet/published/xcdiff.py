@@ -142,14 +142,14 @@ def tau_feature(x: Tensor) -> Tensor:
 
 def load(data: bytes, source: str) -> XCDiff:
     """Module with the authors' weights (InstallError)."""
-    found = torchscript.arrays(data, source)
+    parameters = torchscript.arrays(data, source)
     module = XCDiff()
     for number, network in enumerate((module.exchange, module.correlation)):
         for position, layer in enumerate(network.layers):
             name = f"grid_models.{number}.net.{2 * position}"
             for key, parameter in layer.named_parameters():
                 parameter.data = torch.from_numpy(
-                    _shaped(found, f"{name}.{key}", tuple(parameter.shape), source)
+                    _shaped(parameters, f"{name}.{key}", tuple(parameter.shape), source)
                 )
     return module.requires_grad_(False).eval()
 

@@ -94,10 +94,10 @@ def _orbitals(
         molecule = build(system, scheme.core)
         inverter = Inverter(molecule, np.broadcast_to(matrix, (2, *matrix.shape[1:])))
         spins = [inverter.solve(spin) for spin in range(len(matrix))]
-        found = np.stack([spin.density_matrix for spin in spins])
+        matrices = np.stack([spin.density_matrix for spin in spins])
         same = 2 // len(spins)  # closed shells: one spin stands for both
-        kinetic = same * float((found * inverter.kinetic).sum())
-        misplaced = same * _misplaced(molecule, found - matrix)
+        kinetic = same * float((matrices * inverter.kinetic).sum())
+        misplaced = same * _misplaced(molecule, matrices - matrix)
         filled = [spin.orbitals[:, : spin.occupied] for spin in spins]
         numbers = (STRENGTHS[-1], kinetic, misplaced)
         return {**dict(zip(SPINS, filled, strict=False)), "numbers": numbers}
@@ -111,7 +111,9 @@ def _misplaced(molecule: Any, differences: Array) -> float:
 
     grid = dft.Grids(molecule).build()
     orbitals = dft.numint.eval_ao(molecule, grid.coords)
-    rows = [dft.numint.eval_rho(molecule, orbitals, one, hermi=1) for one in differences]
+    rows = [
+        dft.numint.eval_rho(molecule, orbitals, difference, hermi=1) for difference in differences
+    ]
     return float(np.abs(rows).sum(axis=0) @ grid.weights)
 
 
@@ -165,7 +167,7 @@ def comparison(name: str, folder: Path) -> list[str]:
         return []
     shipped = load(name)
     return [
-        f"{key:6} {one.energy:14.8f}, {one.energy - shipped[key].energy:+.1e} from the shipped"
-        for key, one in load(name, folder).items()
+        f"{key:6} {made.energy:14.8f}, {made.energy - shipped[key].energy:+.1e} from the shipped"
+        for key, made in load(name, folder).items()
         if key in shipped
     ]

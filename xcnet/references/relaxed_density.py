@@ -42,17 +42,17 @@ def density_matrix(field: Any, cluster: Any) -> Array:
     orbitals = _by_spin(field, field.mo_coeff)
     ones = _by_spin(field, cluster.make_rdm1())
     gradients = _orbital_gradients(field, orbitals, ones, cluster.make_rdm2())
-    found = []
+    matrices = []
     responses = _response(field, gradients)
-    for coefficients, occupation, one, z in zip(
+    for coefficients, occupation, unrelaxed, z in zip(
         orbitals, _by_spin(field, field.mo_occ), ones, responses, strict=True
     ):
-        relaxed = one.copy()
+        relaxed = unrelaxed.copy()
         filled = occupation > 0
         relaxed[np.ix_(~filled, filled)] += 0.5 * z
         relaxed[np.ix_(filled, ~filled)] += 0.5 * z.T
-        found.append(coefficients @ relaxed @ coefficients.T)
-    return np.stack(found)
+        matrices.append(coefficients @ relaxed @ coefficients.T)
+    return np.stack(matrices)
 
 
 def _by_spin(field: Any, value: Any) -> list[Array]:
@@ -65,7 +65,7 @@ def _orbital_gradients(
 ) -> list[Array]:
     """X (empty, occupied) of each spin."""
     bare = field.get_hcore()
-    folded = [c.T @ bare @ c @ one for c, one in zip(orbitals, ones, strict=True)]
+    folded = [c.T @ bare @ c @ matrix for c, matrix in zip(orbitals, ones, strict=True)]
     if len(orbitals) == 1:
         folded[0] += _contract(field.mol, orbitals * 4, two)
     else:
@@ -115,15 +115,15 @@ def _response(field: Any, gradients: list[Array]) -> list[Array]:
     options = {"max_cycle": 100, "tol": 1e-10}
     if len(gradients) == 1:
         z, _ = cphf.solve(induced, field.mo_energy, field.mo_occ, gradients[0], **options)
-        found = [z]
+        solution = [z]
     else:
         z, _ = ucphf.solve(induced, field.mo_energy, field.mo_occ, tuple(gradients), **options)
-        found = list(z)
+        solution = list(z)
     gaps = [
         e[n == 0][:, None] - e[n > 0]
         for e, n in zip(_by_spin(field, field.mo_energy), occupations, strict=True)
     ]
-    whole = np.concatenate([z.ravel() for z in found])
+    whole = np.concatenate([z.ravel() for z in solution])
     rest = np.concatenate([g.ravel() for g in gaps]) * whole + induced(whole)
     rest += np.concatenate([g.ravel() for g in gradients])
     # A rotation that costs nothing, as of an atom's open shell, is no part of X, nor of z.
@@ -131,4 +131,4 @@ def _response(field: Any, gradients: list[Array]) -> list[Array]:
         raise ConvergenceError(
             f"the response of the orbitals did not converge: {np.abs(rest).max():.1e} Hartree left"
         )
-    return found
+    return solution

@@ -174,7 +174,9 @@ def _key(
 
 def _write(path: Path, solved: list[GridDensity]) -> None:
     arrays = {
-        f"{one.name}.{field}": array for one in solved for field, array in one.arrays().items()
+        f"{density.name}.{field}": array
+        for density in solved
+        for field, array in density.arrays().items()
     }
     kept.write_arrays(path, arrays)
     checksum = path.with_suffix(".sha256")

@@ -110,10 +110,10 @@ def key(system: Molecule, scheme: Scheme) -> str:
 
 def _facts(system: Molecule) -> dict[str, Any]:
     """Atoms lie at the origin, wherever the set has them."""
-    one = len(system.symbols) == 1 and system.field is None
+    free_atom = len(system.symbols) == 1 and system.field is None
     return {
         "symbols": list(system.symbols),
-        "positions": [[0.0, 0.0, 0.0]] if one else [list(row) for row in system.positions],
+        "positions": [[0.0, 0.0, 0.0]] if free_atom else [list(row) for row in system.positions],
         "charge": system.charge,
         "spin": system.spin,
         "field": list(system.field) if system.field else None,
@@ -134,16 +134,16 @@ def solve(system: Molecule, scheme: Scheme) -> FixedDensity:
     settings = calculation.Settings(
         scheme.basis, scheme.grid_level, scheme.density_fit or False, scheme.tolerance, 1
     )
-    found: list[Any] = []
+    calculations: list[Any] = []
     placed = molecule_of(asdict(system) | {"positions": facts["positions"]})
-    result = calculation.solve(placed, scheme.xc, settings, lambda *_: None, found.append)
+    result = calculation.solve(placed, scheme.xc, settings, lambda *_: None, calculations.append)
     if not result.converged:
         raise ConvergenceError(
             f"{scheme.xc}/{scheme.basis} of {system.name} did not converge by any of "
             f"{', '.join(name for name, _, _ in result.rungs)}",
             functional=scheme.xc,
         )
-    mf = found[0]
+    mf = calculations[0]
     energies = {
         "total": result.energy,
         "rest": result.energy - result.exc,

@@ -92,15 +92,15 @@ def solve(
     XCNetError
         A system did not converge.
     """
-    found = {}
+    states = {}
     with tqdm(systems, desc=f"ground states, {xc}") as bar:
         for system in bar:
             bar.set_postfix_str(system.name)
             path = folder / f"{system.name}-{_key(system, xc, settings, identity, descriptor)}.npz"
             if not path.exists():
                 kept.write(path, _arrays(_solve(system, xc, settings, descriptor)))
-            found[system.name] = _read(path, system.name, descriptor)
-    return found
+            states[system.name] = _read(path, system.name, descriptor)
+    return states
 
 
 def digest(states: Iterable[GroundState]) -> str:
@@ -119,15 +119,15 @@ def _solve(
     chosen = calculation.Settings(
         settings.basis, settings.grid_level, settings.density_fit, settings.tolerance, 1
     )
-    found: list[Any] = []
-    result = calculation.solve(system, xc, chosen, lambda *_: None, found.append)
+    calculations: list[Any] = []
+    result = calculation.solve(system, xc, chosen, lambda *_: None, calculations.append)
     if not result.converged:
         raise XCNetError(
             f"{xc}/{settings.basis} of {system.name} did not converge by any of "
             f"{', '.join(name for name, _, _ in result.rungs)}",
             functional=xc,
         )
-    mf = found[0]
+    mf = calculations[0]
     matrices = np.asarray(mf.make_rdm1())
     spins = matrices if matrices.ndim == 3 else [0.5 * matrices] * 2
     density = on_grid(system.name, mf.mol, spins, mf.grids, settings.min_density, descriptor)

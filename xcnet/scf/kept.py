@@ -44,9 +44,9 @@ def read(path: Path, names: Iterable[str], what: str) -> Arrays:
             expected = str(stored["sha256"])
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(_altered(path, what, str(error)), file=str(path)) from error
-    if (given := digest(arrays)) != expected:
+    if (actual := digest(arrays)) != expected:
         raise InputError(
-            _altered(path, what, "hash"), file=str(path), expected=expected, given=given
+            _altered(path, what, "hash"), file=str(path), expected=expected, given=actual
         )
     return arrays
 

@@ -67,8 +67,10 @@ def of_set(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[Reac
     """
     if chosen.reactions != PUBLIC:
         return reactions.reactions(chosen, only)
-    found = {
-        one.name: Reaction(one.name, one.terms, one.reference * KCAL_PER_HARTREE, one.weight)
-        for one in training_sets.load(chosen.name).reactions
+    by_name = {
+        reaction.name: Reaction(
+            reaction.name, reaction.terms, reaction.reference * KCAL_PER_HARTREE, reaction.weight
+        )
+        for reaction in training_sets.load(chosen.name).reactions
     }
-    return reactions.named(chosen.name, found, only)
+    return reactions.named(chosen.name, by_name, only)

@@ -222,8 +222,8 @@ def _from_ase(path: Path, atoms: Any, charge: int | None) -> Geometry:
     ]
     if not lines:
         raise InputError(f"{path} holds no atom", file=str(path))
-    found = [atom_of(line, f"{path}, atom {i}") for i, line in enumerate(lines, 1)]
-    symbols, positions = zip(*found, strict=True)
+    pairs = [atom_of(line, f"{path}, atom {i}") for i, line in enumerate(lines, 1)]
+    symbols, positions = zip(*pairs, strict=True)
     words = {str(key).lower(): str(value) for key, value in atoms.info.items()}
     facts = _facts(path, 1, {k: v for k, v in words.items() if k not in ("pbc", "lattice")})
     facts["periodic"] = bool(atoms.pbc.any())

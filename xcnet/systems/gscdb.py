@@ -39,22 +39,22 @@ def convert(name: str, heaviest: int, read: Callable[[str], bytes]) -> dict[str,
     InputError
         A file is not in the format, or there is no such set.
     """
-    found: dict[str, dict[str, Any]] = {}
+    systems: dict[str, dict[str, Any]] = {}
     reactions = []
     for row in _rows(read(TABLE)):
         if row.get("B") != name:
             continue
         reaction = _reaction(row)
         for species in reaction["species"]:
-            if species not in found:
+            if species not in systems:
                 path = f"xyz_files/{species}.xyz"
-                found[species] = {"name": species, **_system(read(path), path)}
-        if all(_heavy(found[species]) <= heaviest for species in reaction["species"]):
+                systems[species] = {"name": species, **_system(read(path), path)}
+        if all(_heavy(systems[species]) <= heaviest for species in reaction["species"]):
             reactions.append(reaction)
     if not reactions:
         raise InputError(f"{TABLE} has no reactions of {name}", file=TABLE, given=name)
-    used = dict.fromkeys(species for one in reactions for species in one["species"])
-    return {"molecules": [found[species] for species in used], "reactions": reactions}
+    used = dict.fromkeys(species for kept in reactions for species in kept["species"])
+    return {"molecules": [systems[species] for species in used], "reactions": reactions}
 
 
 def _heavy(system: dict[str, Any]) -> int:
@@ -87,7 +87,7 @@ def _rows(data: bytes) -> Iterator[dict[str, str]]:
             )
     except (KeyError, zipfile.BadZipFile, ElementTree.ParseError) as error:
         raise InputError(f"{TABLE} is not such a table: {error}", file=TABLE) from error
-    texts = ["".join(part.text or "" for part in one.iter(f"{_MAIN}t")) for one in strings]
+    texts = ["".join(part.text or "" for part in string.iter(f"{_MAIN}t")) for string in strings]
     for row in sheet.iter(f"{_MAIN}row"):
         cells = {}
         for cell in row.iter(f"{_MAIN}c"):
@@ -135,10 +135,10 @@ def _system(data: bytes, path: str) -> dict[str, Any]:
 
 
 def _integer(line: str, word: str) -> int:
-    found = re.search(rf"\b{word}=(-?\d+)", line)
-    if not found:
+    match = re.search(rf"\b{word}=(-?\d+)", line)
+    if not match:
         raise ValueError(f"no {word} in {line!r}")
-    return int(found[1])
+    return int(match[1])
 
 
 def qchem_field(text: str) -> list[float] | None:
@@ -149,7 +149,7 @@ def qchem_field(text: str) -> list[float] | None:
     ValueError, SyntaxError
         The text is no such field.
     """
-    given = {str(axis).upper(): float(value) for axis, value in ast.literal_eval(text).items()}
-    if not set(given) <= set("XYZ"):
+    components = {str(axis).upper(): float(value) for axis, value in ast.literal_eval(text).items()}
+    if not set(components) <= set("XYZ"):
         raise ValueError(f"{text} is not a dipole field")
-    return [given.get(axis, 0.0) for axis in "XYZ"] if any(given.values()) else None
+    return [components.get(axis, 0.0) for axis in "XYZ"] if any(components.values()) else None

@@ -196,11 +196,11 @@ def _symbols(formula: str) -> tuple[str, ...]:
 def _common_names(data: Any) -> dict[str, str]:
     """Keys of the set by names such as ``benzene``, from its descriptions: Benzene (C6H6), ..."""
     names = ((entry["description"].split(" (")[0], key) for key, entry in data.items())
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for name, key in names:
         if name.replace(" ", "").isalpha():
-            found.setdefault(name.lower().replace(" ", "-"), key)
-    return found
+            keys.setdefault(name.lower().replace(" ", "-"), key)
+    return keys
 
 
 def _unknown_molecule(name: str, names: Mapping[str, str]) -> InputError:

@@ -25,10 +25,10 @@ STRETCH = 0.1  # relative; the same molecule at two levels of theory differs by 
 def refuse(systems: Iterable[Molecule]) -> None:
     """Raise InputError if a molecule belongs to the test set and is none of the `ALLOWED`."""
     for system in systems:
-        found = in_test_set(system)
-        if found and found not in ALLOWED:
+        test = in_test_set(system)
+        if test and test not in ALLOWED:
             raise InputError(
-                f"the training molecule {system.name} is {found} of the test set "
+                f"the training molecule {system.name} is {test} of the test set "
                 f"{TEST_SET.upper()}: no functional may be trained on it",
                 given=system.name,
             )
@@ -53,20 +53,20 @@ def known_reactions(
     ``tests``. A molecule of a test set may take part in other reactions, such as barriers.
     """
     known = {signature(test): test.name for test in tests}
-    found = {}
+    by_name = {}
     for reaction in reactions:
         molecule = atomized(reaction)
         name = in_test_set(molecule) if molecule else ""
         name = known.get(signature(reaction), "") if name in ("", *ALLOWED) else name
         if name:
-            found[reaction.name] = name
-    return found
+            by_name[reaction.name] = name
+    return by_name
 
 
 def atomized(reaction: Reaction) -> Molecule | None:
     """The one neutral molecule whose energy a reaction relates to that of atoms alone."""
-    large = {one.name: one for _, one in reaction.terms if len(one.symbols) > 1}
-    neutral = all(one.charge == 0 for _, one in reaction.terms)
+    large = {molecule.name: molecule for _, molecule in reaction.terms if len(molecule.symbols) > 1}
+    neutral = all(molecule.charge == 0 for _, molecule in reaction.terms)
     atoms = len(reaction.terms) > len(large) == 1
     return next(iter(large.values())) if neutral and atoms else None
 
@@ -79,8 +79,14 @@ def signature(reaction: Reaction) -> tuple[Any, ...]:
     """
     common = math.gcd(*(coefficient for coefficient, _ in reaction.terms))
     rows = [
-        (n // common, fingerprint(one), one.charge, one.spin, one.field is not None)
-        for n, one in reaction.terms
+        (
+            n // common,
+            fingerprint(member),
+            member.charge,
+            member.spin,
+            member.field is not None,
+        )
+        for n, member in reaction.terms
     ]
     return min(tuple(sorted(rows)), tuple(sorted((-n, *what) for n, *what in rows)))
 
@@ -161,9 +167,9 @@ def _hash(*labels: str) -> str:
 @cache
 def _test_set() -> dict[str, list[Molecule]]:
     """Molecules of the test set by formula."""
-    found: dict[str, list[Molecule]] = {}
+    by_formula: dict[str, list[Molecule]] = {}
     for reaction in reactions.reactions(sets.load(TEST_SET)):
         for _, molecule in reaction.terms:
             if len(molecule.symbols) > 1:
-                found.setdefault(formula(molecule), []).append(molecule)
-    return found
+                by_formula.setdefault(formula(molecule), []).append(molecule)
+    return by_formula

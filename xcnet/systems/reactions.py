@@ -52,8 +52,8 @@ def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[R
         raise MissingPackageError(
             f"the sets' geometries come from ASE: {extras.hint('bench')}", package="ase"
         ) from error
-    found = {reaction.name: reaction for reaction in KINDS[chosen.reactions](chosen)}
-    return named(chosen.name, found, only)
+    by_name = {reaction.name: reaction for reaction in KINDS[chosen.reactions](chosen)}
+    return named(chosen.name, by_name, only)
 
 
 def named(

@@ -18,15 +18,15 @@ SHIFT = 0.01  # angstrom; the cubic term of the energy is worth 0.0001 angstrom 
 
 def bonds(molecule: Molecule) -> Iterator[tuple[int, int]]:
     """Bonds of a molecule in no ring, one of each kind: same elements, same length."""
-    found = set()
+    kinds = set()
     neighbours = overlap.neighbours(molecule)
     for i, j in itertools.combinations(range(len(molecule.symbols)), 2):
         if j not in neighbours[i] or j in _part(neighbours, i, j):
             continue
         pair = sorted((molecule.symbols[i], molecule.symbols[j]))
         kind = (*pair, round(math.dist(molecule.positions[i], molecule.positions[j]), 2))
-        if kind not in found:
-            found.add(kind)
+        if kind not in kinds:
+            kinds.add(kind)
             yield i, j
 
 
@@ -53,11 +53,11 @@ def _moved(
 
 def _part(neighbours: list[list[int]], start: int, without: int) -> set[int]:
     """Atoms that bonds connect with ``start``, not counting its bond to ``without``."""
-    found, new = {start}, [start]
+    atoms, new = {start}, [start]
     while new:
         atom = new.pop()
         for other in neighbours[atom]:
-            if other not in found and (atom, other) != (start, without):
-                found.add(other)
+            if other not in atoms and (atom, other) != (start, without):
+                atoms.add(other)
                 new.append(other)
-    return found
+    return atoms

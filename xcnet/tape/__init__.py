@@ -84,10 +84,10 @@ def revision() -> str:
 def _read(path: Path) -> bytes | None:
     """Kept tape; None if there is none, or a damaged one."""
     try:
-        found = path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return None
-    return found if writer.is_whole(found) else None
+    return content if writer.is_whole(content) else None
 
 
 def _keep(path: Path, made: bytes) -> None:

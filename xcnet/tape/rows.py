@@ -127,8 +127,8 @@ class Program:
             columns = [self._times(a, tuple(map(int, b[:, j]))) for j in range(b.shape[1])]
             return np.array(columns, dtype=np.int64).T
         if all(int(row) in self.values for row in b.ravel()):
-            found = [self._times(b.T, tuple(map(int, a[i]))) for i in range(a.shape[0])]
-            return np.array(found, dtype=np.int64)
+            ids = [self._times(b.T, tuple(map(int, a[i]))) for i in range(a.shape[0])]
+            return np.array(ids, dtype=np.int64)
         raise ValueError("a product of two matrices that both depend on the density")
 
     def _times(self, matrix: Ids, rows: tuple[int, ...]) -> list[int]:

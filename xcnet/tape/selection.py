@@ -87,8 +87,8 @@ def _users(steps: list[Instruction]) -> dict[int, list[Instruction]]:
 
 def _only_user(step: Instruction, users: dict[int, list[Instruction]]) -> Instruction | None:
     """The one step that uses all results of a step."""
-    found = {id(user): user for row in step.rows for user in users.get(row, [])}
-    return next(iter(found.values())) if len(found) == 1 else None
+    users_by_id = {id(user): user for row in step.rows for user in users.get(row, [])}
+    return next(iter(users_by_id.values())) if len(users_by_id) == 1 else None
 
 
 def _add_biases(

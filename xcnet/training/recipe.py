@@ -302,8 +302,8 @@ def _complaint(data: dict[str, Any]) -> str:
 
 def _not_finite(table: dict[str, Any], prefix: str = "") -> str:
     for key, value in table.items():
-        if isinstance(value, dict) and (found := _not_finite(value, f"{prefix}{key}.")):
-            return found
+        if isinstance(value, dict) and (where := _not_finite(value, f"{prefix}{key}.")):
+            return where
         if isinstance(value, float) and not isfinite(value):
             return f"{prefix}{key} = {value!r} must be a finite number"
     return ""

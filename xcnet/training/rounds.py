@@ -51,9 +51,9 @@ class Reactions:
 def reactions(settings: RefinementSettings) -> Reactions:
     """Reactions of the recipe's sets (InputError where a set or its part does not exist)."""
     sets = [training_sets.load(name) for name in settings.sets]
-    chosen = [[each.part(settings.part) for each in sets]]
-    chosen.append([each.part(settings.check) for each in sets] if settings.check else [])
-    trained, watched = (tuple(r for each in part for r in each.reactions) for part in chosen)
+    chosen = [[data.part(settings.part) for data in sets]]
+    chosen.append([data.part(settings.check) for data in sets] if settings.check else [])
+    trained, watched = (tuple(r for data in part for r in data.reactions) for part in chosen)
     return Reactions(trained, watched, tuple(training_sets.gather(chosen[0] + chosen[1])))
 
 
@@ -88,7 +88,7 @@ class Rounds:
             Errors of the reactions, kcal/mol: at the densities of each round, and self-consistent.
         """
         module.requires_grad_(True)
-        found: dict[str, Any] = {"fixed": []}
+        metrics: dict[str, Any] = {"fixed": []}
         for number in range(self.settings.rounds):
             states = self._ground_states(module, number)
             fixed = {
@@ -96,20 +96,20 @@ class Rounds:
                 for title, chosen in self.reactions.parts()
             }
             self._train(module, progress, number, fixed, checkpoint)
-            found["fixed"].append(self._summary({t: e.values(module) for t, e in fixed.items()}))
+            metrics["fixed"].append(self._summary({t: e.values(module) for t, e in fixed.items()}))
         final = self._ground_states(module, self.settings.rounds)
         total = {name: state.total for name, state in final.items()}
-        found["self_consistent"] = self._summary(
+        metrics["self_consistent"] = self._summary(
             {title: _self_consistent(chosen, total) for title, chosen in self.reactions.parts()}
         )
         if self.relaxation:
-            found["relaxation_kcal"] = self.relaxation.energies(module)
-        found["ground_states"] = ground_states.digest(final.values())
+            metrics["relaxation_kcal"] = self.relaxation.energies(module)
+        metrics["ground_states"] = ground_states.digest(final.values())
         trained = [system for r in self.reactions.trained for _, system in r.terms]
-        found["systems"] = list(dict.fromkeys(system.name for system in trained))
-        found["elements"] = sorted({e for system in trained for e in system.symbols})
+        metrics["systems"] = list(dict.fromkeys(system.name for system in trained))
+        metrics["elements"] = sorted({e for system in trained for e in system.symbols})
         module.requires_grad_(False)
-        return found
+        return metrics
 
     def _train(
         self,
@@ -134,30 +134,30 @@ class Rounds:
         if len(progress.rounds) == number:
             state = levenberg.start(problem)
             progress.rounds.append(RoundProgress(state, [state.loss]))
-        found = progress.rounds[number]
-        problem.load_vector(found.state.parameters)
+        round_progress = progress.rounds[number]
+        problem.load_vector(round_progress.state.parameters)
         with tqdm(
-            total=settings.iterations, initial=found.steps, desc=f"round {number + 1}"
+            total=settings.iterations, initial=round_progress.steps, desc=f"round {number + 1}"
         ) as bar:
-            for _ in range(settings.iterations - found.steps):
-                found.state = levenberg.step(problem, found.state)
-                found.history.append(found.state.loss)
+            for _ in range(settings.iterations - round_progress.steps):
+                round_progress.state = levenberg.step(problem, round_progress.state)
+                round_progress.history.append(round_progress.state.loss)
                 trainer.save(progress, checkpoint)
                 bar.update()
-                shown = {title: _mean(found, module) for title, found in fixed.items()}
-                bar.set_postfix(loss=f"{found.state.loss:.4f}", **shown)
+                shown = {title: _mean(e, module) for title, e in fixed.items()}
+                bar.set_postfix(loss=f"{round_progress.state.loss:.4f}", **shown)
 
     def _summary(self, values: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """Errors of trained and watched reactions, kcal/mol: how many, mean, largest, each."""
         return {
             title: {
-                "count": len(each),
-                "mean_absolute": float(each.abs().mean()),
-                "largest": float(each.abs().max()),
-                "errors": dict(zip([r.name for r in chosen], each.tolist(), strict=True)),
+                "count": len(part_errors),
+                "mean_absolute": float(part_errors.abs().mean()),
+                "largest": float(part_errors.abs().max()),
+                "errors": dict(zip([r.name for r in chosen], part_errors.tolist(), strict=True)),
             }
             for title, chosen in self.reactions.parts()
-            for each in [values[title]]
+            for part_errors in [values[title]]
         }
 
     def _ground_states(self, module: Semilocal, number: int) -> dict[str, GroundState]:
@@ -193,5 +193,5 @@ def _self_consistent(
     return torch.tensor(errors, dtype=torch.float64)
 
 
-def _mean(found: ReactionErrors, module: Semilocal) -> str:
-    return f"{float(found.values(module).abs().mean()):.2f}"
+def _mean(errors: ReactionErrors, module: Semilocal) -> str:
+    return f"{float(errors.values(module).abs().mean()):.2f}"

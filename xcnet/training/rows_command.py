@@ -57,9 +57,9 @@ def jobs(chosen: RowsRecipe) -> list[Job]:
     from xcnet.training.loss import bonds
 
     needed = [
-        one.job(system)
-        for one in chosen.chosen()
-        for reaction in one.reactions()
+        group.job(system)
+        for group in chosen.chosen()
+        for reaction in group.reactions()
         for _, system in reaction.terms
     ]
     return [*needed, *bonds.jobs(chosen)]
@@ -105,11 +105,11 @@ def _plan(chosen: RowsRecipe, args: argparse.Namespace) -> int:
 def _table(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import table
 
-    found = _everything(chosen, args.table if args.table and args.table.exists() else None)
+    integrals = _everything(chosen, args.table if args.table and args.table.exists() else None)
     path = args.table or Path("integrals.npz")
-    table.write(path, found)
-    table.write_energies(path.with_suffix(".jsonl"), found)
-    print(f"{len(found.entries)} systems in {path} and {path.with_suffix('.jsonl')}")
+    table.write(path, integrals)
+    table.write_energies(path.with_suffix(".jsonl"), integrals)
+    print(f"{len(integrals.entries)} systems in {path} and {path.with_suffix('.jsonl')}")
     return 0
 
 
@@ -117,18 +117,20 @@ def _everything(chosen: RowsRecipe, path: Path | None) -> IntegralTable:
     from xcnet.training.linear import table
 
     here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
-    given = table.read(path).entries if path else {}
-    return table.IntegralTable(given | here.entries)
+    earlier = table.read(path).entries if path else {}
+    return table.IntegralTable(earlier | here.entries)
 
 
 def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import fit, report
 
-    found = _everything(chosen, args.table)
-    problem = fit.problem(chosen, found)
-    totals = Counter((row.term, row.set) for group in fit.all_rows(chosen, found) for row in group)
+    integrals = _everything(chosen, args.table)
+    problem = fit.problem(chosen, integrals)
+    totals = Counter(
+        (row.term, row.set) for group in fit.all_rows(chosen, integrals) for row in group
+    )
     coefficients = problem.fit()
-    lines = list(report.lines(problem, found, coefficients, problem.held_out(_say), totals))
+    lines = list(report.lines(problem, integrals, coefficients, problem.held_out(_say), totals))
     page = report.markdown(lines, problem, coefficients)
     if args.report:
         args.report.write_text(page, encoding="utf-8")

@@ -88,16 +88,16 @@ def trained(recipe: Recipe, progress: Progress) -> Semilocal:
     """Functional with the best network of each part."""
     module = build(recipe)
     for part in parts.trained(recipe.form):
-        found = progress.parts[part.name]
-        network(module, part).load_vector(found.states[found.best()].parameters)
+        part_progress = progress.parts[part.name]
+        network(module, part).load_vector(part_progress.states[part_progress.best()].parameters)
     return module.requires_grad_(False)
 
 
 def network(module: Semilocal, part: Part) -> Network:
     """Network of a part that has one."""
-    found = module.network(part.name)
-    assert found is not None
-    return found
+    part_network = module.network(part.name)
+    assert part_network is not None
+    return part_network
 
 
 def train(
@@ -115,17 +115,17 @@ def train(
     """
     for part in parts.trained(recipe.form):
         settings = parts.settings(part, recipe)
-        found = progress.parts.get(part.name)
-        left = total_steps(settings) - (found.steps if found else 0)
+        part_progress = progress.parts.get(part.name)
+        left = total_steps(settings) - (part_progress.steps if part_progress else 0)
         if not left:
             continue
         terms = [term.to(device) for term in parts.terms(part, recipe, densities)]
-        if found is None:
-            found = progress.parts[part.name] = _started(recipe, part, terms, device)
+        if part_progress is None:
+            part_progress = progress.parts[part.name] = _started(recipe, part, terms, device)
         problem = LeastSquares(network(build(recipe), part).to(device), terms)
-        with tqdm(total=total_steps(settings), initial=found.steps, desc=part.name) as bar:
+        with tqdm(total=total_steps(settings), initial=part_progress.steps, desc=part.name) as bar:
             for _ in range(left):
-                loss = _advance(found, settings, problem)
+                loss = _advance(part_progress, settings, problem)
                 save(progress, checkpoint)
                 bar.update()
                 bar.set_postfix(loss=f"{loss:.3e}")
@@ -139,12 +139,12 @@ def _started(recipe: Recipe, part: Part, terms: Terms, device: str) -> PartProgr
     return PartProgress(states, [[state.loss] for state in states])
 
 
-def _advance(found: PartProgress, settings: PartSettings, problem: LeastSquares) -> float:
-    number = found.turn(settings)
-    found.states[number] = levenberg.step(problem, found.states[number])
-    found.history[number].append(found.states[number].loss)
-    found.steps += 1
-    return found.states[number].loss
+def _advance(part_progress: PartProgress, settings: PartSettings, problem: LeastSquares) -> float:
+    number = part_progress.turn(settings)
+    part_progress.states[number] = levenberg.step(problem, part_progress.states[number])
+    part_progress.history[number].append(part_progress.states[number].loss)
+    part_progress.steps += 1
+    return part_progress.states[number].loss
 
 
 def save(progress: Progress, path: Path) -> None:
@@ -157,8 +157,8 @@ def save(progress: Progress, path: Path) -> None:
         arrays[f"{name}.steps"] = np.array(part.steps)
         for i, (state, history) in enumerate(zip(part.states, part.history, strict=True)):
             _put(arrays, f"{name}.{i}", state, history)
-    for i, one in enumerate(progress.rounds):
-        _put(arrays, f"round.{i}", one.state, one.history)
+    for i, round_progress in enumerate(progress.rounds):
+        _put(arrays, f"round.{i}", round_progress.state, round_progress.history)
     write_arrays(path, arrays)
 
 

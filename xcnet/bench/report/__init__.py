@@ -81,13 +81,13 @@ def default_files(folder: Path) -> list[Path]:
         If there is none.
     """
     names = [f"{name}.jsonl" for name in (*benchmarks.names(), "speed")]
-    found = [path for name in names if (path := folder / name).is_file()]
-    if not found:
+    paths = [path for name in names if (path := folder / name).is_file()]
+    if not paths:
         raise InputError(
             f"no results file ({', '.join(names)}) in {folder.resolve()}; name one, or make one "
             "with xcnet bench SET --xc NAME"
         )
-    return found
+    return paths
 
 
 def read(files: Sequence[Path]) -> tuple[list[Section], list[Record]]:

@@ -155,12 +155,12 @@ def _figures(
 
 def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
     """Growth of time and memory with the molecule, if it was measured."""
-    found = speed_tables.series(speed_tables.latest(speed))
+    series = speed_tables.series(speed_tables.latest(speed))
     for quantity, unit, stem in (
         ("Fock build", "CPU seconds", "speed-time"),
         ("peak memory", "MB", "speed-memory"),
     ):
-        lines = {case: points for (what, case), points in found.items() if what == quantity}
+        lines = {case: points for (what, case), points in series.items() if what == quantity}
         if lines:
             title = f"{quantity} of alkanes, {unit}"
             yield _figure(title, figures.growth, lines, folder / f"{stem}.png", 3.6)

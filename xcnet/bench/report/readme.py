@@ -128,8 +128,8 @@ def _table(section: Section) -> str:
     digits = tables.digits(section)
     body = []
     for column in section.columns:
-        found = [column.statistics(section.subsets[name]) for name in names]
-        stats = found[0]
+        statistics = [column.statistics(section.subsets[name]) for name in names]
+        stats = statistics[0]
         if stats is None:
             continue
         body.append(
@@ -138,7 +138,7 @@ def _table(section: Section) -> str:
                 [
                     column.label,
                     f"{stats.count} of {len(main)}",
-                    *(f"{s.mae:.{digits}f}" if s else "" for s in found),
+                    *(f"{s.mae:.{digits}f}" if s else "" for s in statistics),
                     f"{stats.me:+.{digits}f}",
                     f"{stats.largest:+.{digits}f} ({stats.worst})",
                     *_published(section, column.label),

@@ -124,12 +124,12 @@ def floor_case(order: str) -> Case:
 def cases(functionals: list[str], spin: str, order: str, weights: Path | None) -> dict[str, Case]:
     """All cases by name; torch and the floor with separate spins only."""
     present = [name for name in functionals if has_order(name, order)]
-    found = {f"xcnet {name}": compute_case(name, spin, order) for name in present}
+    by_name = {f"xcnet {name}": compute_case(name, spin, order) for name in present}
     for name in present:
         if all(term.entry.spec is None for term in expression.parse(name).terms):
-            found[f"libxc {name}"] = libxc_case(name, spin, order)
+            by_name[f"libxc {name}"] = libxc_case(name, spin, order)
     if spin == "polarized" and order in ("exc", "exc+vxc"):
         if weights is not None:
-            found[f"torch {PUBLISHED}"] = torch_case(weights, order)
-        found["floor 4-100-100-100-1"] = floor_case(order)
-    return found
+            by_name[f"torch {PUBLISHED}"] = torch_case(weights, order)
+        by_name["floor 4-100-100-100-1"] = floor_case(order)
+    return by_name

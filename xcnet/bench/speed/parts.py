@@ -37,7 +37,7 @@ def main() -> int:
 
 def best(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Shortest CPU time of each, seconds per call; the first round only warms up."""
-    found = dict.fromkeys(work, float("inf"))
+    seconds = dict.fromkeys(work, float("inf"))
     calls = dict.fromkeys(work, 1)
     for turn in range(rounds + 1):
         for name, call in work.items():
@@ -48,10 +48,10 @@ def best(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, flo
                 call()
             taken = (time.process_time() - start) / calls[name]
             if turn:
-                found[name] = min(found[name], taken)
+                seconds[name] = min(seconds[name], taken)
             else:
                 calls[name] = max(1, min(2000, int(ENOUGH / max(taken, 1e-6) / 10)))
-    return found
+    return seconds
 
 
 def startup(options: Options) -> Records:
@@ -133,13 +133,13 @@ def scaling(options: Options) -> Records:
 
     (xc,), (carbons,) = options["scaling_xc"], options["carbons"]
     mf, density = _prepare(alkane(carbons), options["scaling_basis"])
-    found = best({xc: lambda: _fock(mf, xc, density)}, 2)
+    seconds = best({xc: lambda: _fock(mf, xc, density)}, 2)
     atoms = {
         "atoms": mf.mol.natm,
         "basis": options["scaling_basis"],
         "points": len(mf.grids.weights),
     }
-    yield {**atoms, "case": f"xcnet {xc}", "quantity": "Fock build", "seconds": found[xc]}
+    yield {**atoms, "case": f"xcnet {xc}", "quantity": "Fock build", "seconds": seconds[xc]}
     yield {**atoms, "case": f"xcnet {xc}", "quantity": "peak memory", "mb": _peak()}
 
 

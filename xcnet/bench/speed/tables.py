@@ -75,8 +75,8 @@ def tables(records: Iterable[Record], orders: Sequence[str] = ORDERS) -> list[Ta
         for record in latest(records)
         if record["speed"] != "compute" or record["quantity"].split(",")[0] in orders
     ]
-    found = [_targets(chosen), *_compute(chosen), _scf(chosen), _scaling(chosen)]
-    return [table for table in found if table[1]]
+    sections = [_targets(chosen), *_compute(chosen), _scf(chosen), _scaling(chosen)]
+    return [table for table in sections if table[1]]
 
 
 def text(records: Iterable[Record]) -> str:
@@ -115,12 +115,12 @@ def _compute(records: Sequence[Record]) -> Iterator[Table]:
     chosen = [record for record in records if record["speed"] == "compute"]
     sizes = sorted({record["points"] for record in chosen})
     for quantity in dict.fromkeys(record["quantity"] for record in chosen):
-        found = {
+        by_size = {
             (r["case"], r["points"]): r["seconds"] for r in chosen if r["quantity"] == quantity
         }
         rows: list[Sequence[str]] = []
-        for case in dict.fromkeys(case for case, _ in found):
-            cells = [_per_point(found.get((case, n)), n) for n in sizes]
+        for case in dict.fromkeys(case for case, _ in by_size):
+            cells = [_per_point(by_size.get((case, n)), n) for n in sizes]
             rows.append((case, *cells))
         header = (f"{quantity}: µs per point at N =", *(f"{n:,}" for n in sizes))
         yield header, rows
@@ -136,11 +136,11 @@ def _scf(records: Sequence[Record]) -> Table:
         return (), []
     quantities = list(dict.fromkeys(record["quantity"] for record in chosen))
     cases = list(dict.fromkeys(record["case"] for record in chosen))
-    found = {(r["case"], r["quantity"]): r for r in chosen}
+    by_quantity = {(r["case"], r["quantity"]): r for r in chosen}
     rows: list[Sequence[str]] = []
     for case in cases:
-        cells = [_cell(found.get((case, quantity))) for quantity in quantities]
-        cycles = found.get((case, "whole SCF"), {}).get("cycles", "")
+        cells = [_cell(by_quantity.get((case, quantity))) for quantity in quantities]
+        cycles = by_quantity.get((case, "whole SCF"), {}).get("cycles", "")
         rows.append((case, *cells, str(cycles)))
     where = f"{chosen[0]['molecule']}, {chosen[0]['basis']}"
     return (where, *quantities, "cycles"), rows
@@ -172,21 +172,21 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def series(records: Iterable[Record]) -> dict[tuple[str, str], list[tuple[int, float]]]:
     """(atoms, value) of the scaling series by quantity and case, smallest first."""
-    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    points: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for record in records:
         if record["speed"] == "scaling":
             value = record["mb"] if "mb" in record else record["seconds"]
-            found.setdefault((record["quantity"], record["case"]), []).append(
+            points.setdefault((record["quantity"], record["case"]), []).append(
                 (record["atoms"], value)
             )
-    return {key: sorted(values) for key, values in found.items()}
+    return {key: sorted(values) for key, values in points.items()}
 
 
 def _scaling(records: Sequence[Record]) -> Table:
-    found = series(records)
-    sizes = sorted({atoms for values in found.values() for atoms, _ in values})
+    points = series(records)
+    sizes = sorted({atoms for values in points.values() for atoms, _ in values})
     rows: list[Sequence[str]] = []
-    for (quantity, case), values in found.items():
+    for (quantity, case), values in points.items():
         by_size = dict(values)
         form = "{:.0f} MB" if quantity == "peak memory" else "{:.2f} s"
         cells = [form.format(by_size[n]) if n in by_size else "" for n in sizes]

@@ -60,29 +60,29 @@ def shares(
         # The closest atom ends most of the cells: it comes first.
         atoms[0], atoms[near] = atoms[near], atoms[0]
         radii[0], radii[near] = radii[near], radii[0]
-        for one in range(count):
-            if radii[one] < closest + RANGE:
-                cell = _cell(one, count, atoms, radii, centres, rows, TINY * largest)
-                if one == 0:
+        for place in range(count):
+            if radii[place] < closest + RANGE:
+                cell = _cell(place, count, atoms, radii, centres, rows, TINY * largest)
+                if place == 0:
                     largest = cell
                 total += cell
-                if atoms[one] == own:
+                if atoms[place] == own:
                     mine = cell
         result[i] = mine / total
 
 
 @numba.njit(nogil=True)
 def _cell(
-    one: int, count: int, atoms: Array, radii: Array, centres: Array, rows: Array, smallest: float
+    place: int, count: int, atoms: Array, radii: Array, centres: Array, rows: Array, smallest: float
 ) -> float:
     """Cell function of an atom, before all are divided by their sum."""
-    row = rows[atoms[one]]
-    cell = (LIGHT if row == 0 else 1.0) / (radii[one] + CORE)
+    row = rows[atoms[place]]
+    cell = (LIGHT if row == 0 else 1.0) / (radii[place] + CORE)
     for other in range(count):
-        difference = radii[one] - radii[other]
-        if other == one or difference <= -RANGE:
+        difference = radii[place] - radii[other]
+        if other == place or difference <= -RANGE:
             continue
-        apart = min(_distance(centres, atoms[one], centres, atoms[other]), RANGE)
+        apart = min(_distance(centres, atoms[place], centres, atoms[other]), RANGE)
         mu = max(-1.0, min(1.0, difference / max(apart, 1e-10)))
         row_other = rows[atoms[other]]
         if (row == 0) != (row_other == 0):

@@ -66,12 +66,12 @@ def arrays(data: bytes, source: str) -> dict[str, Array]:
 def _flat(prefix: str, value: Any, above: set[int]) -> dict[str, Array]:
     if isinstance(value, np.ndarray):
         return {prefix: value}
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     if isinstance(value, dict) and id(value) not in above:  # a module may hold itself
         for key, item in value.items():
             name = f"{prefix}.{key}" if prefix else str(key)
-            found |= _flat(name, item, above | {id(value)})
-    return found
+            arrays |= _flat(name, item, above | {id(value)})
+    return arrays
 
 
 class Machine:

@@ -88,8 +88,8 @@ class PublicSet:
             for record in data["reactions"]
             if record["id"] not in self.without
         ]
-        needed = {one.name for reaction in reactions for _, one in reaction.terms}
-        return [one for one in systems.values() if one.name in needed], reactions
+        needed = {system.name for reaction in reactions for _, system in reaction.terms}
+        return [system for system in systems.values() if system.name in needed], reactions
 
     def fetch(self, base_url: str) -> dict[str, Any]:
         """Download and convert its data; nothing of them is trusted until its hash is known.

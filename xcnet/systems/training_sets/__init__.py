@@ -99,12 +99,12 @@ def load(name: str) -> DataSet:
     """
     described_set = source(name)
     data = described_set.data()
-    if (given := digest(data)) != described_set.sha256:
+    if (actual := digest(data)) != described_set.sha256:
         repair = "reinstall xcnet" if described_set.is_shipped else f"run `xcnet train data {name}`"
         raise InputError(
-            f"the data of the training set {name} are altered (SHA-256 {given}, expected "
+            f"the data of the training set {name} are altered (SHA-256 {actual}, expected "
             f"{described_set.sha256}); {repair}",
-            given=given,
+            given=actual,
             expected=described_set.sha256,
         )
     systems, reactions = described_set.contents(data)
@@ -122,16 +122,17 @@ def gather(sets: Iterable[DataSet]) -> list[Molecule]:
     """
     from xcnet.systems import overlap
 
-    found: dict[str, Molecule] = {}
+    by_name: dict[str, Molecule] = {}
     sets = list(sets)
-    for one in (molecule for each in sets for molecule in each.systems):
-        if found.setdefault(one.name, one) != one:
+    for molecule in (member for data in sets for member in data.systems):
+        if by_name.setdefault(molecule.name, molecule) != molecule:
             raise InputError(
-                f"two training sets have a system {one.name} each, and these differ", given=one.name
+                f"two training sets have a system {molecule.name} each, and these differ",
+                given=molecule.name,
             )
-    overlap.refuse(one for each in sets if not each.reactions for one in each.systems)
-    overlap.refuse_reactions(reaction for each in sets for reaction in each.reactions)
-    return list(found.values())
+    overlap.refuse(member for data in sets if not data.reactions for member in data.systems)
+    overlap.refuse_reactions(reaction for data in sets for reaction in data.reactions)
+    return list(by_name.values())
 
 
 def split(names: Iterable[str], shares: Mapping[str, int]) -> dict[str, list[str]]:

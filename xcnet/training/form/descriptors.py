@@ -27,8 +27,8 @@ def values(channels: Tensor, grid: Grid, descriptor: GridOperator) -> Tensor:
         With its parameters.
     """
     weights = torch.from_numpy(grid.points.weights)[:, None]
-    given = channels.to(device="cpu", dtype=torch.float64).reshape(len(grid), -1)
-    result = _Linear.apply(given * weights, grid.map(descriptor), False)
+    values = channels.to(device="cpu", dtype=torch.float64).reshape(len(grid), -1)
+    result = _Linear.apply(values * weights, grid.map(descriptor), False)
     if descriptor.floor is not None:
         result = descriptor.floor + torch.relu(result - descriptor.floor)
     return result.to(device=channels.device, dtype=channels.dtype)

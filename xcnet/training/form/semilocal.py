@@ -110,9 +110,9 @@ class Semilocal(nn.Module):
         """Network of a part, if it has one."""
         if part not in self.networks:
             return None
-        found = self.networks[part]
-        assert isinstance(found, Network)
-        return found
+        part_network = self.networks[part]
+        assert isinstance(part_network, Network)
+        return part_network
 
     def energy(self, part: str, columns: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Energy density (N,) of base + sum_o coefficients[o] network_o(features)."""

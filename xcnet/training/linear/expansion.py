@@ -49,11 +49,11 @@ class Orders:
 
     def parts(self) -> dict[str, slice]:
         """Places of each part's columns."""
-        found, first = {}, 0
+        slices, first = {}, 0
         for name, size in self.sizes().items():
-            found[name] = slice(first, first + size)
+            slices[name] = slice(first, first + size)
             first += size
-        return found
+        return slices
 
     def within(self, larger: Orders) -> npt.NDArray[np.int64]:
         """Places of these orders' columns among those of larger ones."""

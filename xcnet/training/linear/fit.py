@@ -83,9 +83,11 @@ def _solve(recipe: RowsRecipe, equations: Equations, constrained: bool) -> Array
 
 def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[Row]]:
     """Rows to fit and to look at, ready or not; bonds where their force constants are known."""
-    fitted = [row for one in recipe.energies for row in energies.rows(one, "energies")]
+    fitted = [row for chosen in recipe.energies for row in energies.rows(chosen, "energies")]
     fitted += [*grids.rows(recipe), *bonds.rows(recipe, table)]
-    return fitted, [row for one in recipe.validation for row in energies.rows(one, "validation")]
+    return fitted, [
+        row for chosen in recipe.validation for row in energies.rows(chosen, "validation")
+    ]
 
 
 def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:

@@ -53,8 +53,8 @@ def key() -> str:
 
 def calculate(state: FixedDensity, levels: tuple[int, ...]) -> Integrals:
     """Integrals on grids of these levels."""
-    found = [_level(state, level) for level in levels]
-    columns, functionals, electrons = (np.stack(part) for part in zip(*found, strict=True))
+    by_level = [_level(state, level) for level in levels]
+    columns, functionals, electrons = (np.stack(part) for part in zip(*by_level, strict=True))
     return Integrals(levels, columns, functionals, electrons)
 
 
@@ -93,17 +93,17 @@ def _density(numint: Any, molecule: Any, ao: Any, mask: Any, orbitals: Array) ->
     if orbitals.shape[1] == 0:
         return np.zeros((5, ao.shape[1]))
     occupations = np.ones(orbitals.shape[1])
-    found = numint.eval_rho2(molecule, ao, orbitals, occupations, mask, "MGGA", with_lapl=False)
-    return np.asarray(found)
+    rows = numint.eval_rho2(molecule, ao, orbitals, occupations, mask, "MGGA", with_lapl=False)
+    return np.asarray(rows)
 
 
 def _energy(names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weights: Array) -> float:
     total = np.zeros((len(rho), 1))
-    given = {"rho": rho, "sigma": sigma, "tau": tau}
+    inputs = {"rho": rho, "sigma": sigma, "tau": tau}
     for name in names:
         functional, zk = Functional(name, 2), np.zeros((len(rho), 1))
         used = functional.family_variables
-        functional.evaluate({v: np.ascontiguousarray(given[v]) for v in used}, {"zk": zk})
+        functional.evaluate({v: np.ascontiguousarray(inputs[v]) for v in used}, {"zk": zk})
         total += zk
     return float(weights @ (total[:, 0] * rho.sum(axis=1)))
 

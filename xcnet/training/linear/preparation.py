@@ -77,13 +77,13 @@ def _functions(symbol: str) -> int:
 
 def unique(jobs: Iterable[Job]) -> list[Job]:
     """Each density once, with all levels that anybody wants, as early as anybody wants it."""
-    found: dict[str, Job] = {}
+    by_name: dict[str, Job] = {}
     for job in jobs:
-        other = found.get(job.name, job)
+        other = by_name.get(job.name, job)
         levels = tuple(sorted({*job.levels, *other.levels}))
         weight = min(job.weight, other.weight)
-        found[job.name] = replace(job, levels=levels, weight=weight)
-    return list(found.values())
+        by_name[job.name] = replace(job, levels=levels, weight=weight)
+    return list(by_name.values())
 
 
 def done(job: Job, folder: Path) -> bool:
@@ -117,14 +117,14 @@ def run(
     for count, future in enumerate(as_completed(futures), 1):
         job = futures[future]
         try:
-            state, found, seconds = future.result()
+            state, calculated, seconds = future.result()
         except (XCNetError, MemoryError) as error:
             failed[job.system.name] = f"{type(error).__name__}: {error}"
             report(f"{job.system.name}: {failed[job.system.name]}")
             continue
         if state is not None:
             fixed_density.write(state_path(job, folder), state)
-        integrals.write(integrals_path(job, folder), found)
+        integrals.write(integrals_path(job, folder), calculated)
         report(
             f"{count}/{len(left)} {job.system.name} {seconds:.1f} s, expected {job.cost:.1f}, "
             f"at {time.strftime('%H:%M:%S')}"

@@ -47,7 +47,11 @@ class Chosen:
         """Its reactions, without those of elements that are too heavy."""
         data = training_sets.load(self.set)
         data = data.part(self.part) if self.part else data
-        return [one for one in data.reactions if one.name not in self.without and _light(one)]
+        return [
+            reaction
+            for reaction in data.reactions
+            if reaction.name not in self.without and _light(reaction)
+        ]
 
     def job(self, system: Any) -> Job:
         """What has to be calculated of a system."""
@@ -112,7 +116,7 @@ class RowsRecipe:
 
 
 def _light(reaction: Reaction) -> bool:
-    elements = {symbol for _, one in reaction.terms for symbol in one.symbols}
+    elements = {symbol for _, system in reaction.terms for symbol in system.symbols}
     return all(SYMBOLS.index(symbol) <= LAST_ELEMENT for symbol in elements)
 
 
@@ -141,7 +145,7 @@ def _recipe(record: dict[str, Any]) -> RowsRecipe:
         )
         for group in ("energies", "validation")
     }
-    if unknown := {one.unit for group in sets.values() for one in group} - set(UNITS):
+    if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
     parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": MeshSettings,
              "constraints": Constraints}  # fmt: skip

@@ -55,17 +55,17 @@ def _line(
     linear: Linear, index: Array, errors: Array, out: Array | None, table: IntegralTable, total: int
 ) -> Line:
     of = [linear.rows[i] for i in index]
-    found = errors[index]
-    worst = int(np.argmax(np.abs(found)))
+    selected = errors[index]
+    worst = int(np.argmax(np.abs(selected)))
     return Line(
         of[0].term,
         of[0].set,
         of[0].unit,
         len(of),
         total,
-        float(np.mean(np.abs(found))),
+        float(np.mean(np.abs(selected))),
         None if out is None else float(np.mean(out[index])),
-        float(found[worst]),
+        float(selected[worst]),
         of[worst].name,
         {name: _mean(of, table, name) for name in BESIDE},
     )
@@ -79,11 +79,11 @@ def _errors(problem: LinearProblem, coefficients: Array) -> Array:
     return np.asarray(problem.fitted.matrix @ coefficients - problem.fitted.target)
 
 
-def markdown(found: Sequence[Line], problem: LinearProblem, coefficients: Array) -> str:
+def markdown(lines: Sequence[Line], problem: LinearProblem, coefficients: Array) -> str:
     """Page of a fit."""
     heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *BESIDE)
     text = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | ---: |" + " ---: |" * 6]
-    for line in found:
+    for line in lines:
         digits = DIGITS[line.unit]
         numbers = [line.fit, line.held_out]
         shown = ["" if x is None else f"{x:.{digits}f}" for x in numbers]

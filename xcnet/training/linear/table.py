@@ -64,12 +64,12 @@ class IntegralTable:
 
 def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> IntegralTable:
     """Table of those jobs that are done, with D4 energies of these parameters."""
-    found = {}
+    entries = {}
     for job in jobs:
         path = preparation.integrals_path(job, folder)
-        if job.name not in found and path.exists():
-            found[job.name] = _entry(job, folder, path, parameters)
-    return IntegralTable(found)
+        if job.name not in entries and path.exists():
+            entries[job.name] = _entry(job, folder, path, parameters)
+    return IntegralTable(entries)
 
 
 def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegrals:
@@ -131,11 +131,11 @@ def read(path: Path) -> IntegralTable:
     facts: dict[str, Any] = json.loads(str(arrays["facts"]))
     if facts["key"] != integrals.key():
         raise InputError(f"{path} has integrals of other columns", file=str(path))
-    found, first = {}, 0
+    entries, first = {}, 0
     rows = zip(facts["names"].items(), facts["levels"], arrays["numbers"], strict=True)
     for (key, name), levels, numbers in rows:
         last = first + len(levels)
-        found[key] = DensityIntegrals(
+        entries[key] = DensityIntegrals(
             name=name,
             levels=tuple(levels),
             columns=arrays["columns"][first:last],
@@ -143,4 +143,4 @@ def read(path: Path) -> IntegralTable:
             **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
         )
         first = last
-    return IntegralTable(found)
+    return IntegralTable(entries)

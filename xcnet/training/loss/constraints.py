@@ -57,14 +57,14 @@ def bounded(recipe: RowsRecipe, equations: Equations) -> Array:
 
 def broken(recipe: RowsRecipe, coefficients: Array) -> dict[str, float]:
     """Share of the mesh where each part's bound is broken by more than the tolerance."""
-    orders, found = recipe.expansion, {}
+    orders, shares = recipe.expansion, {}
     for part in mesh.PARTS:
         points = mesh.of_part(part, orders, SIZE).points
         low, high = _limits(recipe, part, points)
         values = mesh.rows(part, orders, points) @ coefficients
         outside = (values > high + TOLERANCE) | (values < low - TOLERANCE)
-        found[part] = float(np.mean(outside))
-    return found
+        shares[part] = float(np.mean(outside))
+    return shares
 
 
 def _bounds(recipe: RowsRecipe) -> tuple[Array, Array, Array]:

@@ -22,7 +22,7 @@ def rows(chosen: Chosen, term: str) -> Iterator[Row]:
             term,
             chosen.set,
             reaction.name,
-            tuple((float(n), chosen.job(one), LEVEL) for n, one in reaction.terms),
+            tuple((float(n), chosen.job(system), LEVEL) for n, system in reaction.terms),
             reaction.reference * per_hartree,
             chosen.unit,
             per_hartree,
@@ -35,7 +35,7 @@ def _per_hartree(chosen: Chosen, reaction: Reaction) -> float:
     """A pair of fields +F and -F differs by -2 F times the dipole moment along it."""
     if chosen.unit != DIPOLE:
         return PER_HARTREE[chosen.unit]
-    fields = [one.field for _, one in reaction.terms]
+    fields = [system.field for _, system in reaction.terms]
     first, second = fields
     assert first is not None  # a set of dipole moments has pairs of systems in fields
     assert second is not None

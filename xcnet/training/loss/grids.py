@@ -15,7 +15,7 @@ def rows(recipe: RowsRecipe) -> Iterator[Row]:
     for chosen in recipe.energies:
         if chosen.set not in recipe.grids.sets:
             continue
-        systems = {one.name: one for r in chosen.reactions() for _, one in r.terms}
+        systems = {molecule.name: molecule for r in chosen.reactions() for _, molecule in r.terms}
         for name, system in systems.items():
             job = chosen.job(system)
             yield Row(

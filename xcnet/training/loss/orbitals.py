@@ -112,8 +112,8 @@ def relaxation(
     references : mapping of str to Reference
     settings : OrbitalSettings
     """
-    found = {name: _system(form, one, settings) for name, one in references.items()}
-    return Relaxation(tuple(found), tuple(found.values()))
+    systems = {name: _system(form, reference, settings) for name, reference in references.items()}
+    return Relaxation(tuple(systems), tuple(systems.values()))
 
 
 def _system(form: str, reference: Reference, settings: OrbitalSettings) -> tuple[_Rows, ...]:
@@ -153,8 +153,8 @@ def _change(
     grid, followed = whole_grid(grids), density.descriptors[descriptor.label] > 0.0
 
     def change(products: Array) -> Array:
-        found = [grid.values(descriptor, product)[:, 0] for product in products]
-        return np.stack(found) * followed
+        changes = [grid.values(descriptor, product)[:, 0] for product in products]
+        return np.stack(changes) * followed
 
     return change
 

@@ -51,13 +51,13 @@ class Part:
 
 def of(form: str) -> tuple[Part, ...]:
     """Exchange and correlation of one of the `FORMS`, or the one part of both."""
-    found = FORMS[form]
-    whole = sampling.nonlocal_variables if found.descriptor else sampling.correlation_variables
-    if found.exchange is None:
-        return (Part("correlation", found.correlation, whole, targets.together),)
+    chosen = FORMS[form]
+    whole = sampling.nonlocal_variables if chosen.descriptor else sampling.correlation_variables
+    if chosen.exchange is None:
+        return (Part("correlation", chosen.correlation, whole, targets.together),)
     return (
-        Part("exchange", found.exchange, sampling.exchange_variables, targets.exchange),
-        Part("correlation", found.correlation, whole, targets.correlation),
+        Part("exchange", chosen.exchange, sampling.exchange_variables, targets.exchange),
+        Part("correlation", chosen.correlation, whole, targets.correlation),
     )
 
 
@@ -68,8 +68,8 @@ def trained(form: str) -> list[Part]:
 
 def settings(part: Part, recipe: Recipe) -> PartSettings:
     """Settings of a part in a recipe."""
-    found: PartSettings = getattr(recipe, part.name)
-    return found
+    chosen: PartSettings = getattr(recipe, part.name)
+    return chosen
 
 
 def terms(part: Part, recipe: Recipe, densities: Sequence[GridDensity]) -> Terms:
@@ -136,5 +136,5 @@ def _electron_scales(points: sampling.SampledPoints, core: float) -> Array:
 def _uniform(part: Part, variables: Array) -> Array:
     """Energy per volume of the uniform gas at the points (N,)."""
     base, _, _ = part.columns(*torch.from_numpy(variables).unbind(1))
-    found: Array = base.numpy()
-    return found
+    values: Array = base.numpy()
+    return values

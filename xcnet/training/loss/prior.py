@@ -62,11 +62,11 @@ def exchange_factor(u: Array, beta: Array) -> Array:
     uniform, sigma = 0.3 * FERMI * n, 4.0 * FERMI * s2
     weizsaecker = 0.125 * sigma
     tau = (weizsaecker + beta * uniform) / (1.0 - beta)
-    given = {
+    inputs = {
         "rho": np.stack([n, n], axis=1),
         "sigma": np.stack([sigma] * 3, axis=1),
         "tau": np.stack([tau, tau], axis=1),
     }
     zk = np.zeros((len(u), 1))
-    Functional("MGGA_X_R2SCAN", 2).evaluate(given, {"zk": zk})
+    Functional("MGGA_X_R2SCAN", 2).evaluate(inputs, {"zk": zk})
     return np.asarray(zk[:, 0] / SLATER)

@@ -45,10 +45,10 @@ class ReactionErrors:
 
     def values(self, module: Semilocal) -> Tensor:
         """(reactions,), kcal/mol."""
-        found = self.constant
+        errors = self.constant
         for name, part in self.parts.items():
-            found = found + self.sums @ part.residuals(module.network(name))
-        return found
+            errors = errors + self.sums @ part.residuals(module.network(name))
+        return errors
 
     def jacobian(self, module: Semilocal) -> Tensor:
         """Derivatives by the parameters of all networks (reactions, p)."""
@@ -139,10 +139,10 @@ class Refinement:
         """Normal matrix and gradient; a robust square enters by its weighted square."""
         blocks, slopes = zip(*(fit.normal_equations() for fit in self._fits()), strict=True)
         matrix, gradient = torch.block_diag(*blocks) * self.prior, torch.cat(slopes) * self.prior
-        found, rows = self.reactions.values(self.module), self.reactions.jacobian(self.module)
-        weights = 1.0 / (1.0 + (found / self.width) ** 2).sqrt() / len(found)
+        errors, rows = self.reactions.values(self.module), self.reactions.jacobian(self.module)
+        weights = 1.0 / (1.0 + (errors / self.width) ** 2).sqrt() / len(errors)
         matrix.addmm_(rows.T, weights[:, None] * rows)
-        gradient += rows.T @ (weights * found)
+        gradient += rows.T @ (weights * errors)
         if self.relaxation:
             block, slope = self.relaxation.normal_equations(self.module)
             matrix += self.relaxation_weight * block

@@ -57,7 +57,7 @@ def nonlocal_variables(density: GridDensity) -> tuple[Array, Array]:
     if not density.descriptors:
         raise InputError(f"the density of {density.name} was made without its descriptor")
     rows, weights = correlation_variables(density)
-    values = [each.clip(min=0.0) for each in density.descriptors.values()]
+    values = [descriptor.clip(min=0.0) for descriptor in density.descriptors.values()]
     return np.column_stack([rows, *values]), weights
 
 

@@ -46,9 +46,9 @@ def correlation(name: str, variables: Array) -> Array:
     """
     _, _, *channels = _channels(variables)
     result = _evaluate(name, *channels)
-    found = np.zeros((len(variables), variables.shape[1] + 1))
-    found[:, :5] = np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
-    return found
+    target = np.zeros((len(variables), variables.shape[1] + 1))
+    target[:, :5] = np.stack([result[0], result[1], result[2], result[3], result[6]], axis=1)
+    return target
 
 
 def together(names: str, variables: Array) -> Array:
@@ -73,12 +73,12 @@ def together(names: str, variables: Array) -> Array:
     e, e_a, e_b, e_aa, e_ab, e_bb, t_a, t_b = sum(parts[1:], parts[0])
     # What a share changes when its density does, times n: da = b, db = -b by n_a.
     share = (2.0 * a * e_aa + (b - a) * e_ab - 2.0 * b * e_bb) * sigma + (t_a - t_b) * tau
-    found = np.zeros((len(variables), variables.shape[1] + 1))
-    found[:, 0] = e
-    found[:, 1], found[:, 2] = e_a + share * b / n, e_b - share * a / n
-    found[:, 3] = a * a * e_aa + a * b * e_ab + b * b * e_bb
-    found[:, 4] = a * t_a + b * t_b
-    return found
+    target = np.zeros((len(variables), variables.shape[1] + 1))
+    target[:, 0] = e
+    target[:, 1], target[:, 2] = e_a + share * b / n, e_b - share * a / n
+    target[:, 3] = a * a * e_aa + a * b * e_ab + b * b * e_bb
+    target[:, 4] = a * t_a + b * t_b
+    return target
 
 
 def _channels(variables: Array) -> tuple[Array, Array, list[Array], list[Array], list[Array]]:
@@ -99,11 +99,11 @@ def _evaluate(name: str, rho: list[Array], sigma: list[Array], tau: list[Array])
     Derivatives by what the functional does not depend on are zero.
     """
     columns = {"rho": rho, "sigma": sigma, "tau": tau}
-    given = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
-    slopes = {key: np.zeros_like(value) for key, value in given.items()}
+    inputs = {key: np.ascontiguousarray(np.stack(value, axis=1)) for key, value in columns.items()}
+    slopes = {key: np.zeros_like(value) for key, value in inputs.items()}
     functional = Functional(name, 2)
     used = functional.family_variables
     outputs = {f"v{key}": slopes[key] for key in used} | {"zk": np.zeros((len(rho[0]), 1))}
-    functional.evaluate({key: given[key] for key in used}, outputs)
-    energy = outputs["zk"][:, 0] * given["rho"].sum(axis=1)
+    functional.evaluate({key: inputs[key] for key in used}, outputs)
+    energy = outputs["zk"][:, 0] * inputs["rho"].sum(axis=1)
     return [energy, *slopes["rho"].T, *slopes["sigma"].T, *slopes["tau"].T]

@@ -78,15 +78,15 @@ def _refined(
     recipe: Recipe, settings: RefinementSettings, facts: Mapping[str, Any], tested: str
 ) -> list[str]:
     training = facts["training"]
-    found = training["metrics"]["reactions"]
-    trained = found["self_consistent"]["trained"]
+    reactions = training["metrics"]["reactions"]
+    trained = reactions["self_consistent"]["trained"]
     errors = [
         f"Self-consistently, the {trained['count']} energies it was trained on are off by "
         f"{trained['mean_absolute']:.2f} kcal/mol on average; at the densities of the last round, "
-        f"where it was trained, by {found['fixed'][-1]['trained']['mean_absolute']:.2f}."
+        f"where it was trained, by {reactions['fixed'][-1]['trained']['mean_absolute']:.2f}."
     ]
     if settings.check:
-        watched = found["self_consistent"]["watched"]
+        watched = reactions["self_consistent"]["watched"]
         chose = " but chose among recipes" if settings.check == "validation" else ""
         errors.append(
             f"{watched['count']} more of the same sets ({settings.check}), which were never "

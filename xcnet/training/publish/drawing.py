@@ -29,8 +29,8 @@ def energies(part: Part, module: Semilocal, given: Array) -> Array:
     """Energy density of a part at its variables (N, k), Hartree bohr^-3."""
     with torch.no_grad():
         columns = part.columns(*torch.from_numpy(given).unbind(1))
-        found: Array = module.energy(part.name, columns).numpy()
-    return found
+        values: Array = module.energy(part.name, columns).numpy()
+    return values
 
 
 def draw(
@@ -56,7 +56,7 @@ def draw(
     for axes, zeta in zip(panels[len(shown)], (0.0, 1.0), strict=True):
         _enhancement(axes, recipe, module, zeta)
     if reactions is not None:
-        _losses(panels[-1][0], "rounds", [found.history for found in progress.rounds])
+        _losses(panels[-1][0], "rounds", [finished.history for finished in progress.rounds])
         _reactions(panels[-1][1], reactions)
     figure.savefig(path, dpi=110)
 
@@ -71,11 +71,11 @@ def _parity(
     axes: Any, part: Part, recipe: Recipe, module: Semilocal, densities: Sequence[GridDensity]
 ) -> None:
     for density in densities:
-        given, _ = part.variables(density)
-        given = given[:: max(1, len(given) // 300)]
-        wanted = part.target(parts.settings(part, recipe).target, given)[:, 0]
-        n = sampling.electrons(given)
-        axes.plot(wanted / n, energies(part, module, given) / n, ".", markersize=2)
+        variables, _ = part.variables(density)
+        variables = variables[:: max(1, len(variables) // 300)]
+        wanted = part.target(parts.settings(part, recipe).target, variables)[:, 0]
+        n = sampling.electrons(variables)
+        axes.plot(wanted / n, energies(part, module, variables) / n, ".", markersize=2)
     axes.set(title=f"{part.name}: energy per electron, Hartree", xlabel="target", ylabel="network")
 
 
@@ -90,12 +90,12 @@ def _enhancement(axes: Any, recipe: Recipe, module: Semilocal, zeta: float) -> N
     x = np.linspace(0.01, most, 201)
     for alpha in ALPHAS if "tau" in form.inputs else ALPHAS[1:2]:
         place: dict[str, npt.ArrayLike] = {"alpha": alpha, "zeta": zeta, name: x}
-        given = enhancement.points([*form.inputs, *descriptors], **place, descriptors=descriptors)
-        unit = enhancement.uniform_exchange(given["rho"].sum(axis=1))
+        inputs = enhancement.points([*form.inputs, *descriptors], **place, descriptors=descriptors)
+        unit = enhancement.uniform_exchange(inputs["rho"].sum(axis=1))
         with torch.no_grad():
-            found = module(**{name: torch.from_numpy(value) for name, value in given.items()})
-        (line,) = axes.plot(x, found.numpy() / unit, label=f"alpha = {alpha:g}")
-        wanted = target.compute({name: given[name] for name in form.inputs})["zk"][:, 0]
+            energy = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+        (line,) = axes.plot(x, energy.numpy() / unit, label=f"alpha = {alpha:g}")
+        wanted = target.compute({name: inputs[name] for name in form.inputs})["zk"][:, 0]
         axes.plot(x, wanted / unit, "--", color=line.get_color(), linewidth=1)
     axes.set(
         title=f"enhancement factor, zeta = {zeta:g} (dashed: target)",
@@ -115,10 +115,10 @@ def _targets(recipe: Recipe) -> list[str]:
 
 def _reactions(axes: Any, reactions: Mapping[str, Any]) -> None:
     """Errors at the densities of the last round, and self-consistently."""
-    for title, found in reactions["self_consistent"].items():
+    for title, summary in reactions["self_consistent"].items():
         fixed = reactions["fixed"][-1][title]["errors"]
-        pairs = np.array([(fixed[name], error) for name, error in found["errors"].items()])
-        axes.plot(*pairs.T, ".", label=f"{title}: {found['mean_absolute']:.2f} on average")
+        pairs = np.array([(fixed[name], error) for name, error in summary["errors"].items()])
+        axes.plot(*pairs.T, ".", label=f"{title}: {summary['mean_absolute']:.2f} on average")
     axes.axline((0.0, 0.0), slope=1.0, color="grey", linewidth=0.8)
     axes.set(
         title="errors of the reactions, kcal/mol",

@@ -138,10 +138,10 @@ def _citations(recipe: Recipe) -> list[dict[str, str]]:
     descriptor = [] if form.descriptor is None else [nagai2020.CITATION]
     if recipe.refinement is None:
         return [R2SCAN, *descriptor]
-    found = {
+    by_key = {
         citation.key: asdict(citation)
         for name in form.networks
         for target in getattr(recipe, name).target.split("+")
         for citation in registry.find(target.strip()).citations
     }
-    return [*found.values(), *descriptor]
+    return [*by_key.values(), *descriptor]

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 def metrics(recipe: Recipe, module: Semilocal, densities: Sequence[GridDensity]) -> dict[str, Any]:
     """Errors at the training densities, on the full grids, Hartree."""
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     total = np.zeros(len(densities))
     for part in parts.trained(recipe.form):
         errors = [_errors(part, recipe, module, density) for density in densities]
@@ -31,13 +31,13 @@ def metrics(recipe: Recipe, module: Semilocal, densities: Sequence[GridDensity])
         squares = [
             (error**2 / n * weights).sum() / (n * weights).sum() for error, weights, n in errors
         ]
-        found[f"{part.name}_rms_hartree"] = float(np.sqrt(np.mean(squares)))
-        found[f"{part.name}_energy_mae_hartree"] = float(np.abs(sums).mean())
+        measured[f"{part.name}_rms_hartree"] = float(np.sqrt(np.mean(squares)))
+        measured[f"{part.name}_energy_mae_hartree"] = float(np.abs(sums).mean())
         total += sums
     names = [density.name for density in densities]
-    found["energy_errors_hartree"] = dict(zip(names, total.tolist(), strict=True))
-    found["largest_density"] = max(float(d.rho.sum(axis=1).max()) for d in densities)
-    return found
+    measured["energy_errors_hartree"] = dict(zip(names, total.tolist(), strict=True))
+    measured["largest_density"] = max(float(d.rho.sum(axis=1).max()) for d in densities)
+    return measured
 
 
 def _errors(
@@ -46,8 +46,8 @@ def _errors(
     """Error of the energy density, quadrature weight and density at each point (N,)."""
     variables, weights = part.variables(density)
     wanted = part.target(parts.settings(part, recipe).target, variables)[:, 0]
-    found = drawing.energies(part, module, variables)
-    return found - wanted, weights, sampling.electrons(variables)
+    predicted = drawing.energies(part, module, variables)
+    return predicted - wanted, weights, sampling.electrons(variables)
 
 
 def write(
@@ -62,7 +62,7 @@ def write(
     table, picture = folder / "report.json", folder / "report.png"
     losses: dict[str, Any] = {name: part.history for name, part in progress.parts.items()}
     if progress.rounds:
-        losses["rounds"] = [found.history for found in progress.rounds]
+        losses["rounds"] = [round_progress.history for round_progress in progress.rounds]
     document = {"recipe": progress.recipe, "data": progress.data, **numbers, "losses": losses}
     table.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     drawing.draw(picture, recipe, module, progress, densities, numbers.get("reactions"))

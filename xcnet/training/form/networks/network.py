@@ -75,11 +75,11 @@ class Network(nn.Module):
         """Outputs (o,) at one point (i,), and their derivatives (t, o) along the tangents."""
 
         def outputs(x: Tensor) -> tuple[Tensor, Tensor]:
-            found: Tensor = functional_call(self, values, (x[None],))[0]
-            return found, found
+            output: Tensor = functional_call(self, values, (x[None],))[0]
+            return output, output
 
-        slopes, found = jacrev(outputs, has_aux=True)(point)
-        return found, tangents @ slopes.T
+        slopes, result = jacrev(outputs, has_aux=True)(point)
+        return result, tangents @ slopes.T
 
     def _named(self) -> dict[str, Tensor]:
         return {name: parameter.detach() for name, parameter in self.named_parameters()}

@@ -103,9 +103,9 @@ class Perceptron(Network, ABC):
         blocks: list[Tensor] = []
         for index in reversed(range(len(self.weights))):
             value, slope = _before_activation(layers[index + 1], value, slope)
-            given = layers[index]
-            weight = given.inputs[:, None, :, None] * value[:, :, None, :]
-            weight += given.slopes[..., None] * slope[:, :, None, :]
+            layer = layers[index]
+            weight = layer.inputs[:, None, :, None] * value[:, :, None, :]
+            weight += layer.slopes[..., None] * slope[:, :, None, :]
             blocks[:0] = [weight.flatten(2), value]
             if index:
                 value, slope = value @ self.weights[index].T, slope @ self.weights[index].T
@@ -116,16 +116,18 @@ class Perceptron(Network, ABC):
         """Derivatives (p,) of the sum of coefficients (N, o) times outputs by the parameters."""
         values, records = inputs, []
         for weight, bias, activated in self._layers():
-            z, first, given = torch.addmm(bias, values, weight), None, values
+            z, first, layer_inputs = torch.addmm(bias, values, weight), None, values
             values = z
             if activated:
                 values, first = self.slopes(z, 1)
-            records.append((given, first))
+            records.append((layer_inputs, first))
         slope = coefficients
         blocks: list[Tensor] = []
-        for (given, first), weight in zip(records[::-1], reversed(self.weights), strict=True):
+        for (layer_inputs, first), weight in zip(
+            records[::-1], reversed(self.weights), strict=True
+        ):
             slope = slope if first is None else slope * first
-            blocks[:0] = [given.T @ slope, slope.sum(0)]
+            blocks[:0] = [layer_inputs.T @ slope, slope.sum(0)]
             slope = slope @ weight.T
         return torch.cat([block.flatten() for block in blocks])
 
