@@ -124,6 +124,25 @@ def test_points_do_not_see_each_other(spec: FunctionalSpec, order: str) -> None:
                 np.testing.assert_array_equal(values, whole[label][first : first + size])
 
 
+@pytest.mark.parametrize("record", FOLDERS, ids=lambda record: record.parent.name)
+def test_neither_order_nor_single_points_change_bits(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(record.parent)
+    program = rows.program(onnx_file.read(graphs.verify(spec, "vxc", 2)))
+    inputs = corpus(spec, 10, 2)
+    opened = tape.Tape(writer.tape(program))
+    whole = opened.run(inputs)
+    monkeypatch.setattr(writer, "scheduled", lambda steps: steps)
+    unordered = tape.Tape(writer.tape(program)).run(inputs)
+    for label, values in whole.items():
+        np.testing.assert_array_equal(unordered[label], values)
+    for i in range(0, len(inputs["rho"]), 3):
+        single = opened.run({name: array[i : i + 1] for name, array in inputs.items()})
+        for label, values in whole.items():
+            np.testing.assert_array_equal(single[label], values[i : i + 1])
+
+
 def test_sixteen_threads(spec: FunctionalSpec) -> None:
     opened = tape.Tape(tape.content(spec, "vxc"))
     inputs = densities(spec, 3000)
