@@ -38,7 +38,7 @@ def test_graphs_run_where_arrays_lie(order: int) -> None:
     spec = load_spec(MODELS / "mgga_x_tpss_clone")
     inputs = {name: random_densities(40, seed=1)[name] for name in spec.variables}
     given, _, _ = density.clamp(inputs, spec.thresholds, spec.enforce_fhc)
-    wanted = engine.run(spec, order, given)
+    wanted = engine.run_session(spec, order, given)
     strided = {name: np.asfortranarray(values) for name, values in given.items()}
     found = engine.run_in_place(spec, order, strided)
     assert list(found) == list(wanted)
