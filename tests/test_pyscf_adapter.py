@@ -472,7 +472,7 @@ def _no_cycle(state: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("xc", "error", "message"),
     [
-        ("PBE_clome", UnknownFunctionalError, "PBE_clone"),
+        ("PBE_clome", UnknownFunctionalError, "'PBE_clome'.*PBE_clone"),  # as typed
         ("0.5*PBE_clone + 0.5*TPPS", UnknownFunctionalError, "TPSS"),
         ("NN-metaGGA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),
         ("0.25*HF + 0.75*NN-NRA-Nagai2020", UnknownFunctionalError, "models install nagai2020"),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 from textwrap import indent
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 import numpy as np
 from pyscf import gto
 from pyscf.lib import logger
 
-from xcnet import domain
+from xcnet import domain, registry
 from xcnet.adapters.pyscf.expressions import as_text
 from xcnet.adapters.pyscf.makers import Function, plan_of_object
-from xcnet.errors import ArgumentTypeError
+from xcnet.errors import ArgumentTypeError, UnknownFunctionalError
 from xcnet.spec import FunctionalSpec
 
 _warned: WeakSet[Any] = WeakSet()
@@ -36,7 +37,10 @@ def with_advice(original: Function) -> Function:
                 argument="xc",
                 given=mf.xc,
             )
-        result = original(mf, verbose)
+        try:
+            result = original(mf, verbose)
+        except UnknownFunctionalError as error:
+            _raise_as_typed(error, str(mf.xc))
         if plan is None or mf in _warned or getattr(grids, "atom_grid", None):
             return result
         level = getattr(grids, "level", plan.grid_level)
@@ -53,6 +57,14 @@ def with_advice(original: Function) -> Function:
         return result
 
     return dump_flags
+
+
+def _raise_as_typed(error: UnknownFunctionalError, xc: str) -> NoReturn:
+    """Raise again with the name as the user wrote it: PySCF asks in lower case."""
+    typed = re.search(re.escape(str(error.context["functional"])), xc, re.IGNORECASE)
+    if typed:
+        registry.find(typed[0])
+    raise error
 
 
 def with_references(original: Function) -> Function:

@@ -27,13 +27,24 @@ def main() -> int:
     os.dup2(2, 1)
     task = Task.from_json(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from xcnet.scf import calculation  # noqa: F401  # OpenBLAS waits for ever if it cannot load
-
+    _warm_up()
     limit = int(task.limits.memory_gb * GIB)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     with record_file:
         record_file.write(json.dumps(_guarded(task)))
     return 0
+
+
+def _warm_up() -> None:
+    """Load what calculates, and have it get its buffers: OpenBLAS waits for ever for memory."""
+    import numpy as np
+    from pyscf import lib
+
+    from xcnet.scf import calculation  # noqa: F401
+
+    matrix = np.eye(128)
+    lib.cho_solve(matrix, matrix @ matrix)  # scipy has an OpenBLAS of its own
+    np.linalg.eigh(matrix)
 
 
 def _end_with_parent() -> None:
