@@ -39,7 +39,9 @@ def test_only_what_is_lacking_is_named(tmp_path: Path) -> None:
         (record,) = [file for file in files if file.name == "METADATA"]
         source = Path(str(record.locate())).parent
         shutil.copytree(source, tmp_path / source.name)
-    assert _hint(tmp_path, "train").split()[:3] == ["pip", "install", "'torch>=2.6'"]
+    words = _hint(tmp_path, "train").split()
+    assert words[:2] == ["pip", "install"]
+    assert "'torch>=2.6'" in words
     assert "ase" not in _hint(tmp_path, "pyscf")
     assert "numba" in _hint(tmp_path, "pyscf")
 
