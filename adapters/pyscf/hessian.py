@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from pyscf.lib import logger
 from pyscf.scf.rohf import ROHF
 
 from xcnet.adapters.pyscf import grid_noise
@@ -87,6 +88,8 @@ def finite_differences(mf: Any, atoms: Iterable[int], why: str) -> Array:
     rows = np.empty((len(atoms), 3, len(atoms), 3))
     for i, atom in enumerate(atoms):
         for axis in range(3):
+            done = 6 * i + 2 * axis
+            logger.note(mf, "Hessian by differences: gradient %d of %d", done + 1, 6 * len(atoms))
             ahead, behind = (gradient(atom, axis, step)[atoms] for step in (STEP, -STEP))
             rows[i, axis] = (ahead - behind) / (2.0 * STEP)
     blocks = rows.transpose(0, 2, 1, 3)
@@ -100,6 +103,7 @@ class _Gradient:
     def __init__(self, mf: Any) -> None:
         own = copy.deepcopy(mf)
         own.conv_tol = min(own.conv_tol, TOLERANCE)
+        own.verbose = own.mol.verbose = 0  # a table for each of many displacements is noise
         self._energy = mf.e_tot
         self._scan = own.nuc_grad_method().set(grid_response=True).as_scanner()
         self._mol = own.mol
