@@ -179,7 +179,7 @@ def _write(
     for spin in GRAPHS.values():
         for level in range(len(orders)):
             check_values(module, spec, level, spin)
-    results = engine.run(spec, len(orders) - 1, points)
+    results = engine.run_session(spec, len(orders) - 1, points)
     if first is not None:
         results |= _reference_channels(first, spec, points)
     np.savez(folder / REFERENCE, **points, **results)  # type: ignore[arg-type, unused-ignore]
