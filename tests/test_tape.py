@@ -89,13 +89,14 @@ def test_same_as_onnxruntime(record: Path) -> None:
 
 @pytest.mark.parametrize("collection", ["nagai2020", "pcnn", "xcdiff"])
 def test_published_same_as_onnxruntime(collection: str, converted_folder: Path) -> None:
-    """Functionals of others; pcNN and XCDIFF have SCAN and PW92 in them, as clones have."""
+    """Functionals of others: textbook energies in them, and third derivatives of many layers, show
+    rounding as clones do; the bound of what rounding can do holds for each value all the same."""
     for record in sorted(prepared(collection, converted_folder).glob("*/model.json")):
         spec = load_spec(record.parent)
         for name, spin in spec.graphs:
             opened = tape.Tape(tape.content(spec, name, spin))
             rare, worst = compare(spec, variables.ORDERS.index(name), spin, opened)
-            assert rare < RARE[collection == "nagai2020"], (record.parent.name, name, spin)
+            assert rare < RARE[False], (record.parent.name, name, spin)
             assert worst < SHARE_OF_BOUND, (record.parent.name, name, spin)
 
 

@@ -147,12 +147,16 @@ def test_a_network_is_one_module(
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks" / "residual.py").write_text(RESIDUAL)
     text = RECIPE.replace("[exchange]", '[exchange]\nnetwork = "residual"').replace("[4, 4]", "[4]")
-    (tmp_path / "tiny.toml").write_text(text.replace("nn_tiny", "nn_residual"))
+    text = text.replace("nn_tiny", "nn_residual").replace("NN-tiny", "NN-residual")
+    text = text.replace("190901", "190905").replace("iterations = 5", "iterations = 2")
+    (tmp_path / "tiny.toml").write_text(text)
     words = ["train", str(tmp_path / "tiny.toml"), "--data", str(folder), "--device", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path / "networks")])
-        assert cli.main([*words, "--output", str(tmp_path / "models")]) == 0
-        *_, weights, made = (Path(line) for line in capsys.readouterr().out.splitlines())
+        code = cli.main([*words, "--output", str(tmp_path / "models")])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        *_, weights, made = (Path(line) for line in printed.out.splitlines())
         chosen = recipe.load(tmp_path / "tiny.toml")
         spec, module = load_spec(made), publication.load_weights(weights, chosen)
     assert type(module.networks["exchange"]).__name__ == "Residual"
