@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
 RECIPES = {
     found.record.name: found
-    for path in sorted((Path(recipe.__file__).parent / "recipes").glob("*.toml"))
+    for path in recipe.shipped_recipes().values()
     for found in [recipe.load(path)]
 }
 

@@ -206,12 +206,17 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """Paths of the shipped recipes by name; those of rows, NAME.rows.toml, are others."""
+    found = sorted((Path(__file__).parent / "recipes").glob("*.toml"))
+    return {path.stem: path for path in found if "." not in path.stem}
+
+
 def find(name: str) -> Path:
     """Path of a recipe given by its file, or by the name of a shipped one (InputError)."""
     if (path := Path(name)).is_file():
         return path
-    folder = Path(__file__).parent / "recipes"
-    shipped = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    shipped = shipped_recipes()
     if name not in shipped:
         raise InputError(
             f"no recipe {name!r}: neither a file nor one of {', '.join(shipped)}", given=name
