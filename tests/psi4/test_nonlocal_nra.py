@@ -266,7 +266,7 @@ def test_iterations_that_leave_it_out() -> None:
     """As those of another package than Psi4's own would."""
     mol = molecule(HYDROGEN)
     mol.update_geometry()
-    psi4.set_options({"basis": "6-31g", **MEDIUM})
+    psi4.set_options({"basis": "6-31g", "reference": "rks", **MEDIUM})
     start = psi4.core.Wavefunction.build(mol, "6-31g")
     wfn = psi4.driver.scf_wavefunction_factory(NRA, start, "RKS")
     with pytest.raises(UnsupportedError, match="left out the nonlocal part"):
