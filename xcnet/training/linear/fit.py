@@ -102,4 +102,6 @@ def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
 
 
 def _columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:
+    if not linear.rows:
+        return Linear((), np.zeros((0, len(places))), np.zeros(0))
     return Linear(linear.rows, linear.matrix[:, places], linear.target)
