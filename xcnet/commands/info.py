@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from xcnet import engine, expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
@@ -116,6 +118,8 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return f"{' x '.join(map(str, np.shape(value)))} numbers"
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value) or "none"
     return str(value)

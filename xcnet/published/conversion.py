@@ -54,6 +54,7 @@ def convert(
             folder / name,
             published.orders,
             published.card,
+            channels=published.channels,
             notices=notices,
         )
         made.append(folder / name)
