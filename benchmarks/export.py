@@ -113,7 +113,7 @@ def theirs(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: An
         total: Tensor = (module(**named) * named["rho"].sum(1)).sum()
         return total
 
-    first = grad(energy)
+    first: Callable[[Tensor], Tensor] = grad(energy)
 
     def derivatives(x: Tensor) -> Tensor:
         if order == 1:
@@ -125,6 +125,7 @@ def theirs(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: An
     start = time.process_time()
     traced = make_fx(functionalize(derivatives))(columns)
     program = torch.onnx.export(traced, (columns,), dynamo=True, opset_version=18, verbose=False)
+    assert program is not None
     content = program.model_proto.SerializeToString()
     seconds = time.process_time() - start
     name = _session(content).get_inputs()[0].name

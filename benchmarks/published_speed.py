@@ -73,7 +73,7 @@ def _normalized_slope(z: torch.Tensor) -> torch.Tensor:
     return result
 
 
-class LocalExactExchange(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+class LocalExactExchange(torch.nn.Module):
     """DM21's graph with functions of the density in the place of local exact exchange."""
 
     def __init__(self, module: torch.nn.Module) -> None:

@@ -82,6 +82,14 @@ def test_refusal_ends_an_input_with_its_message(tmp_path: Path) -> None:
     assert "SOSCF needs second derivatives" in (tmp_path / "input.out").read_text()
 
 
+def test_psi4s_own_functionals_are_left_alone(tmp_path: Path) -> None:
+    """Alone in a process: stopping like this, Psi4 leaves a timer on that ends any later SOSCF."""
+    text = f"import xcnet.adapters.psi4\n{INPUT}set basis 6-31g\nset soscf true\nenergy('tpss')\n"
+    done = _run(PROGRAM, _write(tmp_path, text), folder=tmp_path, code=1)
+    assert "Vx" in done.stdout
+    assert "UnsupportedError" not in done.stdout
+
+
 @pytest.fixture
 def hook(tmp_path: Path) -> Iterator[Path]:
     """The hook in this environment, for one test."""

@@ -69,13 +69,6 @@ def test_excitations_of_a_gga_equal_libxc() -> None:
     assert excitation("pbe_clone") == pytest.approx(excitation("pbe"), abs=1e-6)
 
 
-def test_psi4s_own_functionals_are_left_alone() -> None:
-    mol = molecule(HYDROGEN)
-    with pytest.raises(RuntimeError) as caught:
-        energy("tpss", mol, options={"soscf": True})
-    assert not isinstance(caught.value, UnsupportedError)
-
-
 @pytest.mark.parametrize("name", ["nn-unheard-of", "nn-r2scan-d3bj", "nn-r2scam/sto-3g"])
 def test_unknown_name_is_psi4s_error(name: str) -> None:
     with pytest.raises(psi4.p4util.ValidationError, match="is not available"):

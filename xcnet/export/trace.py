@@ -41,11 +41,11 @@ from xcnet.export.operations import (
 from xcnet.export.traced import Traced, sources
 
 
-class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
+class _Mode(TorchDispatchMode):
     """Records the operations on traced tensors."""
 
     def __init__(self, n: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.n = n
         self._known: dict[int, tuple[Tensor, Traced]] = {}
 
