@@ -66,5 +66,5 @@ def family(collection: Collection) -> Any:
 
 def functionals(collection: Collection, files: dict[str, bytes]) -> list[Published]:
     """Functionals of a collection as torch modules with their records."""
-    found: list[Published] = family(collection).functionals(collection, files)
-    return found
+    published: list[Published] = family(collection).functionals(collection, files)
+    return published
