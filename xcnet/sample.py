@@ -94,12 +94,12 @@ def moderate(
 
 def closed_shell(polarized: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
     """Unpolarized variables, ``(N, 1)`` of the density, and the same density as polarized ones."""
-    one, two = {}, {}
+    total, channels = {}, {}
     for name, array in polarized.items():
         width, all_spins = conventions.sizes(name)
-        one[name] = array[:, :width] / conventions.closed_shell_share(name)
-        two[name] = np.tile(array[:, :width], (1, all_spins // width))
-    return one, two
+        total[name] = array[:, :width] / conventions.closed_shell_share(name)
+        channels[name] = np.tile(array[:, :width], (1, all_spins // width))
+    return total, channels
 
 
 def scaled(

@@ -78,12 +78,12 @@ def _swapped_columns(label: str) -> list[int]:
 
 def closed_shell(subject: Subject) -> Iterator[Result]:
     """A closed shell as unpolarized variables and as two equal spins, by every order's graphs."""
-    one, two = sample.closed_shell(subject.moderate(POINTS))
+    total, channels = sample.closed_shell(subject.moderate(POINTS))
     worst = np.zeros(subject.highest_order + 1)
     for level in range(subject.highest_order + 1):
-        unpolarized = subject.compute(one, level, variables.UNPOLARIZED)
-        polarized = subject.compute(two, level)
-        scales = sample.Scales(two, polarized["zk"])
+        unpolarized = subject.compute(total, level, variables.UNPOLARIZED)
+        polarized = subject.compute(channels, level)
+        scales = sample.Scales(channels, polarized["zk"])
         for label, values in polarized.items():
             order = sum(power for _, power in variables.powers(label))
             weights = np.array(variables.fold_weights(label))

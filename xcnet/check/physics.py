@@ -93,10 +93,10 @@ def _scaling(subject: Subject) -> tuple[float, str]:
             for g in (0.1, 0.5, 2.0, 10.0)
         ]
         return float(np.max(errors)), "e_x[n_g]/g for g from 0.1 to 10"
-    one, two = (
+    dense, denser = (
         subject.energy(subject.scaled(points, g)) / g for g in (HIGH_DENSITY, 2 * HIGH_DENSITY)
     )
-    return float(np.max(np.abs(two / one - 1.0))), "e_xc[n_g]/g from g = 1e4 to 2e4"
+    return float(np.max(np.abs(denser / dense - 1.0))), "e_xc[n_g]/g from g = 1e4 to 2e4"
 
 
 def _without_limit(subject: Subject) -> str:
