@@ -70,10 +70,11 @@ def functionals(collection: Collection, files: dict[str, bytes]) -> list[Publish
     module = family(collection)
     if not hasattr(module, "functionals"):
         raise _not_yet(collection)
-    found: list[Published] = module.functionals(collection, files)
-    if any(set(one.record["descriptors"]) - set(operators.known()) for one in found):
+    published: list[Published] = module.functionals(collection, files)
+    descriptors = {name for functional in published for name in functional.record["descriptors"]}
+    if descriptors - set(operators.known()):
         raise _not_yet(collection)
-    return found
+    return published
 
 
 def _not_yet(collection: Collection) -> InstallError:
