@@ -76,12 +76,13 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
 
 
 def _engines(spec: FunctionalSpec) -> dict[str, str]:
-    """Engine of the graphs of each derivative order, and why."""
-    engines = {}
+    """Engine of the graphs of each derivative order, and why; alike ones together."""
+    orders: dict[str, list[str]] = {}
     for order, name in enumerate(spec.derivatives):
         choice = engine.choose(spec, order)
-        engines[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
-    return engines
+        text = f"{engine.NAMES[choice.engine]} ({choice.reason})"
+        orders.setdefault(text, []).append(name)
+    return {", ".join(names): text for text, names in orders.items()}
 
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
