@@ -1,11 +1,11 @@
 """gpu4pyscf: neural functionals on the GPU, by their names in ``mf.xc``.
 
-``install()``, after ``import gpu4pyscf``; needs the package onnxruntime-gpu. The kernel of
-gpu4pyscf is ``NumInt.eval_xc_eff`` on cupy arrays: it takes the functionals of an expression from
-``NumInt._init_xcfuns`` and calls each one's ``compute`` with libxc's labels, densities and values
-on the device. A neural functional is one of these: graphs run by ONNX Runtime's CUDA provider on
-the arrays where they lie. Questions about an expression, which gpu4pyscf asks PySCF's CPU libxc,
-are answered as by the PySCF adapter.
+``install()``, after ``import gpu4pyscf``, and ``uninstall()``; needs the package onnxruntime-gpu.
+The kernel of gpu4pyscf is ``NumInt.eval_xc_eff`` on cupy arrays: it takes the functionals of an
+expression from ``NumInt._init_xcfuns`` and calls each one's ``compute`` with libxc's labels,
+densities and values on the device. A neural functional is one of these: graphs run by ONNX
+Runtime's CUDA provider on the arrays where they lie. Questions about an expression, which
+gpu4pyscf asks PySCF's CPU libxc, are answered as by the PySCF adapter.
 
 Written against gpu4pyscf 1.8 and not tested: no GPU was at hand. What is tested, on the CPU, is
 the evaluation itself (`DeviceFunctional`). Nonlocal functionals are refused.
@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from pyscf.dft import libxc as pyscf_libxc
 
 from xcnet import variables
+from xcnet.adapters._patch import Maker, Patches
 from xcnet.adapters.pyscf import expressions
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import StandIn
@@ -38,6 +40,8 @@ ANSWERS = {
     "rsh_coeff": "rsh_coeff",
     "_xc_type": "xc_type",
 }
+
+_patches = Patches()
 
 
 class DeviceFunctional:
@@ -85,8 +89,8 @@ class DeviceFunctional:
         ]
         result = {label: np.concatenate([part[label] for part in parts]) for label in labels}
         if "tau" in inputs:
-            every = variables.family_variables("mgga", laplacian=True)
-            for label in variables.requested_labels(every, flags):
+            expected = variables.family_variables("mgga", laplacian=True)
+            for label in variables.requested_labels(expected, flags):
                 if label not in result:
                     shape = (points, variables.width(label, self._spin))
                     result[label] = np.zeros_like(inputs["rho"], shape=shape)
@@ -94,9 +98,9 @@ class DeviceFunctional:
 
 
 def functionals(
-    plan: Plan, spin: int, others: Callable[[str, int], list[tuple[Any, float]]]
+    plan: Plan, spin: int, libxc_functionals: Callable[[str, int], list[tuple[Any, float]]]
 ) -> list[tuple[Any, float]]:
-    """Functionals of an expression with their weights; `others` gives those that are libxc's.
+    """Functionals of an expression with their weights; `libxc_functionals` gives those of libxc.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def functionals(
         for weight, entry in plan.neural
         if entry.spec is not None
     ]
-    return own + (others(plan.rest, spin) if plan.rest_kind != "HF" else [])
+    return own + (libxc_functionals(plan.rest, spin) if plan.rest_kind != "HF" else [])
 
 
 def install() -> None:
@@ -127,27 +131,36 @@ def install() -> None:
         raise MissingPackageError(
             "this adapter needs gpu4pyscf: pip install gpu4pyscf-cuda12x", package="gpu4pyscf"
         ) from error
-    mixin = numint.LibXCMixin
-    if isinstance(mixin.libxc, StandIn):
-        return
-    own = mixin.libxc = StandIn(pyscf_libxc)
+    if not _patches:
+        _put(numint, StandIn(pyscf_libxc))
+
+
+def uninstall() -> None:
+    """Undo `install`: gpu4pyscf is as it was before."""
+    _patches.remove()
+
+
+def _put(numint: ModuleType, libxc: StandIn) -> None:
+    _patches.put(numint.LibXCMixin, "libxc", lambda _: libxc)
     for name, question in ANSWERS.items():
-        setattr(mixin, name, _answer(getattr(own, question)))
-    original = numint.NumInt._init_xcfuns
+        _patches.put(numint.LibXCMixin, name, _answering(getattr(libxc, question)))
 
-    @wraps(original)
-    def init_xcfuns(self: Any, xc_code: str, spin: int = 0) -> list[tuple[Any, float]]:
-        plan = own.plan(xc_code)
-        if plan is None:
-            parts: list[tuple[Any, float]] = original(self, xc_code, spin)
-            return parts
-        return functionals(plan, spin, lambda rest, spin: original(self, rest, spin))
+    def init_xcfuns(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def functionals_of(self: Any, xc_code: str, spin: int = 0) -> list[tuple[Any, float]]:
+            plan = libxc.plan(xc_code)
+            if plan is None:
+                parts: list[tuple[Any, float]] = original(self, xc_code, spin)
+                return parts
+            return functionals(plan, spin, lambda rest, spin: original(self, rest, spin))
 
-    numint.NumInt._init_xcfuns = init_xcfuns
+        return functionals_of
+
+    _patches.put(numint.NumInt, "_init_xcfuns", init_xcfuns)
 
 
-def _answer(question: Callable[..., Any]) -> Callable[..., Any]:
+def _answering(question: Callable[..., Any]) -> Maker:
     def answer(self: Any, xc_code: object, *args: Any) -> Any:
         return question(xc_code, *args)
 
-    return answer
+    return lambda _: answer

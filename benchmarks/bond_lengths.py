@@ -61,11 +61,11 @@ def bond(xc: str, first: str, second: str, unpaired: int, measured: float) -> fl
         mol = gto.M(atom=atoms, basis=BASIS, spin=unpaired, verbose=0)
         mf = (dft.UKS if unpaired else dft.RKS)(mol, xc=xc)
         mf.grids.level, mf.conv_tol = LEVEL, 1e-10
-        found = float(mf.kernel(density))
+        total = float(mf.kernel(density))
         if not mf.converged:
             raise SystemExit(f"{first}{second}, {xc}: not converged at {distance:.3f} angstrom")
         density = mf.make_rdm1()
-        return found
+        return total
 
     return minimum(energy, measured)
 
@@ -77,8 +77,8 @@ def main() -> None:
     adapter.install()
     body, errors = [], []
     for first, second, unpaired, measured in MOLECULES:
-        found = [bond(xc, first, second, unpaired, measured) for xc in FUNCTIONALS]
-        off = 1000 * (np.array(found) - measured)
+        lengths = [bond(xc, first, second, unpaired, measured) for xc in FUNCTIONALS]
+        off = 1000 * (np.array(lengths) - measured)
         errors.append(np.abs(off))
         body.append([f"{first}-{second}", f"{measured:.4f}", *(f"{x:+.1f}" for x in off)])
         print(*body[-1], flush=True)

@@ -206,7 +206,7 @@ def widths(rounds: int) -> list[str]:
 def tables(rounds: int, wide: list[str]) -> str:
     """All results as Markdown."""
     lines = []
-    for title, found in (("C", in_c(rounds)), ("Python", in_python(rounds))):
+    for title, table in (("C", in_c(rounds)), ("Python", in_python(rounds))):
         lines += [
             f"## {title}: exc and vxc beside {REFERENCE} of libxc {libxc.version_string()}",
             "",
@@ -214,7 +214,7 @@ def tables(rounds: int, wide: list[str]) -> str:
             "| ratio |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]
-        for spin, size, ours, theirs, ratio in found:
+        for spin, size, ours, theirs, ratio in table:
             lines.append(f"| {spin} | {size} | {ours:.2f} | {theirs:.2f} | {ratio:.2f} |")
             print(lines[-1], flush=True)
         lines.append("")

@@ -72,9 +72,9 @@ class Graph:
         times = []
         for _ in range(REPEATS):
             start = time.process_time()
-            found = session.run(None, self.feed)
+            outputs = session.run(None, self.feed)
             times.append(time.process_time() - start)
-        return self.output(found), 1e6 * float(np.median(times)) / POINTS
+        return self.output(outputs), 1e6 * float(np.median(times)) / POINTS
 
 
 def ours(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: Any) -> Graph:
@@ -99,7 +99,7 @@ def ours(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: Any)
         content,
         seconds,
         inputs,
-        lambda found: np.hstack([found[names.index(label)] for label in labels]),
+        lambda outputs: np.hstack([outputs[names.index(label)] for label in labels]),
     )
 
 
@@ -113,7 +113,7 @@ def theirs(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: An
         total: Tensor = (module(**named) * named["rho"].sum(1)).sum()
         return total
 
-    first = grad(energy)
+    first: Callable[[Tensor], Tensor] = grad(energy)
 
     def derivatives(x: Tensor) -> Tensor:
         if order == 1:
@@ -125,10 +125,11 @@ def theirs(module: torch.nn.Module, spec: FunctionalSpec, order: int, inputs: An
     start = time.process_time()
     traced = make_fx(functionalize(derivatives))(columns)
     program = torch.onnx.export(traced, (columns,), dynamo=True, opset_version=18, verbose=False)
+    assert program is not None
     content = program.model_proto.SerializeToString()
     seconds = time.process_time() - start
     name = _session(content).get_inputs()[0].name
-    return Graph(content, seconds, {name: columns.numpy()}, lambda found: found[0])
+    return Graph(content, seconds, {name: columns.numpy()}, lambda outputs: outputs[0])
 
 
 def _session(content: bytes) -> Any:
@@ -137,7 +138,7 @@ def _session(content: bytes) -> Any:
 
 def rows() -> list[list[str]]:
     """One row for each case and compiler."""
-    found = []
+    table = []
     for name, order in CASES:
         chosen = recipe.load(recipe.find(name))
         module = publication.load_weights(publication.shipped_weights(chosen), chosen)
@@ -150,7 +151,7 @@ def rows() -> list[list[str]]:
             graph = compile_graph(module, spec, order, inputs)
             values, cost = graph.values()
             error = np.abs(values - truth) / (np.abs(truth) + np.abs(truth).mean(axis=0))
-            found.append(
+            table.append(
                 [
                     chosen.record.alias,
                     variables.ORDERS[order],
@@ -162,8 +163,8 @@ def rows() -> list[list[str]]:
                     f"{error.max():.0e}",
                 ]
             )
-            print(*found[-1], flush=True)
-    return found
+            print(*table[-1], flush=True)
+    return table
 
 
 def main() -> None:

@@ -60,8 +60,8 @@ def frequencies(mf: Any, hessian: Any) -> list[float]:
     """Harmonic frequencies, 1/cm; imaginary ones are negative."""
     from pyscf.hessian import thermo
 
-    found = thermo.harmonic_analysis(mf.mol, hessian, imaginary_freq=False)["freq_wavenumber"]
-    return [round(float(x), 1) for x in found]
+    wavenumbers = thermo.harmonic_analysis(mf.mol, hessian, imaginary_freq=False)["freq_wavenumber"]
+    return [round(float(x), 1) for x in wavenumbers]
 
 
 def calculation(name: str, xc: str) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def calculation(name: str, xc: str) -> dict[str, Any]:
         line["analytic"] = frequencies(mf, hess.hess_elec() + hess.hess_nuc())
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*Hessian by finite differences")
-            found = hessian.finite_differences(mf, range(mf.mol.natm), "both are compared")
-        line["differences"] = frequencies(mf, found)
+            differences = hessian.finite_differences(mf, range(mf.mol.natm), "both are compared")
+        line["differences"] = frequencies(mf, differences)
     return {**line, "basis": BASIS, "grid_level": LEVEL, "pyscf": pyscf.__version__}
 
 
@@ -105,8 +105,8 @@ def distance(first: list[float], second: list[float]) -> float:
 
 def table(lines: list[dict[str, Any]]) -> str:
     """Functionals down, molecules across."""
-    found = {(line["molecule"], line["xc"]): line for line in lines}
-    rows = [[xc, *(_cell(found[molecule, xc]) for molecule in MOLECULES)] for xc in FUNCTIONALS]
+    by_case = {(line["molecule"], line["xc"]): line for line in lines}
+    rows = [[xc, *(_cell(by_case[molecule, xc]) for molecule in MOLECULES)] for xc in FUNCTIONALS]
     return f"{HEAD}\n{markdown(['functional', *MOLECULES], rows)}\n"
 
 

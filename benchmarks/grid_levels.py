@@ -53,8 +53,8 @@ def main() -> None:
     adapter.install()
     body = []
     for xc in FUNCTIONALS:
-        found = np.array([differences(xc, name) for name in MOLECULES])
-        for level, row in zip(LEVELS, found.T, strict=True):
+        errors = np.array([differences(xc, name) for name in MOLECULES])
+        for level, row in zip(LEVELS, errors.T, strict=True):
             cells = [f"{x:+.3f}" for x in row]
             body.append([xc, str(level), *cells, f"{np.abs(row).max():.3f}"])
             print(*body[-1], flush=True)

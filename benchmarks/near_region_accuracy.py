@@ -94,8 +94,8 @@ def errors(case: Case) -> list[float]:
     charges = case.points.weights * case.density
     result = []
     for order in (ORDER, HIGH_ORDER):
-        given = Continuum(case.points, SIGMA, order).apply(charges)
-        squares = (given[some] / exact - 1.0) ** 2 * (inside[some] / drawn[some])
+        values = Continuum(case.points, SIGMA, order).apply(charges)
+        squares = (values[some] / exact - 1.0) ** 2 * (inside[some] / drawn[some])
         result.append(float(np.sqrt(squares.mean())))
     return result
 

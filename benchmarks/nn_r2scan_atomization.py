@@ -77,14 +77,14 @@ def table(names: Iterable[str], basis: str, level: int) -> Iterator[dict[str, An
     """Rows of atoms, then molecules with the difference of the atomization energies."""
     names = list(names)
     elements = sorted({s for name in names for s in symbols(name)}, key=chemical_symbols.index)
-    found: dict[str, dict[str, Any]] = {}
+    solved: dict[str, dict[str, Any]] = {}
     for name in (*elements, *names):
-        found[name] = {xc: solve(name, xc, basis, level) for xc in FUNCTIONALS}
-        row: dict[str, Any] = {"system": name, **found[name]}
+        solved[name] = {xc: solve(name, xc, basis, level) for xc in FUNCTIONALS}
+        row: dict[str, Any] = {"system": name, **solved[name]}
         if name in names:
             energies = [
                 KCAL
-                * (sum(found[s][xc]["energy"] for s in symbols(name)) - found[name][xc]["energy"])
+                * (sum(solved[s][xc]["energy"] for s in symbols(name)) - solved[name][xc]["energy"])
                 for xc in FUNCTIONALS
             ]
             row["atomization_kcal"] = dict(zip(FUNCTIONALS, np.round(energies, 4), strict=True))

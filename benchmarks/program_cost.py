@@ -43,7 +43,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     file: str
-    given: str
+    neural: str
     r2scan: str
     energy: str
     iteration: str
@@ -87,7 +87,7 @@ def run(program: Program, words: str) -> tuple[float, float, int]:
     text = (ROOT / "examples" / program.file).read_text(encoding="utf-8")
     with TemporaryDirectory() as folder:
         file = Path(folder, Path(program.file).name)
-        file.write_text(text.replace(program.given, words), encoding="utf-8")
+        file.write_text(text.replace(program.neural, words), encoding="utf-8")
         called = [*EXEC, *program.options, "--", *program.command, file.name]
         before = _children()
         done = subprocess.run(
@@ -112,23 +112,23 @@ def _children() -> float:
 def row(program: Program, repeats: int) -> str:
     """Row of the table; a first calculation of each is not counted."""
     pairs = [
-        (run(program, program.r2scan), run(program, program.given)) for _ in range(repeats + 1)
+        (run(program, program.r2scan), run(program, program.neural)) for _ in range(repeats + 1)
     ]
     counted = pairs[1:]
     own, neural = (statistics.median(pair[i][0] for pair in counted) for i in (0, 1))
     ratio = statistics.median(second[0] / first[0] for first, second in counted)
     iterations = [result[2] for result in counted[-1]]
-    each = ratio * iterations[0] / iterations[1]
+    per_iteration = ratio * iterations[0] / iterations[1]
     energies = " | ".join(f"{result[1]:.6f}" for result in counted[-1])
     return (
         f"| {program.name} | {own:.2f} | {neural:.2f} | {ratio:.2f} | "
-        f"{iterations[0]}, {iterations[1]} | {each:.2f} | {energies} |"
+        f"{iterations[0]}, {iterations[1]} | {per_iteration:.2f} | {energies} |"
     )
 
 
 def start(launcher: Sequence[str], repeats: int) -> tuple[float, float]:
     """Least wall and CPU seconds of ``xcnet exec -- true``."""
-    found = []
+    times = []
     for _ in range(repeats + 1):
         wall, processor = time.perf_counter(), _children()
         subprocess.run(
@@ -137,8 +137,8 @@ def start(launcher: Sequence[str], repeats: int) -> tuple[float, float]:
             capture_output=True,
             check=True,
         )
-        found.append((time.perf_counter() - wall, _children() - processor))
-    return min(pair[0] for pair in found), min(pair[1] for pair in found)
+        times.append((time.perf_counter() - wall, _children() - processor))
+    return min(pair[0] for pair in times), min(pair[1] for pair in times)
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 def weights_folder(collection: str) -> Path:
     """Folder of the authors' files of a collection, which may not be there."""
-    given = os.environ.get(VARIABLE)
-    roots = [Path(given)] if given else [SHARED / "published", SHARED]
-    found = (root / collection for root in roots if (root / collection).is_dir())
-    return next(found, roots[0] / collection)
+    folder = os.environ.get(VARIABLE)
+    roots = [Path(folder)] if folder else [SHARED / "published", SHARED]
+    existing = (root / collection for root in roots if (root / collection).is_dir())
+    return next(existing, roots[0] / collection)
 
 
 def have_weights(collection: str) -> bool:

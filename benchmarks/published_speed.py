@@ -73,7 +73,7 @@ def _normalized_slope(z: torch.Tensor) -> torch.Tensor:
     return result
 
 
-class LocalExactExchange(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+class LocalExactExchange(torch.nn.Module):
     """DM21's graph with functions of the density in the place of local exact exchange."""
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -147,14 +147,14 @@ def original(module: Any, inputs: Mapping[str, Array]) -> Work:
 
 def best(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
     """Least processor time of each, in seconds, with the works in turns."""
-    found = dict.fromkeys(works, float("inf"))
+    seconds = dict.fromkeys(works, float("inf"))
     for turn in range(rounds + 1):
         for name, work in works.items():
             start = time.process_time()
             work()
             if turn:
-                found[name] = min(found[name], time.process_time() - start)
-    return found
+                seconds[name] = min(seconds[name], time.process_time() - start)
+    return seconds
 
 
 def measured(name: str, folder: Path, rounds: int) -> tuple[str, dict[str, float]]:

@@ -81,8 +81,8 @@ def calculation(kind: str, molecule: Any, xc: str, solver: str) -> dict[str, Any
         mf.kernel()
         rungs = [["DIIS", int(mf.cycles), bool(mf.converged)]]
     else:
-        found = adapter.converge(mf)
-        rungs = [[rung.name, rung.cycles, rung.converged] for rung in found.rungs]
+        search = adapter.converge(mf)
+        rungs = [[rung.name, rung.cycles, rung.converged] for rung in search.rungs]
     return {
         "kind": kind,
         "system": molecule.name,
@@ -103,9 +103,9 @@ def read(path: Path = RESULT) -> list[dict[str, Any]]:
 
 def table(lines: list[dict[str, Any]]) -> str:
     """Share that converged, and what did not, in Markdown."""
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    by_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
-        found[line["xc"], line["kind"], line["solver"]].append(line)
+        by_run[line["xc"], line["kind"], line["solver"]].append(line)
     names = list(dict.fromkeys(line["xc"] for line in lines))
     titles = [f"{SYSTEMS[kind]}, {solver}" for kind in SYSTEMS for solver in SOLVERS]
     rows = [f"| functional | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
@@ -114,7 +114,7 @@ def table(lines: list[dict[str, Any]]) -> str:
         cells = []
         for kind in SYSTEMS:
             for solver in SOLVERS:
-                chosen = found[name, kind, solver]
+                chosen = by_run[name, kind, solver]
                 failed = [line for line in chosen if not line["rungs"][-1][2]]
                 cycles = sum(rung[1] for line in chosen for rung in line["rungs"])
                 mean = cycles / max(len(chosen), 1)

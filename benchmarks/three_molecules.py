@@ -155,8 +155,8 @@ class Trial:
 
     def measure(self, module: Semilocal) -> tuple[dict[str, float], float]:
         """Errors of the three molecules, kcal/mol, and the mean relaxation energy."""
-        found = self.errors(MOLECULES)
-        values = dict(zip(found.names, found.values(module).tolist(), strict=True))
+        reactions = self.errors(MOLECULES)
+        values = dict(zip(reactions.names, reactions.values(module).tolist(), strict=True))
         return values, self.relaxation.mean(module)
 
 
@@ -186,7 +186,7 @@ def libxc_rows(reactions: Any, states: Mapping[str, Any]) -> Iterator[list[str]]
     for xc in tqdm(FUNCTIONALS):
         total = {name: _energy(state, xc) for name, state in states.items()}
         values = {r.name: KCAL_PER_HARTREE * (r.value(total) - r.reference) for r in reactions}
-        relaxed = [_relaxation(one, xc) for one in accurate.load(SET).values()]
+        relaxed = [_relaxation(reference, xc) for reference in accurate.load(SET).values()]
         yield _row(xc, values, float(np.mean(relaxed)))
 
 
@@ -198,11 +198,11 @@ def _energy(state: Any, xc: str) -> float:
     return float(state.rest + density.weights @ (density.rho.sum(axis=1) * energies))
 
 
-def _relaxation(one: accurate.Reference, xc: str) -> float:
+def _relaxation(reference: accurate.Reference, xc: str) -> float:
     """Energy by which the accurate orbitals would relax, kcal/mol."""
     from pyscf import dft
 
-    molecule, inversions = one.molecule(), one.kohn_sham()
+    molecule, inversions = reference.molecule(), reference.kohn_sham()
     mf = dft.UKS(molecule, xc=xc)
     mf.grids.level = ORBITALS.grid_level
     matrices = np.stack([inversion.density_matrix for inversion in inversions])

@@ -59,9 +59,9 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", _plain_aliases)
 
 
-def _plain_aliases(app: Sphinx, *given: Any) -> tuple[str | None, ...]:
+def _plain_aliases(app: Sphinx, *parts: Any) -> tuple[str | None, ...]:
     """Signature, and type of the result, with the names of aliases as the sources have them."""
-    return tuple(re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", x or "") or x for x in given[-2:])
+    return tuple(re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", x or "") or x for x in parts[-2:])
 
 
 def _own_error(app: Sphinx, env: Any, node: Any, content: Any) -> Any:

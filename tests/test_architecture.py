@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors citation elf extras files",
-        "threads",
+        "errors citation elf files",
+        "extras threads",
         "operators",
         "rows variables",
         "_libxc_signatures arguments catalogue download page paths sample shared_library",

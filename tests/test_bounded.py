@@ -187,5 +187,5 @@ def test_it_is_published(
     assert "0.5 mHa" in (spec.folder / "CARD.md").read_text()
     with registry.including(tmp_path):
         functional = xcnet.functional(spec.name, "polarized")
-        values = functional.compute(*(x.numpy() for x in (rho, sigma, tau)))
+        values = functional.compute(rho.numpy(), sigma.numpy(), tau=tau.numpy())
     np.testing.assert_allclose(values["zk"][:, 0], module(rho, sigma, tau), rtol=1e-12)

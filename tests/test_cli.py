@@ -96,6 +96,8 @@ def test_cite_of_the_software_has_version_and_year() -> None:
     (entry,) = [text for text in printed.split("\n\n") if text.startswith("@software{xcnet,")]
     assert f"version = {{{xcnet.__version__}}}" in entry
     assert "year = {2026}" in entry
+    assert call("cite", "xcnet", "--bibtex").stdout.strip() == entry.strip()
+    assert f"version {xcnet.__version__} (2026)" in call("cite", "xcnet").stdout
 
 
 def test_models_path(user_folder: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -45,6 +45,7 @@ class Perceptron(nn.Module):
         super().__init__()
         self.first: Callable[[Tensor], Tensor] = nn.functional.elu
         generator = torch.Generator().manual_seed(5)
+        self.dtype = dtype
         self.layers = nn.ModuleList(
             nn.Linear(a, b, dtype=dtype) for a, b in [(4, width), (width, width), (width, 1)]
         )
@@ -58,7 +59,7 @@ class Perceptron(nn.Module):
         phi = 0.5 * (up ** (2.0 / 3.0) + down ** (2.0 / 3.0))
         norm = torch.sqrt(sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2] + 1e-9)
         features = [n ** (1 / 3), phi, norm / n ** (4 / 3), tau.sum(1) / n ** (5 / 3)]
-        hidden = torch.log(torch.stack(features, dim=1)).to(self.layers[0].weight.dtype)
+        hidden = torch.log(torch.stack(features, dim=1)).to(self.dtype)
         hidden = self.first(self.layers[0](hidden))
         hidden = nn.functional.silu(self.layers[1](hidden))
         factor = nn.functional.elu(self.layers[2](hidden)[:, 0]) + 1.0
@@ -235,7 +236,8 @@ def test_network_of_one_feature(tmp_path: Path) -> None:
 
     def energy(rho: Tensor) -> Tensor:
         n = rho.sum(1)
-        return -(n ** (1 / 3)) * (1.0 + 0.1 * network(torch.log(n)[:, None])[:, 0])
+        factor: Tensor = 1.0 + 0.1 * network(torch.log(n)[:, None])[:, 0]
+        return -(n ** (1 / 3)) * factor
 
     module = Module(energy)
     given = renamed(LDA, name="lda_xc_test", id=190101, aliases=[], kind="exchange-correlation")
@@ -342,7 +344,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "state": (Remembering, r"not a function of its inputs.*state"),
     "wrong shape": (lambda: Module(lambda rho: rho), r"must return \(101,\) or \(101, 1\)"),
-    "no tensor": (lambda: Module(lambda rho: 0.0), r"not float"),
+    "no tensor": (lambda: Module(lambda rho: cast(Tensor, 0.0)), r"not float"),
     "not finite": (
         lambda: Module(lambda rho: torch.log(rho[:, 0] - rho[:, 1])),
         r"not finite",

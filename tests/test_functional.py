@@ -19,7 +19,7 @@ import pytest
 import xcnet
 from tests.densities import Array, closed_shell, random_densities
 from tests.folders import MODELS, copy_folder
-from xcnet import density, engine, paths, registry, variables
+from xcnet import density, engine, paths, registry, threads, variables
 from xcnet.errors import (
     ArgumentTypeError,
     DerivativeError,
@@ -420,12 +420,18 @@ def test_altered_model_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XCNET_NUM_THREADS", "3")
-    assert engine.num_threads() == 3
+    with threads.of_host(5):
+        assert engine.num_threads() == 3
     monkeypatch.setenv("XCNET_NUM_THREADS", "many")
     with pytest.raises(InputError, match="many"):
         engine.num_threads()
     monkeypatch.delenv("XCNET_NUM_THREADS")
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    with threads.of_host(5):
+        assert engine.num_threads() == 5
+        xcnet.set_num_threads(4)
+        assert engine.num_threads() == 4
+        xcnet.set_num_threads(None)
     assert engine.num_threads() == 2
     with pytest.raises(InputError, match="positive"):
         xcnet.set_num_threads(0)

@@ -101,9 +101,11 @@ def test_without_gpu4pyscf() -> None:
 
 @pytest.mark.skipif(not HAS_GPU, reason="gpu4pyscf is not installed")
 def test_energy_on_the_gpu() -> None:
+    from gpu4pyscf.dft import numint
     from pyscf import dft, gto
 
     molecule = gto.M(atom="N 0 0 0; N 0 0 1.1", basis="6-31g", verbose=0)
+    before = dict(vars(numint.LibXCMixin)), dict(vars(numint.NumInt))
     pyscf.install()
     gpu4pyscf.install()
     try:
@@ -111,4 +113,6 @@ def test_energy_on_the_gpu() -> None:
             mf = dft.RKS(molecule, xc=xc)
             assert mf.to_gpu().kernel() == pytest.approx(mf.kernel(), abs=1e-8)
     finally:
+        gpu4pyscf.uninstall()
         pyscf.uninstall()
+    assert (dict(vars(numint.LibXCMixin)), dict(vars(numint.NumInt))) == before

@@ -185,7 +185,7 @@ def derivatives_by_torch(
     for n in range(order):
         for key in combinations_with_replacement(range(len(columns)), n):
             if not found[key].requires_grad:
-                slopes = [torch.zeros(N, dtype=torch.float64)] * len(columns)
+                slopes = (torch.zeros(N, dtype=torch.float64),) * len(columns)
             else:
                 slopes = torch.autograd.grad(
                     found[key].sum(), columns, create_graph=True, materialize_grads=True

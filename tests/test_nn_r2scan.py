@@ -104,7 +104,9 @@ def test_shipped_card_claims_what_was_measured_with_these_weights(spec: Function
 
 def test_results_of_other_weights_never_reach_a_card(spec: FunctionalSpec, tmp_path: Path) -> None:
     module = publication.load_weights(publication.shipped_weights(RECIPE), RECIPE)
-    module.networks["exchange"].biases[0][0] += 1e-9
+    network = module.network("exchange")
+    assert network is not None
+    network.load_vector(network.vector() + 1e-9)
     publication.save_weights(module, other := tmp_path / "other.npz")
     metrics, folder = spec.training["metrics"], tmp_path / spec.name
     with pytest.raises(InputError, match=f"results of the weights {WEIGHTS}, not of"):

@@ -104,13 +104,14 @@ def test_no_other_file_names_a_descriptor() -> None:
         assert [name for name in found if not name.startswith(users)] == [], label
 
 
-class Gathered(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+class Gathered(torch.nn.Module):
     """Slater's exchange times R over that of a uniform gas, for a width of 0.3 bohr."""
 
     def forward(self, rho: Tensor, near_region: Tensor) -> Tensor:
         n = rho.sum(1)
         slater = -0.75 * (6.0 / torch.pi) ** (1 / 3) * (rho ** (4 / 3)).sum(1) / n
-        return slater * near_region[:, 0] / (8.0 * torch.pi * 0.3**3 * n)
+        gathered: Tensor = slater * near_region[:, 0] / (8.0 * torch.pi * 0.3**3 * n)
+        return gathered
 
 
 def test_the_uniform_gas_of_a_check_has_the_width_of_the_record(tmp_path: Path) -> None:
@@ -337,7 +338,9 @@ def test_what_orbital_fields_lack_is_refused(water: tuple[Grid, dict[str, Array]
     functional = LibXCFunctional("toy-ripples", "polarized")
     with pytest.raises(UnsupportedError, match="made of the density matrix"):
         functional.compute(inputs, grid=grid)
-    mf = calculation("RKS", "toy-ripples")
+    mf = calculation("RKS", "toy-ripples").PCM()
     assert adapter.converge(mf).converged
-    with pytest.raises(UnsupportedError, match="the nuclear gradient of PySCF does not provide"):
+    with pytest.raises(UnsupportedError, match="no gradients with a solvent"):
         mf.nuc_grad_method().kernel()
+    with pytest.raises(UnsupportedError, match="the nuclear gradient of PySCF does not provide"):
+        mf.undo_solvent().nuc_grad_method().grad_elec()

@@ -40,13 +40,18 @@ def test_variables_of_a_polarized_density() -> None:
     assert points["rho"][1, 1] == 0.0
 
 
-def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pyscf")
     files = [tmp_path / "a.png", tmp_path / "b.svg"]
     words = ["plot", "NN-r2SCAN", "--vs", "SCAN", "--bond", "H2"]
     words += [word for path in files for word in ("--output", str(path))]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert cli.main(words) == 0
-    assert capsys.readouterr().out.split() == [str(path) for path in files]
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(path) for path in files]
+    assert "H2, PBE/def2-tzvp, cycle 2" in printed.err
     width, height = struct.unpack(">II", files[0].read_bytes()[16:24])
     assert width > 1000
     assert height > 800

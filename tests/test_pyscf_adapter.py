@@ -163,10 +163,11 @@ def test_the_same_name_on_both_sides_of_the_comma(water: Any, twice: Any, once: 
         ("PBE_clone + PBE", "counts correlation 2 times.*'0.5\\*PBE_clone"),
         ("PBE_clone, 0.5*LYP", "counts correlation 1.5 times"),
         ("PBE_clone + PBE_clone_c", "counts correlation 2 times"),
+        ("2*PBE_clone", "counts correlation 2 times"),
         ("B88,TPSS_clone", "after the comma.*'TPSS_clone' without the comma"),
         (",TPSS_clone", "after the comma"),
         ("HF,TPSS_clone", "after the comma"),
-        ("0.5*PBE_clone,0.5*PBE_clone", "after the comma"),
+        ("0.5*PBE_clone,0.5*PBE_clone", "(?i)Write '0.5\\*PBE_clone' without the comma"),
         ("PBE,PBE_clone_x", "PBE_clone_x is an exchange functional.*or before it"),
     ],
 )

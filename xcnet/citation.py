@@ -8,14 +8,22 @@ import xcnet
 
 #: Key of this package's entry among a functional's references.
 KEY = "xcnet"
+TITLE = "xcnet: neural exchange-correlation functionals behind libxc's interface"
+AUTHOR = "xcnet developers"
 YEAR = 2026
+
+
+def text() -> str:
+    """How to cite the version that is installed, in one line."""
+    parts = [AUTHOR, TITLE, f"version {xcnet.__version__} ({YEAR})", _address()]
+    return ", ".join(filter(None, parts))
 
 
 def bibtex() -> str:
     """BibTeX entry of the version that is installed, with the address that its metadata name."""
     fields = {
-        "title": "xcnet: neural exchange-correlation functionals behind libxc's interface",
-        "author": "{xcnet developers}",
+        "title": TITLE,
+        "author": f"{{{AUTHOR}}}",
         "version": xcnet.__version__,
         "year": str(YEAR),
     }

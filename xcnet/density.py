@@ -25,14 +25,14 @@ LEAST_REMAINDER = 2.0**-50
 
 
 def read_inputs(
-    given: Mapping[str, Any], needed: Sequence[str], spin: int, functional: str
+    arrays: Mapping[str, Any], needed: Sequence[str], spin: int, functional: str
 ) -> dict[str, Array]:
     """Check the density variables that a functional needs.
 
     Parameters
     ----------
-    given : mapping
-        Arrays of any shape in libxc's layout, point-major; the number of points is
+    arrays : mapping
+        Of any shape in libxc's layout, point-major; the number of points is
         ``rho.size / (1 or 2)``. Atomic units; ``sigma`` in order (aa, ab, bb), tau with 1/2.
     needed : sequence of str
         Labels that the functional needs; others are ignored.
@@ -55,22 +55,22 @@ def read_inputs(
     points = -1
     result = {}
     for label in needed:
-        if given.get(label) is None:
+        if arrays.get(label) is None:
             hint = f"; it needs {', '.join(needed)}" if len(needed) > 1 else ""
-            hint += _rows_hint(given.get("rho"), label, needed)
+            hint += _rows_hint(arrays.get("rho"), label, needed)
             raise MissingInputError(
                 f"{functional}: the input lacks {label!r}{hint}",
                 functional=functional,
                 argument=label,
                 expected=tuple(needed),
             )
-        array = _float_array(given[label], label, functional)
+        array = _float_array(arrays[label], label, functional)
         width = variables.width(label, spin)
         if points < 0:
             points = _number_of_points(array, width, functional)
         if array.size != points * width:
             other = variables.POLARIZED if spin == variables.UNPOLARIZED else variables.UNPOLARIZED
-            hint = _spin_hint(given, needed, other)
+            hint = _spin_hint(arrays, needed, other)
             raise InputError(
                 f"{functional}: {label!r} has {array.size} elements, expected {points * width} "
                 f"({points} points of {width} component{'s' * (width > 1)}){hint}",
@@ -79,7 +79,7 @@ def read_inputs(
                 expected=points * width,
                 given=array.size,
             )
-        _check_order(given[label], label, width, functional)
+        _check_order(arrays[label], label, width, functional)
         _check_finite(array, label, width, functional)
         result[label] = array.reshape(points, width)
     return result
@@ -104,10 +104,10 @@ def _rows_hint(rho: Any, label: str, needed: Sequence[str]) -> str:
     )
 
 
-def _spin_hint(given: Mapping[str, Any], needed: Sequence[str], other: int) -> str:
+def _spin_hint(arrays: Mapping[str, Any], needed: Sequence[str], other: int) -> str:
     """A word where all sizes would fit with the other spin treatment."""
     sizes = [
-        np.size(given[name]) / variables.width(name, other) for name in needed if name in given
+        np.size(arrays[name]) / variables.width(name, other) for name in needed if name in arrays
     ]
     if len(sizes) < len(needed) or len(set(sizes)) > 1:
         return ""

@@ -84,8 +84,8 @@ class ElfFile:
     def _entries(self, kind: int, row: str) -> Iterator[tuple[Any, ...]]:
         """Rows of the sections of a kind, each after the text of its names."""
         sections = list(self._table("IIQQQQIIQQ", 5, 10, 11))
-        for _, found, _, _, offset, size, link, *_ in sections:
-            if found == kind:
+        for _, section_kind, _, _, offset, size, link, *_ in sections:
+            if section_kind == kind:
                 names = self._slice(*sections[link][4:6])
                 for values in struct.iter_unpack(self._order + row, self._slice(offset, size)):
                     yield names, *values

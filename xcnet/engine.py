@@ -18,7 +18,6 @@ import numpy.typing as npt
 from xcnet import graphs, tape, variables
 from xcnet.errors import EngineError, InputError, MissingPackageError, ModelError, NativeError
 from xcnet.spec import FunctionalSpec, Signature
-from xcnet.threads import THREADS_VARIABLE as THREADS_VARIABLE
 from xcnet.threads import for_each_chunk as for_each_chunk
 from xcnet.threads import num_threads as num_threads
 from xcnet.threads import set_num_threads as set_num_threads

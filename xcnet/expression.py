@@ -131,7 +131,7 @@ def refuse_twice(text: str, terms: Iterable[tuple[float, Entry]]) -> None:
     holders = [(weight, entry) for weight, entry in terms if "correlation" in entry.kind]
     whole = [e.called for _, e in holders if e.spec is not None and e.kind == _WHOLE]
     count = sum(weight for weight, _ in holders)
-    if whole and len(holders) > 1 and count > 1.0 + _ROUNDING:
+    if whole and count > 1.0 + _ROUNDING:
         raise ExpressionError(
             f"{text!r} counts correlation {count:g} times, because {whole[0]} is exchange and "
             f"correlation together. Write {whole[0]!r} alone, or weights that add up to one, such "
@@ -144,9 +144,11 @@ def refuse_twice(text: str, terms: Iterable[tuple[float, Entry]]) -> None:
 def after_comma(text: str, entry: Entry) -> ExpressionError:
     """Error for a functional that holds exchange in the place of a correlation functional."""
     what = "exchange and correlation together" if entry.kind == _WHOLE else "an exchange functional"
+    before, _, after = text.partition(",")
+    written = before.strip() if before.strip().lower() == after.strip().lower() else entry.called
     return ExpressionError(
         f"{text!r}: after the comma stands correlation, and {entry.called} is {what}. Write "
-        f"{entry.called!r} without the comma{'' if entry.kind == _WHOLE else ', or before it'}.",
+        f"{written!r} without the comma{'' if entry.kind == _WHOLE else ', or before it'}.",
         functional=entry.called,
         given=text,
     )
@@ -175,6 +177,8 @@ def _twice_the_same(text: str) -> Entry:
         return sides[0]
     if sides and len(sides) == len(names) and sides[-1].spec and sides[-1].kind != "correlation":
         raise after_comma(text, sides[-1])
+    if len(names) == 2 and names[0].lower() == names[1].lower():
+        raise ExpressionError(f"{text!r}: write {names[0]!r} without the comma", given=text)
     raise ExpressionError(
         f"{text!r}: a comma separates functionals; join the parts of one with '+'", given=text
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
+
+from xcnet.errors import MissingPackageError
 
 _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)[^;]*;\s*extra\s*==\s*["']([^"']+)["']""")
 
@@ -20,6 +24,17 @@ def hint(extra: str) -> str:
     if not wanted:
         return f"pip install '.[{extra}]' in xcnet's source folder"
     return shlex.join(["pip", "install", *(lacking or wanted.values())])
+
+
+@contextmanager
+def for_training() -> Iterator[None]:
+    """Say how to get the package that an import inside lacks (MissingPackageError)."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingPackageError(
+            f"training needs {error.name}: {hint('train')}", package=error.name
+        ) from error
 
 
 def _requirements(extra: str) -> dict[str, str]:

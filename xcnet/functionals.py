@@ -181,13 +181,13 @@ class LibXCFunctional(Facts):
             The functional lacks an order.
         """
         named = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
-        given, output, do_exc, do_vxc = arguments.read(inp, output, do_exc, do_vxc, named)
+        arrays, output, do_exc, do_vxc = arguments.read(inp, output, do_exc, do_vxc, named)
         flags = [bool(f) for f in (do_exc, do_vxc, do_fxc, do_kxc, do_lxc)]
         self._check_orders(flags)
-        whole = self._whole_grid(given, coords, weights, grid)
+        whole = self._whole_grid(arrays, coords, weights, grid)
         computed = tuple(self.descriptors) if whole is not None else ()
         names = [n for n in self._inputs if n not in computed]
-        inputs = density.read_inputs(given, names, self._spin, self._xc_func_name)
+        inputs = density.read_inputs(arrays, names, self._spin, self._xc_func_name)
         points = len(inputs["rho"])
 
         own = tuple(n for n in self._label_variables if n not in computed)

@@ -254,10 +254,10 @@ class OnRows:
         Derivatives of the energy, divided by the weights, by the rows.
     """
 
-    def __init__(self, evaluation: Evaluation, given: Array) -> None:
-        self._evaluation, self._rows = evaluation, given
+    def __init__(self, evaluation: Evaluation, density_rows: Array) -> None:
+        self._evaluation, self._rows = evaluation, density_rows
         self.exc = evaluation.zk[:, 0]
-        self.potential = rows.by_rows(given, evaluation.slopes)
+        self.potential = rows.by_rows(density_rows, evaluation.slopes)
 
     def fock(self) -> Array | None:
         """What orbital fields add to the potential matrices: (s, nao, nao), Hartree."""
@@ -286,7 +286,7 @@ class OnRows:
 def evaluate_rows(
     grid: Grid,
     terms: Terms,
-    given: Array,
+    density_rows: Array,
     order: int = 1,
     *,
     rest: Mapping[str, Array] | None = None,
@@ -296,6 +296,6 @@ def evaluate_rows(
     read = {name for _, term in terms for name in term.variables}
     read |= {name for label in rest or () for name, _ in variables.powers(label)} | {"rho"}
     names = [name for name in variables.COMPONENTS if name in read]
-    inputs = rows.variables_of(given, names)
+    inputs = rows.variables_of(density_rows, names)
     evaluation = evaluate(grid, terms, inputs, order, rest=rest, matrices=matrices)
-    return OnRows(evaluation, given)
+    return OnRows(evaluation, density_rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -379,11 +380,20 @@ def _unknown(name: str | int, table: _Table) -> UnknownFunctionalError:
     spelled = {
         normalize(text): text for e in table.entries.values() for text in (e.name, *e.aliases)
     }
-    near = [spelled[k] for k in difflib.get_close_matches(normalize(name), spelled, 4, 0.6)]
+    near = _halves(name, table)
+    near += [spelled[k] for k in difflib.get_close_matches(normalize(name), spelled, 4, 0.6)]
+    near = list(dict.fromkeys(near))
     hint = f"Did you mean {', '.join(near)}?" if near else "`xcnet list` shows all."
     return UnknownFunctionalError(
         f"unknown functional {name!r}. {hint}{_absent(table)}", functional=name, near=near
     )
+
+
+def _halves(name: str, table: _Table) -> list[str]:
+    """libxc's names of exchange or correlation that others call by its last word, as LYP or B88."""
+    ending = name.strip().lower().replace("-", "_")
+    names = dict.fromkeys(entry.name for entry in table.entries.values() if entry.spec is None)
+    return [half for half in names if re.fullmatch(rf"\w+_[xc]_{re.escape(ending)}", half)]
 
 
 def _absent(table: _Table) -> str:

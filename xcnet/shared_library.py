@@ -53,11 +53,11 @@ def path() -> Path:
     )
 
 
-def existing(given: str, variable: str) -> Path:
+def existing(path: str, variable: str) -> Path:
     """Absolute path of the file that a variable names (NativeError if there is none)."""
-    library = Path(given).absolute()
+    library = Path(path).absolute()
     if not library.is_file():
-        raise NativeError(f"{variable}={given}: no such file", argument=variable, given=given)
+        raise NativeError(f"{variable}={path}: no such file", argument=variable, given=path)
     return library
 
 

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from xcnet.errors import InputError
 
 THREADS_VARIABLE = "XCNET_NUM_THREADS"
 
 _threads: int | None = None
+_host_threads: ContextVar[int | None] = ContextVar("host_threads", default=None)
 
 
 def num_threads() -> int:
-    """Threads used: ``set_num_threads``, else XCNET_NUM_THREADS, OMP_NUM_THREADS, or all cores."""
+    """Threads used: the first of what says how many.
+
+    ``set_num_threads``, XCNET_NUM_THREADS, the host's number (`of_host`), OMP_NUM_THREADS; else
+    all cores.
+    """
     if _threads is not None:
         return _threads
-    for name in (THREADS_VARIABLE, "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "").split(",")[0].strip()
-        if text.isdecimal() and int(text) > 0:
-            return int(text)
-        if text and name == THREADS_VARIABLE:
-            raise InputError(
-                f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
-                argument=THREADS_VARIABLE,
-                given=text,
-            )
+    text = _first(THREADS_VARIABLE)
+    if text and _number(text) is None:
+        raise InputError(
+            f"{THREADS_VARIABLE}={text!r} is not a positive number of threads",
+            argument=THREADS_VARIABLE,
+            given=text,
+        )
+    host = _host_threads.get()
+    return _number(text) or host or _number(_first("OMP_NUM_THREADS")) or _cores()
+
+
+def _first(variable: str) -> str:
+    return os.environ.get(variable, "").split(",")[0].strip()
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def of_host(threads: int) -> Iterator[None]:
+    """Compute with a host's number of threads inside, where xcnet was not told another."""
+    token = _host_threads.set(threads)
+    try:
+        yield
+    finally:
+        _host_threads.reset(token)
 
 
 def set_num_threads(threads: int | None) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from psi4 import core
 
-from xcnet import engine
+from xcnet import threads
 from xcnet.adapters.psi4.nonlocal_grid import molecular_grid
 from xcnet.adapters.psi4.nonlocal_orbitals import KeptOrbitals
 from xcnet.adapters.psi4.nonlocal_parts import Parts
@@ -49,12 +48,10 @@ class NonlocalField:
                 "available with nonlocal functionals; set reference rks, or uks",
                 functional=parts.text,
             )
-        # A calculation keeps to the threads that Psi4 was given, unless xcnet was told otherwise.
-        if engine.THREADS_VARIABLE not in os.environ:
-            engine.set_num_threads(core.get_num_threads())
         self._parts = parts
         self._closed = isinstance(wavefunction, core.RHF)
-        self.grid = molecular_grid(wavefunction.basisset())
+        with threads.of_host(core.get_num_threads()):
+            self.grid = molecular_grid(wavefunction.basisset())
         # What Psi4's own part of the calculation leaves free.
         memory = core.get_memory() * (1.0 - core.get_global_option("SCF_MEM_SAFETY_FACTOR"))
         self._orbitals = KeptOrbitals(wavefunction.basisset(), self.grid, memory)
@@ -85,9 +82,10 @@ class NonlocalField:
         """Derivatives (A, 3) of the energy by the nuclei, Hartree/bohr, of a stationary density."""
         values = self._present(wavefunction)
         weighted = self._weights * values.potential
-        motion = values.motion()
         fixed = self._density * values.exc
-        result = self.grid.response(fixed if motion.weights is None else fixed + motion.weights)
+        with threads.of_host(core.get_num_threads()):
+            motion = values.motion()
+            result = self.grid.response(fixed if motion.weights is None else fixed + motion.weights)
         if motion.atoms is not None:
             result += motion.atoms
         moving = motion.points
@@ -118,7 +116,8 @@ class NonlocalField:
         if self._values is None or not np.array_equal(matrices, self._matrices):
             self._matrices = matrices
             self.rows = np.array([self._orbitals.densities(matrix) for matrix in matrices])
-            self._values = evaluate(self._parts, self.grid.grid, self.rows)
+            with threads.of_host(core.get_num_threads()):
+                self._values = evaluate(self._parts, self.grid.grid, self.rows)
         return self._values
 
 

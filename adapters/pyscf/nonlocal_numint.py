@@ -14,8 +14,9 @@ from pyscf.dft import numint
 
 from xcnet.adapters.pyscf.blocks import densities, matrices, whole_grid
 from xcnet.adapters.pyscf.expressions import Plan, unsupported
+from xcnet.adapters.pyscf.grid_orbitals import density_matrices, symmetric
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.adapters.pyscf.nonlocal_values import density_matrices, evaluate, symmetric
+from xcnet.adapters.pyscf.nonlocal_values import evaluate
 from xcnet.grid import OnRows
 
 
@@ -170,8 +171,9 @@ def _evaluate(
     ni: Any, mol: Any, grids: Any, plan: Plan, rho: Array, dms: Array, deriv: int = 1
 ) -> OnRows:
     """Values of one set, for density rows and density matrices (s, nao, nao)."""
-    orbitals = density_matrices(ni, mol, grids, plan, dms)
-    return evaluate(ni.libxc, plan, whole_grid(grids), rho, deriv, ni.omega, orbitals)
+    grid = whole_grid(grids)
+    read = density_matrices(ni, mol, grids, dms) if plan.has_orbital_fields else None
+    return evaluate(ni.libxc, plan, grid, rho, deriv, ni.omega, read)
 
 
 def _with_fields(result: Array, focks: list[Array | None], spins: int) -> Array:

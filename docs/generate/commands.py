@@ -36,8 +36,8 @@ def parser(name: str) -> argparse.ArgumentParser:
     """Parser of one subcommand."""
     subparsers = _subparsers(cli._parser(name))
     assert subparsers is not None
-    found: argparse.ArgumentParser = subparsers.choices[name]
-    return found
+    subparser: argparse.ArgumentParser = subparsers.choices[name]
+    return subparser
 
 
 def _command(name: str) -> Iterator[str]:
@@ -75,5 +75,5 @@ def _described(own: argparse.ArgumentParser, level: int) -> Iterator[str]:
 def _subparsers(
     own: argparse.ArgumentParser,
 ) -> argparse._SubParsersAction[argparse.ArgumentParser] | None:
-    found = (a for a in own._actions if isinstance(a, argparse._SubParsersAction))
-    return next(found, None)
+    groups = (a for a in own._actions if isinstance(a, argparse._SubParsersAction))
+    return next(groups, None)

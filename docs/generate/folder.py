@@ -23,8 +23,8 @@ def _fields(
     schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str
 ) -> Iterator[list[str]]:
     required = schema.get("required", ())
-    for name, given in schema["properties"].items():
-        field = _resolved(given, definitions)
+    for name, description in schema["properties"].items():
+        field = _resolved(description, definitions)
         where = f"{prefix}{name}"
         optional = "" if name in required else " (optional)"
         what = f"; {field['description']}" if "description" in field else ""
@@ -56,7 +56,10 @@ def _rule(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if isinstance(field.get("additionalProperties"), dict):
         inner = _resolved(field["additionalProperties"], definitions)
         words.append(f"of {_rule(inner, definitions)}")
-    words += [text.format(field[key]) for key, text in _LENGTHS.items() if key in field]
+    if field.get("minItems", -1) == field.get("maxItems"):
+        words.insert(1, f"({field['maxItems']})")
+    else:
+        words += [text.format(field[key]) for key, text in _LENGTHS.items() if key in field]
     bounds = [text.format(field[key]) for key, text in _BOUNDS.items() if key in field]
     return " ".join([*words, ", ".join(bounds)]).strip()
 
@@ -125,8 +128,8 @@ def _order(name: str) -> list[str]:
     width = variables.width(name, variables.POLARIZED)
     if name in variables.COMPONENTS:
         return [str(width), ", ".join(_SPINS[width])]
-    found = [
+    labels = [
         "·".join(_SPINS[variables.width(v, variables.POLARIZED)][i] for v, i in factors)
         for factors in variables.components(name, variables.POLARIZED)
     ]
-    return [str(width), ", ".join(found)]
+    return [str(width), ", ".join(labels)]

@@ -25,8 +25,8 @@ def warnings() -> str:
 
 def graph_refusals() -> str:
     """What can follow "is refused:" in the error of a graph."""
-    found = [s for s in sources.sites("ValueError") if s.module.startswith("xcnet.graphs")]
-    return bullets(dict.fromkeys(shown(text) for site in found for text in site.messages))
+    refusals = [s for s in sources.sites("ValueError") if s.module.startswith("xcnet.graphs")]
+    return bullets(dict.fromkeys(shown(text) for site in refusals for text in site.messages))
 
 
 def contradictions() -> str:

@@ -19,8 +19,8 @@ VERDICTS = (PASS, FAIL, NOT_REQUIRED, NOT_APPLICABLE)
 
 def read(path: Path) -> dict[str, Any]:
     """Results of one report."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return report
 
 
 def listing() -> str:
@@ -59,14 +59,14 @@ def trained() -> str:
     rows = []
     for entry in registry.entries(origin="package"):
         record = entry.spec.record if entry.spec else {}
-        found = record.get("training", {}).get("metrics", {}).get("reactions")
-        if found is None:
+        reactions = record.get("training", {}).get("metrics", {}).get("reactions")
+        if reactions is None:
             continue
-        last, final = found["fixed"][-1]["trained"], found["self_consistent"]
+        last, final = reactions["fixed"][-1]["trained"], reactions["self_consistent"]
         rows.append(
             [
                 entry.aliases[0],
-                str(len(found["fixed"])),
+                str(len(reactions["fixed"])),
                 str(final["trained"]["count"]),
                 f"{last['mean_absolute']:.2f}",
                 f"{final['trained']['mean_absolute']:.2f}",

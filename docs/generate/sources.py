@@ -45,20 +45,20 @@ class Module:
 
     def function(self, name: str) -> ast.FunctionDef | None:
         """Function of this name, wherever it is defined."""
-        found = (n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef))
-        return next((f for f in found if f.name == name), None)
+        functions = (n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef))
+        return next((f for f in functions if f.name == name), None)
 
 
 @cache
 def modules() -> tuple[Module, ...]:
     """All modules of the package."""
-    found = []
+    sources = []
     for folder, package in (("xcnet", "xcnet"), ("adapters", "xcnet.adapters")):
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             name = ".".join([package, *parts]).removesuffix(".__init__")
-            found.append(Module(name, ast.parse(path.read_text(encoding="utf-8"))))
-    return tuple(found)
+            sources.append(Module(name, ast.parse(path.read_text(encoding="utf-8"))))
+    return tuple(sources)
 
 
 @cache
@@ -129,10 +129,10 @@ def _assigned(name: ast.Name, body: Sequence[ast.stmt]) -> list[ast.expr]:
     """Texts that a variable can have where it is used: from the last assignments before that."""
     for statement in reversed([s for s in body if s.lineno <= name.lineno]):
         inside = [
-            found
+            value
             for part in ("body", "orelse", "finalbody", "handlers")
             if name.lineno <= (statement.end_lineno or 0)
-            for found in _assigned(name, getattr(statement, part, ()))
+            for value in _assigned(name, getattr(statement, part, ()))
         ]
         before = [
             node.value
@@ -160,13 +160,13 @@ def _piece(part: ast.expr, module: Module) -> str:
 @cache
 def _constants(module: Module) -> dict[str, str]:
     """Constant texts and numbers of a module, and those that it imports from another one."""
-    found = dict(_own_constants(module))
+    constants = dict(_own_constants(module))
     for node in module.tree.body:
         if isinstance(node, ast.ImportFrom):
             source = next((m for m in modules() if m.name == node.module), None)
             known = _own_constants(source) if source else {}
-            found |= {a.asname or a.name: known[a.name] for a in node.names if a.name in known}
-    return found
+            constants |= {a.asname or a.name: known[a.name] for a in node.names if a.name in known}
+    return constants
 
 
 @cache
@@ -252,12 +252,12 @@ def of_library() -> tuple[str, ...]:
 
 def _formats(arguments: str) -> list[str]:
     """Formats in the first of C's arguments, which may choose between two."""
-    found = [""]
+    texts = [""]
     for token in _TOKEN.finditer(arguments):
         if token[2] == ",":
             break
         if token[2] == ":":
-            found.append("")
+            texts.append("")
         else:
-            found[-1] += token[1]
-    return [text for text in found if text not in ("", "%s")]
+            texts[-1] += token[1]
+    return [text for text in texts if text not in ("", "%s")]

@@ -15,7 +15,7 @@ pytest.importorskip("psi4", reason="these tests need Psi4")
 import psi4
 
 import xcnet
-from tests.folders import read_record, seal
+from tests.folders import copy_folder, read_record, seal
 from tests.psi4.calculations import HYDROGEN, energy, gradient, molecule, run, water
 from xcnet import registry
 from xcnet.adapters.psi4 import registration
@@ -155,8 +155,32 @@ def test_elements_outside_the_training_data_are_named_in_the_output(tmp_path: Pa
             energy(name, molecule("H 0 0 0; H 0 0 1.4; @Be 0 0 4"), options={"basis": "sto-3g"})
     finally:
         psi4.core.set_output_file("output.dat", True)
-    text = (tmp_path / "out.dat").read_text()
-    warnings = [line for line in text.splitlines() if "Warning: NN-" in line]
-    assert [line.split(" was not trained for this")[1] for line in warnings].count(
+    assert _warnings(tmp_path / "out.dat") == [
+        f"100 % of the electrons of the molecule are where {name} was not trained"
         " (its training data lack Be)."
-    ) == 2
+        for name in ("NN-metaGGA", "NN-NRA")
+    ]
+
+
+def test_densities_outside_the_domain_are_named_in_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domain = {"elements": ["H"], "density": [0.05, 1e5]}
+    copy_folder(tmp_path, "lda_x_dense", "lda_x_slater_clone", id=190901, domain=domain)
+    psi4.core.set_output_file(str(tmp_path / "out.dat"), False)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv(registry.MODEL_PATH_VARIABLE, str(tmp_path), prepend=":")
+            registry.refresh()
+            for mol in (molecule(HYDROGEN), molecule("H 0 0 0", 0, 2)):
+                energy("lda_x_dense", mol, options={"dft_radial_points": 120})
+    finally:
+        registry.refresh()
+        psi4.core.set_output_file("output.dat", True)
+    shares = [int(line.split(" %")[0]) for line in _warnings(tmp_path / "out.dat")]
+    assert shares == pytest.approx([49, 74], abs=1)  # PySCF 2.14, level 3: 48.6 and 74.2 %
+
+
+def _warnings(output: Path) -> list[str]:
+    parts = [line.split("Warning: ") for line in output.read_text().splitlines()]
+    return [part[1] for part in parts if len(part) == 2]

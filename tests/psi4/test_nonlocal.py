@@ -15,8 +15,8 @@ import psi4
 from scipy.spatial import cKDTree
 
 from tests.psi4.calculations import COARSE, WATER, energy, gradient, molecule, water
-from xcnet import expression, registry
-from xcnet.adapters.psi4 import nonlocal_grid, nonlocal_parts
+from xcnet import expression, registry, threads
+from xcnet.adapters.psi4 import nonlocal_field, nonlocal_grid, nonlocal_parts, nonlocal_values
 from xcnet.operators import cells as partition
 
 Array = npt.NDArray[np.float64]
@@ -103,9 +103,26 @@ CASES: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=["lda", "gga", "mgga"])
 @pytest.mark.parametrize("case", CASES)
 def test_known_functional(ours: Any, theirs: Any, case: str) -> None:
-    threads = 2 if "threads" in case else 1
-    both = [energy(name, molecule(*CASES[case]), threads=threads) for name in (ours, theirs)]
-    assert both[0] == pytest.approx(both[1], abs=1e-9)
+    count = 2 if "threads" in case else 1
+    mixed, known = (energy(x, molecule(*CASES[case]), threads=count) for x in (ours, theirs))
+    assert mixed == pytest.approx(known, abs=1e-9)
+
+
+@pytest.mark.usefixtures("clones")
+def test_threads_are_psi4s_within_a_calculation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the process are as before it."""
+    monkeypatch.delenv("XCNET_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    within = []
+
+    def evaluate(*arguments: Any) -> Any:
+        within.append(threads.num_threads())
+        return nonlocal_values.evaluate(*arguments)
+
+    monkeypatch.setattr(nonlocal_field, "evaluate", evaluate)
+    energy(_clone("LDA_X_SLATER"), molecule("He 0 0 0"), threads=2)
+    assert set(within) == {2}
+    assert threads.num_threads() == 7
 
 
 @pytest.mark.usefixtures("clones")
@@ -172,12 +189,12 @@ def test_one_name_for_two_mixtures() -> None:
 
     build = psi4.driver.dft.build_superfunctional
     built = [build(mixture(weight), True)[0] for weight in (0.7, 0.8)]
-    parts = [nonlocal_parts.parts_of(each) for each in built]
-    assert [each and each.text for each in parts] == [
+    parts = [nonlocal_parts.parts_of(functional) for functional in built]
+    assert [part and part.text for part in parts] == [
         "0.7*NN-NRA-Nagai2020",
         "0.8*NN-NRA-Nagai2020",
     ]
-    assert [each.x_alpha() for each in built] == [0.3, 0.3]
+    assert [functional.x_alpha() for functional in built] == [0.3, 0.3]
     citation = built[0].citation()
     assert "Nagai" in citation
     assert "Dirac" not in citation  # of the Slater exchange that stands for nothing

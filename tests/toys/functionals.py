@@ -15,7 +15,7 @@ MIXING = [[0.3, -0.2], [0.1, 0.4], [-0.5, 0.2]]
 HUBS, RIPPLES = "hubs", "ripples"
 
 
-class Channels(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+class Channels(torch.nn.Module):
     """Three channels of the density, symmetric in the spins."""
 
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class Channels(torch.nn.Module):  # type: ignore[misc, name-defined, unused-igno
         return torch.stack([torch.tanh(n), slope / (1.0 + slope), torch.tanh(tau.sum(1) * n)], 1)
 
 
-class Energy(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
+class Energy(torch.nn.Module):
     """Slater's energy times a factor of the descriptors."""
 
     def __init__(self, label: str) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 
-from xcnet import citation, expression
+from xcnet import citation, expression, registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this subcommand's arguments."""
-    parser.add_argument("name", help="name, alias, id, or expression: '0.75*NN-metaGGA + 0.25*HF'")
+    parser.add_argument(
+        "name",
+        help="name, alias, id, or expression: '0.75*NN-metaGGA + 0.25*HF'; xcnet for the software",
+    )
     parser.add_argument("--bibtex", action="store_true", help="BibTeX entries instead of text")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each reference once, in the order of the expression's terms."""
+    if registry.normalize(arguments.name) == citation.KEY:
+        print(citation.bibtex() if arguments.bibtex else citation.text())
+        return 0
     terms = expression.parse(arguments.name).terms
     citations = dict.fromkeys(c for term in terms for c in term.entry.citations)
     if arguments.bibtex:

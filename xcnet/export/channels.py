@@ -62,16 +62,16 @@ def expressions(
     module: torch.nn.Module, spec: FunctionalSpec, count: int, order: int, spin: int
 ) -> dict[str, list[graph.Node]]:
     """Every output label up to an order; `count` points are traced."""
-    given = {n: torch.from_numpy(x) for n, x in points(spec, count, spin, 0).items()}
-    contracted = trace(Contracted(of_spin(module, spin)), given)
-    where = [(name, i) for name, values in given.items() for i in range(values.shape[1])]
+    inputs = {n: torch.from_numpy(x) for n, x in points(spec, count, spin, 0).items()}
+    contracted = trace(Contracted(of_spin(module, spin)), inputs)
+    where = [(name, i) for name, values in inputs.items() for i in range(values.shape[1])]
     columns = [graph.column_input(name, i) for name, i in where]
-    found = derivatives(contracted, columns, max(order, 1))
+    slopes = derivatives(contracted, columns, max(order, 1))
 
     def derivative(*factors: tuple[str, int]) -> graph.Node:
-        return found[tuple(sorted(where.index(factor) for factor in factors))]
+        return slopes[tuple(sorted(where.index(factor) for factor in factors))]
 
-    channels = [(ADJOINT, i) for i in range(given[ADJOINT].shape[1])]
+    channels = [(ADJOINT, i) for i in range(inputs[ADJOINT].shape[1])]
     outputs = {CHANNELS: [derivative(channel) for channel in channels]}
     for n in range(1, order + 1):
         for label in variables.labels(spec.inputs, n):
@@ -86,13 +86,13 @@ def expressions(
 
 def check_values(module: torch.nn.Module, spec: FunctionalSpec, order: int, spin: int) -> None:
     """Compare one graph with torch's automatic differentiation on fresh points (ExportError)."""
-    given = points(spec, CHECK_POINTS, spin, SEED + order)
-    found = engine.run(spec, order, given, spin, of_channels=True)
-    expected = torch_values(of_spin(module, spin), spec, given, order)
-    whole = np.abs(given[ADJOINT] * expected[CHANNELS]).sum(axis=1)
+    inputs = points(spec, CHECK_POINTS, spin, SEED + order)
+    results = engine.run(spec, order, inputs, spin, of_channels=True)
+    expected = torch_values(of_spin(module, spin), spec, inputs, order)
+    whole = np.abs(inputs[ADJOINT] * expected[CHANNELS]).sum(axis=1)
     for label, reference in expected.items():
-        scale = np.abs(reference) + channel_scale(label, given, whole)
-        difference = np.abs(found[label] - reference) / scale
+        scale = np.abs(reference) + channel_scale(label, inputs, whole)
+        difference = np.abs(results[label] - reference) / scale
         if not np.all(difference <= TOLERANCE):
             raise ExportError(
                 f"{spec.name}: {label} of the channels, spin {spin}, differs from torch by "
@@ -102,10 +102,10 @@ def check_values(module: torch.nn.Module, spec: FunctionalSpec, order: int, spin
 
 
 def torch_values(
-    module: torch.nn.Module, spec: FunctionalSpec, given: Mapping[str, Array], order: int
+    module: torch.nn.Module, spec: FunctionalSpec, inputs: Mapping[str, Array], order: int
 ) -> dict[str, Array]:
     """Output labels up to an order by torch's automatic differentiation, ``(N, width)``."""
-    leaves = {name: torch.from_numpy(x.copy()).requires_grad_() for name, x in given.items()}
+    leaves = {name: torch.from_numpy(x.copy()).requires_grad_() for name, x in inputs.items()}
     adjoint = leaves[ADJOINT]
     channels = module(**{name: leaves[name] for name in spec.inputs})
     result = {CHANNELS: channels.detach().numpy()}
@@ -115,7 +115,7 @@ def torch_values(
     result |= {f"v{name}": first[name].detach().numpy() for name in spec.inputs}
     if order < 2:
         return result
-    spin = given["rho"].shape[1]
+    spin = inputs["rho"].shape[1]
     rows = {
         (name, i): _gradient(first[name][:, i].sum(), leaves)
         for name in spec.inputs

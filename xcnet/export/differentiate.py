@@ -148,13 +148,13 @@ def cut(energy: Node) -> list[Node]:
     """Columns that are not deep but direct arguments of deep nodes, or the energy itself."""
     if not energy.deep:
         return [energy]
-    found: dict[Node, None] = {}
+    cuts: dict[Node, None] = {}
     for node in topological([energy]):
         for a in node.args if node.deep else ():
             for part in a.args if a.op == "concat" else (a,):
                 if not part.deep and not part.constant:
-                    found[part] = None
-    return list(found)
+                    cuts[part] = None
+    return list(cuts)
 
 
 def _adjoints(energy: Node, leaves: set[Node]) -> dict[Node, Node]:
@@ -200,11 +200,11 @@ def _network(energy: Node, order: int) -> Polynomial:
     # them (log(c x) would become log c + log x, which is no function of the column c x).
     symbols = [column_input("cut", i) for i in range(len(columns))]
     (opaque,) = substitute([energy], dict(zip(columns, symbols, strict=True)))
-    found = _expansion(opaque, symbols, order)
-    values = substitute(list(found.values()), dict(zip(symbols, columns, strict=True)))
+    coefficients = _expansion(opaque, symbols, order)
+    values = substitute(list(coefficients.values()), dict(zip(symbols, columns, strict=True)))
     return {
         _sorted(columns[i] for i in indices): value
-        for indices, value in zip(found, values, strict=True)
+        for indices, value in zip(coefficients, values, strict=True)
     }
 
 

@@ -269,13 +269,13 @@ def expressions(
     columns = [graph.column_input(name, i) for name, i in where]
     density = reduce(algebra.add, columns[: variables.width("rho", spin)])
     energy = algebra.mul(density, exc)
-    found = derivatives(energy, columns, order) if order else {}
+    slopes = derivatives(energy, columns, order) if order else {}
     position = {component: i for i, component in enumerate(where)}
     outputs = {"zk": [exc]}
     for n in range(1, order + 1):
         for label in variables.labels(tuple(names), n):
             outputs[label] = [
-                found[tuple(sorted(position[factor] for factor in factors))]
+                slopes[tuple(sorted(position[factor] for factor in factors))]
                 for factors in variables.components(label, spin)
             ]
     return outputs

@@ -130,10 +130,10 @@ def make(op: str, args: tuple[Node, ...] = (), data: object = None, width: int =
         key.update(a.key)
     digest = key.digest()
     with _LOCK:
-        found = _NODES.get(digest)
-        if found is None:
-            found = _NODES[digest] = Node(op, args, data, width, digest)
-        return found
+        node = _NODES.get(digest)
+        if node is None:
+            node = _NODES[digest] = Node(op, args, data, width, digest)
+        return node
 
 
 def column_input(name: str, index: int) -> Node:

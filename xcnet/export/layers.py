@@ -34,7 +34,7 @@ def take(a: Node, indices: Sequence[int]) -> Node:
         return a
     if a.op == "concat":
         origin = [(part, i) for part in a.args for i in range(part.width)]
-        runs = groupby((origin[i] for i in indices), key=lambda found: found[0])
+        runs = groupby((origin[i] for i in indices), key=lambda source: source[0])
         return concat(take(part, [i for _, i in run]) for part, run in runs)
     if len(indices) > 1 and a.op == "matmul":
         return matmul(a.value[indices], a.args[0])

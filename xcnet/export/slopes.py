@@ -22,21 +22,21 @@ _OWN_VALUE: Mapping[str, tuple[float, ...]] = {
 def partials(node: Node) -> list[tuple[Node, Node]]:
     """Arguments of an elementwise node with the derivative by each; constants left out."""
     args = node.args
-    found: list[tuple[Node, Node]]
+    pairs: list[tuple[Node, Node]]
     if node.op == "add":
-        found = [(a, ONE) for a in args]
+        pairs = [(a, ONE) for a in args]
     elif node.op == "mul":
-        found = [(args[0], args[1]), (args[1], args[0])]
+        pairs = [(args[0], args[1]), (args[1], args[0])]
     elif node.op in ("max", "min"):
         first = (_above if node.op == "max" else _below)(*args)
-        found = [(args[0], first), (args[1], sub(ONE, first))]
+        pairs = [(args[0], first), (args[1], sub(ONE, first))]
     elif node.op == "where":
-        found = [(args[1], where(args[0], ONE, ZERO)), (args[2], where(args[0], ZERO, ONE))]
+        pairs = [(args[1], where(args[0], ONE, ZERO)), (args[2], where(args[0], ZERO, ONE))]
     elif node.op in ("greater", "greater_equal", "sign"):
-        found = []
+        pairs = []
     else:
-        found = [(args[0], slopes(node, 1)[0])] if not args[0].constant else []
-    return [(a, slope) for a, slope in found if not a.constant]
+        pairs = [(args[0], slopes(node, 1)[0])] if not args[0].constant else []
+    return [(a, slope) for a, slope in pairs if not a.constant]
 
 
 def slopes(node: Node, order: int) -> list[Node]:

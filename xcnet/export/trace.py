@@ -41,20 +41,20 @@ from xcnet.export.operations import (
 from xcnet.export.traced import Traced, sources
 
 
-class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
+class _Mode(TorchDispatchMode):
     """Records the operations on traced tensors."""
 
     def __init__(self, n: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.n = n
         self._known: dict[int, tuple[Tensor, Traced]] = {}
 
     def put(self, tensor: Tensor, value: Traced) -> None:
         self._known[id(tensor)] = (tensor, value)  # held, so that the id stays taken
 
-    def get(self, thing: object) -> Traced | None:
-        found = self._known.get(id(thing)) if isinstance(thing, Tensor) else None
-        return found[1] if found else None
+    def get(self, leaf: object) -> Traced | None:
+        entry = self._known.get(id(leaf)) if isinstance(leaf, Tensor) else None
+        return entry[1] if entry else None
 
     def __torch_dispatch__(
         self, func: Any, types: object, args: Sequence[Any] = (), kwargs: Any = None
@@ -119,20 +119,20 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
 
     def _structural(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         leaves, tree = tree_flatten((args, kwargs))
-        given: list[Node] = []
+        parts: list[Node] = []
         rows, points = list(leaves), list(leaves)
         width = 0
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.dtype == torch.bool):
                 value = self.get(leaf) or self._constant(leaf)
                 rows[i], points[i] = value.numbers(width)
-                given.append(value.full())
+                parts.append(value.full())
                 width += value.rows
         if isinstance(kwargs.get("dtype"), torch.dtype) and kwargs["dtype"] != torch.float64:
             raise ExportError(
                 f"turns float64 into {kwargs['dtype']}; the module must stay in float64"
             )
-        node = concat(given)
+        node = concat(parts)
 
         def run(moved: list[Any]) -> list[Tensor]:
             new_args, new_kwargs = tree_unflatten(moved, tree)
@@ -204,10 +204,10 @@ class _Mode(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         # Unit vector i sits at point i: one run gives as many columns as there are points.
         blocks = [probe((rows == points + i).double()) for i in range(0, value.rows, self.n)]
         weight = np.concatenate(blocks, axis=1)[:, : value.rows]
-        given = leaves[where[0]].movedim(value.axis, 0).reshape(self.n, -1)
+        values = leaves[where[0]].movedim(value.axis, 0).reshape(self.n, -1)
         expected = probe(leaves[where[0]])
-        scale = np.abs(weight) @ np.abs(_numpy(given)).T
-        if not np.all(np.abs(weight @ _numpy(given).T - expected) <= 1e-10 * scale):
+        scale = np.abs(weight) @ np.abs(_numpy(values)).T
+        if not np.all(np.abs(weight @ _numpy(values).T - expected) <= 1e-10 * scale):
             raise ExportError("it combines different points")
         self.put(result, Traced(matmul(weight, value.full()), tuple(result.shape), axes[0]))
 

@@ -43,11 +43,11 @@ def check_values(
     points = sample(spec.variables, CHECK_POINTS + order, CHECK_SEED + order, spec.descriptors)
     if spin == variables.UNPOLARIZED:
         points, module = closed_shell(points)[0], ClosedShell(module, None)
-    given = engine.run(spec, order, points, spin)
+    results = engine.run(spec, order, points, spin)
     expected = torch_values(module, points, order)
     _check_repeatable(expected, torch_values(module, points, order))
     noise = _rounding(lambda moved: torch_values(module, moved, order), points, expected)
-    own = _rounding(lambda moved: engine.run(spec, order, moved, spin), points, given)
+    own = _rounding(lambda moved: engine.run(spec, order, moved, spin), points, results)
     scales = Scales(points, expected["zk"])
     for label, reference in expected.items():
         tolerance = TOLERANCE[sum(power for _, power in variables.powers(label))]
@@ -55,7 +55,7 @@ def check_values(
             scale = scales.of(label, c, reference[:, c])
             rounding = 10.0 * (noise[label] + own[label])[:, c]
             allowed = tolerance * scale + np.minimum(rounding, MAX_NOISE * scale)
-            difference = np.abs(given[label][:, c] - reference[:, c])
+            difference = np.abs(results[label][:, c] - reference[:, c])
             if not np.all(difference <= allowed):
                 worst = int(np.argmax(np.nan_to_num(difference / allowed, nan=np.inf)))
                 place = {name: value[worst].tolist() for name, value in points.items()}
@@ -131,16 +131,16 @@ def torch_values(module: Module, points: Mapping[str, Array], order: int) -> dic
         for name, value in points.items()
     }
     exc = module(**stacked).reshape(-1)
-    found: dict[tuple[Component, ...], torch.Tensor] = {(): exc * stacked["rho"].sum(1)}
+    slopes: dict[tuple[Component, ...], torch.Tensor] = {(): exc * stacked["rho"].sum(1)}
     for n in range(order):
         for factors in combinations_with_replacement(columns, n):
-            wanted = list(columns)[list(columns).index(factors[-1]) if factors else 0 :]
-            found |= _gradient(found[factors], factors, {c: columns[c] for c in wanted}, n < order)
+            rest = list(columns)[list(columns).index(factors[-1]) if factors else 0 :]
+            slopes |= _gradient(slopes[factors], factors, {c: columns[c] for c in rest}, n < order)
     values = {"zk": exc.numpy(force=True)[:, None]}
     for n in range(1, order + 1):
         for label in variables.labels(tuple(points), n):
             parts = [
-                found[tuple(sorted(factors, key=list(columns).index))].numpy(force=True)
+                slopes[tuple(sorted(factors, key=list(columns).index))].numpy(force=True)
                 for factors in variables.components(label, spin)
             ]
             values[label] = np.stack(parts, axis=1)

@@ -66,7 +66,7 @@ def results(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     return values
 
 
-def _given(inputs: Sequence[Value | None], kinds: str) -> list[Value]:
+def _present(inputs: Sequence[Value | None], kinds: str) -> list[Value]:
     """Inputs, each there and of the type that stands at its place."""
     values = [value for value in inputs if value is not None]
     if len(values) != len(inputs) or "".join(value.kind for value in values) != kinds:
@@ -95,20 +95,20 @@ def _named(shape: Shape) -> str:
 
 def _elementwise(count: int, kind: str = "d", first: str = "d") -> Rule:
     def rule(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-        operands = _given(inputs, first + "d" * (count - 1))
+        operands = _present(inputs, first + "d" * (count - 1))
         return [Value(kind, broadcast(*(value.shape for value in operands)))]
 
     return rule
 
 
 def _any_number(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    operands = _given(inputs, "d" * max(1, len(inputs)))
+    operands = _present(inputs, "d" * max(1, len(inputs)))
     return [Value("d", broadcast(*(value.shape for value in operands)))]
 
 
 def _clip(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     operands = [value for value in inputs if value is not None]
-    operands = _given(operands, "d" * max(1, len(operands)))
+    operands = _present(operands, "d" * max(1, len(operands)))
     limits = [value.shape for value in operands[1:]]
     if inputs[0] is None or len(inputs) > 3 or not {*limits} <= {(), (1,)}:
         raise ValueError(f"Clip between limits of the shapes {', '.join(map(_named, limits))}")
@@ -124,7 +124,7 @@ def _axis(node: OnnxNode, rank: int) -> int:
 
 def _concat(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
     kind = inputs[0].kind if inputs and inputs[0] is not None else "d"
-    operands = _given(inputs, kind * max(1, len(inputs)))
+    operands = _present(inputs, kind * max(1, len(inputs)))
     shape = list(operands[0].shape)
     axis = _axis(node, len(shape))
     for other in operands[1:]:
@@ -142,19 +142,19 @@ def _concat(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
 
 
 def _expand(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    value, target = _given(inputs, "di")
+    value, target = _present(inputs, "di")
     if target.numbers is None or any(n < 1 and n != POINTS for n in target.numbers):
         raise ValueError("Expand to a shape that is not known, or not positive")
     return [Value("d", broadcast(value.shape, target.numbers))]
 
 
 def _matmul(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    a, b = _given(inputs, "dd")
+    a, b = _present(inputs, "dd")
     return [Value("d", _product(a.shape, b.shape))]
 
 
 def _gemm(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    a, b, c = _given(inputs, "ddd")
+    a, b, c = _present(inputs, "ddd")
     shape = _product(a.shape, b.shape)
     if broadcast(shape, c.shape) != shape:
         raise ValueError("Gemm adds a constant that is larger than the product")
@@ -178,7 +178,7 @@ def _shape(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
 
 
 def _split(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    (value,) = _given(inputs, "d")
+    (value,) = _present(inputs, "d")
     axis = _axis(node, len(value.shape))
     parts, size = len(node.outputs), value.shape[axis]
     if size == POINTS or not parts or size % parts:
@@ -188,7 +188,7 @@ def _split(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
 
 
 def _transpose(node: OnnxNode, inputs: Sequence[Value | None]) -> Sequence[Value]:
-    (value,) = _given(inputs, "d")
+    (value,) = _present(inputs, "d")
     order = node.attributes.get("perm", tuple(range(len(value.shape)))[::-1])
     if isinstance(order, int) or sorted(order) != list(range(len(value.shape))):
         raise ValueError(f"Transpose of {_named(value.shape)} in the order {order}")

@@ -140,30 +140,30 @@ def _molecules(arguments: argparse.Namespace) -> list[Molecule]:
     if len(sources) > 1 and (arguments.charge or arguments.spin is not None):
         raise InputError("--charge and --spin are for a single molecule; give them one by one")
     charge, spin, frame = arguments.charge, arguments.spin, arguments.frame
-    found = [read(source, charge, spin, frame, _warn) for source in sources]
-    charged = [molecule.name for molecule in found if molecule.charge]
+    molecules = [read(source, charge, spin, frame, _warn) for source in sources]
+    charged = [molecule.name for molecule in molecules if molecule.charge]
     if arguments.atomization and charged:
         raise InputError(f"--atomization is for neutral molecules, which {charged[0]} is not")
     # The name of an element is that of its ground-state atom, also in the table of energies.
-    found = [
+    molecules = [
         replace(m, name=f"{m.name}#1") if m.name in SYMBOLS and m != atom(m.name) else m
-        for m in found
+        for m in molecules
     ]
     names: dict[str, int] = {}
-    for i, molecule in enumerate(found):
+    for i, molecule in enumerate(molecules):
         names[molecule.name] = names.get(molecule.name, 0) + 1
         if names[molecule.name] > 1:
-            found[i] = replace(molecule, name=f"{molecule.name}#{names[molecule.name]}")
-    return found
+            molecules[i] = replace(molecule, name=f"{molecule.name}#{names[molecule.name]}")
+    return molecules
 
 
 def _names(values: Sequence[str]) -> list[str]:
     """Functionals of all ``--xc``, each once, in their order."""
     names = [name.strip() for value in values for name in value.split(",")]
-    found = list(dict.fromkeys(filter(None, names)))
-    if not found:
+    functionals = list(dict.fromkeys(filter(None, names)))
+    if not functionals:
         raise InputError("--xc names no functional")
-    return found
+    return functionals
 
 
 def _atoms(molecules: Sequence[Molecule]) -> list[Molecule]:
@@ -207,21 +207,21 @@ def _solve_all(
                 ) -> None:
                     bar.set_description_str(f"{label}: cycle {cycle}, {energy:.6f} Ha")
 
-                found: list[tuple[str, domain.Outside]] = []
+                departures: list[tuple[str, domain.Outside]] = []
 
                 def inspect(
                     mf: Any,
                     molecule: Molecule = molecule,
-                    found: list[tuple[str, domain.Outside]] = found,
+                    departures: list[tuple[str, domain.Outside]] = departures,
                 ) -> None:
-                    found += [(s.name, part) for s, part in calculation.outside(mf, molecule)]
+                    departures += [(s.name, part) for s, part in calculation.outside(mf, molecule)]
 
                 result = asdict(calculation.solve(molecule, xc, settings, progress, inspect))
-                outside = [{"functional": name, **asdict(part)} for name, part in found]
+                outside = [{"functional": name, **asdict(part)} for name, part in departures]
                 output.document["results"].append({**result, "outside": outside})
                 output.write()
                 _print(bar, table.row(result))
-                for name, part in found:
+                for name, part in departures:
                     _warn_of_domain(bar, molecule.name, name, part)
                 bar.update()
 

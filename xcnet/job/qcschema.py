@@ -95,21 +95,21 @@ def _settings(keywords: Mapping[str, Any], model: Mapping[str, Any]) -> Settings
     return Settings(model["basis"], level, fit, keywords.get("tolerance", TOLERANCE))
 
 
-def _molecule(given: Mapping[str, Any]) -> Molecule:
-    real = given.get("real")
+def _molecule(described: Mapping[str, Any]) -> Molecule:
+    real = described.get("real")
     if real is not None and not np.all(real):
         raise InputError("molecule.real: ghost atoms are not available here; use PySCF's own")
     geometry = (
-        np.reshape(np.asarray(given["geometry"], dtype=float), (-1, 3))
+        np.reshape(np.asarray(described["geometry"], dtype=float), (-1, 3))
         * calculation.ANGSTROM_PER_BOHR
     )
-    symbols = tuple(str(symbol) for symbol in given["symbols"])
+    symbols = tuple(str(symbol) for symbol in described["symbols"])
     positions = tuple((float(x), float(y), float(z)) for x, y, z in geometry)
-    charge = given.get("molecular_charge", 0.0)
+    charge = described.get("molecular_charge", 0.0)
     if charge != round(charge):
         raise InputError(f"molecule.molecular_charge must be a whole number, not {charge}")
-    name = given.get("name") or "".join(symbols)
-    spin = round(given.get("molecular_multiplicity", 1)) - 1
+    name = described.get("name") or "".join(symbols)
+    spin = round(described.get("molecular_multiplicity", 1)) - 1
     return complete(Molecule(name, symbols, positions, round(charge)), name, spin)
 
 

@@ -28,6 +28,9 @@ class Orbitals(Protocol):
         1 / R for omega = 0.
         """
 
+    def pair_potentials(self, part: slice, omega: float, matrix: Array) -> Array:
+        """A_d = sum_b (chi D)_b V_bd (P, nao), of these potentials V and a symmetric matrix D."""
+
 
 @dataclass(frozen=True)
 class OrbitalField(Descriptor):

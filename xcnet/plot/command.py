@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from xcnet.errors import InputError
@@ -46,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"--output {path}: the suffix must be .png or .svg", given=str(path))
     functionals = curves.open_all([n for n in (arguments.name, arguments.vs) if n])
     pair = [curves.factors(f, label, arguments.rs) for label, f in functionals.items()]
-    along = curves.bond(arguments.bond, functionals) if arguments.bond else None
+    along = curves.bond(arguments.bond, functionals, _show) if arguments.bond else None
+    _show("")
     rows = 1 if along is None else 2
     for path in outputs:
         content = draw_as(
@@ -64,3 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"cannot write {path}: {error.strerror}", file=str(path)) from error
         print(path)
     return 0
+
+
+def _show(text: str) -> None:
+    """Say on a terminal what is done now, over what was said before."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<79.79}", end="\r", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ GRADIENTS = (0.0, 0.5, 1.0, 2.0)
 MOST_S, MOST_ALPHA = 4.0, 5.0
 #: Beyond the atoms, in angstrom.
 MARGIN = 1.5
+Stage = Callable[[str], None]
 BOHR = 0.529177210903
 BASIS, DENSITY_FUNCTIONAL = "def2-tzvp", "PBE"
 
@@ -67,8 +68,12 @@ def _factor(
     return np.asarray(energy / enhancement.uniform_exchange(points["rho"].sum(axis=1)))
 
 
-def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
+def bond(
+    name: str, functionals: dict[str, LibXCFunctional], stage: Stage = lambda text: None
+) -> Bond:
     """Energy densities along the line through the first two atoms, on the same PBE density.
+
+    `stage` hears of every cycle of its calculation.
 
     Raises
     ------
@@ -97,7 +102,15 @@ def bond(name: str, functionals: dict[str, LibXCFunctional]) -> Bond:
     length = float(np.linalg.norm(b - a))
     x = np.linspace(-MARGIN, length + MARGIN, 1201)
     line = a + x[:, None] * (b - a) / length
-    points = calculation.density_at(molecule, DENSITY_FUNCTIONAL, BASIS, line / BOHR)
+    run = f"{molecule.name}, {DENSITY_FUNCTIONAL}/{BASIS}"
+    stage(run)
+    points = calculation.density_at(
+        molecule,
+        DENSITY_FUNCTIONAL,
+        BASIS,
+        line / BOHR,
+        lambda cycle: stage(f"{run}, cycle {cycle}"),
+    )
     n = points["rho"].sum(axis=1)
     energies = {
         label: n * functional.compute(points, do_vxc=False)["zk"][:, 0]

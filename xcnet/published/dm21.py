@@ -7,8 +7,9 @@ trained in single precision and reads the spins in their order: it is not symmet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import pi
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +120,7 @@ def load(index: bytes, data: bytes, source: str) -> DM21:
     module = DM21()
     _linear(module.squash, variables, "SquashUnprocessedData/linear", source)
     _linear(module.output, variables, "OutputLayer/linear", source)
-    for number, block in enumerate(module.blocks):
+    for number, block in enumerate(cast(Iterable[ResidualBlock], module.blocks)):
         name = f"MLP/ResidualBlock{f'_{number}' if number else ''}"
         _linear(block.linear, variables, f"{name}/linear", source)
         block.norm.weight.data = _array(variables, f"{name}/layer_norm/gamma", (WIDTH,), source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log, pi
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn, tanh
@@ -150,7 +150,7 @@ class PcNN(nn.Module):
     def _correlation_network(self, t0: Feature, t1: Feature, t2: Feature, t3: Feature) -> Tensor:
         a = soft(self.layers["2c"](soft(self.layers["1c"](pair(t0, t1)))))
         b = self._shared(t2, t3)
-        layer = self.layers["3c"]
+        layer = cast(nn.Linear, self.layers["3c"])
         # The halves apart: each is needed with several others, and computed once.
         left, right = layer.weight.split(SIZES["2c"][1], dim=1)
         output: Tensor = self.layers["4c"](soft(a @ left.T + b @ right.T + layer.bias))
@@ -207,7 +207,8 @@ def load(files: Mapping[str, bytes]) -> PcNN:
     layers before and after it.
     """
     module = PcNN()
-    for name, layer in module.layers.items():
+    for name, linear in module.layers.items():
+        layer = cast(nn.Linear, linear)
         last = name.startswith("4")
         before = 1.0 if last else log(4.0)
         after = 1.0 if name in FIRST else 1.0 / log(2.0)

@@ -28,10 +28,10 @@ def files(
     InstallError
         A file cannot be had, or is not the published one.
     """
-    return {file.name: one(collection, file, folder, base_url) for file in collection.files}
+    return {file.name: content(collection, file, folder, base_url) for file in collection.files}
 
 
-def one(
+def content(
     collection: Collection, file: File, folder: Path | None = None, base_url: str = HOST
 ) -> bytes:
     """One file of a collection; see `files`."""

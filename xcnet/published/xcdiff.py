@@ -154,11 +154,11 @@ def load(data: bytes, source: str) -> XCDiff:
     return module.requires_grad_(False).eval()
 
 
-def _shaped(found: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str) -> Array:
-    given = found[name].shape if name in found else None
-    if given != shape:
-        raise InstallError(f"{source}: {name} has the shape {given}, not {shape}", source=source)
-    return found[name].copy()
+def _shaped(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str) -> Array:
+    own = arrays[name].shape if name in arrays else None
+    if own != shape:
+        raise InstallError(f"{source}: {name} has the shape {own}, not {shape}", source=source)
+    return arrays[name].copy()
 
 
 def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Published]:

@@ -19,7 +19,7 @@ from xcnet.errors import InputError
 from xcnet.scf.densities import GridDensity, on_grid
 from xcnet.scf.molecule import build
 from xcnet.systems import training_sets
-from xcnet.systems.molecules import Molecule
+from xcnet.systems.molecules import Molecule, of_record
 from xcnet.systems.training_sets.described import REMEDY
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _reference(record: dict[str, Any], stored: Any) -> Reference:
     alpha = stored[f"{name}.alpha"]
     beta = stored.get(f"{name}.beta", alpha)  # closed shells have one for both
     return Reference(
-        training_sets.system(record),
+        of_record(record),
         record["energies"]["total"],
         record["basis"],
         unpack(stored[name]),

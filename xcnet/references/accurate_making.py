@@ -23,7 +23,7 @@ from xcnet.references.inversion import STRENGTHS, Inverter
 from xcnet.scf.kept import write_arrays
 from xcnet.scf.molecule import build
 from xcnet.systems import training_sets
-from xcnet.systems.molecules import Molecule
+from xcnet.systems.molecules import Molecule, of_record
 from xcnet.systems.training_sets.described import DescribedSet
 
 Array = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ def make_set(name: str, folder: Path) -> tuple[Path, Path]:
     source = training_sets.source(name)
     if not isinstance(source, DescribedSet) or not source.geometries:
         raise InputError(f"the training set {name} has no references of the project", given=name)
-    systems = [training_sets.system(record) for record in source.systems]
+    systems = [of_record(record) for record in source.systems]
     return make(name, systems, source.geometries, folder)
 
 

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from xcnet import extras
-from xcnet.errors import MissingPackageError
 
 SET = "three-molecules"
 
@@ -26,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compute, write, and compare with what is shipped; exit code."""
-    try:
+    with extras.for_training():
         from xcnet.references import accurate_making
-    except ImportError as error:
-        raise MissingPackageError(
-            f"training needs {error.name}: {extras.hint('train')}", package=error.name
-        ) from error
     for path in accurate_making.make_set(args.name, args.output):
         print(path)
     for line in accurate_making.comparison(args.name, args.output):

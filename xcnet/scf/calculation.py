@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -191,11 +192,17 @@ def _mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
     return mf
 
 
-def density_at(molecule: Molecule, xc: str, basis: str, coords: Any) -> dict[str, Any]:
-    """Spin-resolved variables ``(N, k)`` of a self-consistent density at points (bohr)."""
+def density_at(
+    molecule: Molecule, xc: str, basis: str, coords: Any, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """Spin-resolved variables ``(N, k)`` of a self-consistent density at points (bohr).
+
+    `progress` gets the number of each cycle.
+    """
     mol = build(molecule, basis)
     mf = adapter.attach(dft.UKS(mol, xc=xc))
-    adapter.converge(mf)
+    cycles = itertools.count(1)
+    adapter.converge(mf, callback=lambda state: progress(next(cycles)))
     ao = mf._numint.eval_ao(mol, coords, deriv=2)
     up, down = (
         mf._numint.eval_rho(mol, ao, dm, xctype="MGGA", with_lapl=True) for dm in mf.make_rdm1()

@@ -94,6 +94,17 @@ def read(
     return complete(molecule, source, known_spin if spin is None else spin)
 
 
+def of_record(record: Mapping[str, Any]) -> Molecule:
+    """Molecule of a record in a set's data file."""
+    return Molecule(
+        name=record["name"],
+        symbols=tuple(record["symbols"]),
+        positions=tuple((float(x), float(y), float(z)) for x, y, z in record["positions_angstrom"]),
+        charge=record["charge"],
+        spin=record["multiplicity"] - 1,
+    )
+
+
 def _is_path(source: str) -> bool:
     if ";" in source:
         return False

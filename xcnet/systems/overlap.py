@@ -99,16 +99,16 @@ def in_test_set(system: Molecule) -> str:
     return ""
 
 
-def same(one: Molecule, other: Molecule) -> bool:
+def same(first: Molecule, second: Molecule) -> bool:
     """Whether two systems are one molecule: same formula, and the same bonds or distances.
 
     Charge and spin do not count, nor do conformation and small differences of the geometry.
     """
-    if formula(one) != formula(other):
+    if formula(first) != formula(second):
         return False
-    if fingerprint(one) == fingerprint(other):
+    if fingerprint(first) == fingerprint(second):
         return True
-    pairs = zip(distances(one), distances(other), strict=True)
+    pairs = zip(distances(first), distances(second), strict=True)
     return all(a[0] == b[0] and abs(a[1] - b[1]) < STRETCH * a[1] for a, b in pairs)
 
 

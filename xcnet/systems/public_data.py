@@ -13,14 +13,14 @@ from xcnet.systems.public_sets import PublicSet
 from xcnet.systems.training_sets.described import DescribedSet
 
 
-def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_URL) -> Path:
+def install(name: str, path: Path | None = None, base_url: str = refdata.BASE_URL) -> Path:
     """Put the data of a set into the user's cache; returns their path.
 
     Parameters
     ----------
     name : str
         Name of the set.
-    given : path, optional
+    path : path, optional
         JSON file of the set's records, or a folder that has it under the set's name, instead of
         downloading their public source.
     base_url : str
@@ -36,10 +36,10 @@ def install(name: str, given: Path | None = None, base_url: str = refdata.BASE_U
     source = training_sets.source(name)
     if source.is_shipped:
         raise InputError(f"the training set {name} comes with xcnet: nothing to get", given=name)
-    data = _download(source, base_url) if given is None else source.read_file(given)
+    data = _download(source, base_url) if path is None else source.read_file(path)
     if (digest := training_sets.digest(data)) != source.sha256:
         raise InputError(
-            f"{given or 'the download'}: not the data of {name} (SHA-256 of the records "
+            f"{path or 'the download'}: not the data of {name} (SHA-256 of the records "
             f"{digest}, expected {source.sha256}); nothing was changed",
             given=digest,
             expected=source.sha256,

@@ -57,17 +57,17 @@ def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[R
 
 
 def named(
-    title: str, found: Mapping[str, Reaction], only: Sequence[str] | None = None
+    title: str, reactions: Mapping[str, Reaction], only: Sequence[str] | None = None
 ) -> list[Reaction]:
     """All reactions of a set, or those of the names (InputError if there is none of a name)."""
     if only is None:
-        return list(found.values())
-    unknown = [name for name in only if name not in found]
+        return list(reactions.values())
+    unknown = [name for name in only if name not in reactions]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], found, 4, 0.5)
+        near = difflib.get_close_matches(unknown[0], reactions, 4, 0.5)
         hint = f" Near names: {', '.join(near)}." if near else ""
         raise InputError(f"{title} has no {', '.join(unknown)}.{hint}", given=unknown)
-    return [found[name] for name in only]
+    return [reactions[name] for name in only]
 
 
 def systems(of: list[Reaction]) -> list[Molecule]:

@@ -28,21 +28,12 @@ def content(
 ) -> bytes:
     """Tape of one graph, from the cache folder if it is there whole.
 
-    Parameters
-    ----------
-    spec : FunctionalSpec
-        The functional.
-    order : str
-        ``exc``, ``vxc``, ``fxc`` or ``kxc``.
-    spin : int
-        2, or 1 for the graph of closed shells.
-    of_channels : bool
-        Of the first stage, in place of the energy.
+    Parameters are those of `xcnet.graphs.verify`.
 
     Raises
     ------
     ModelError
-        The graph is refused (`xcnet.graphs.verify`).
+        The graph is refused.
     ValueError
         It has something that tapes do not have; the message says what.
     """

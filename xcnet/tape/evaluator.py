@@ -55,12 +55,13 @@ class Tape:
         arrays = [np.ascontiguousarray(inputs[name]) for name, _ in self.inputs]
         points = len(arrays[0])
         results = {name: np.empty((points, width)) for name, width in self.outputs}
-        given, made = self._pointers
+        in_pointers, out_pointers = self._pointers
+        pairs = zip(arrays, self.inputs, strict=True)
         failed = self._run(
             self._address,
             points,
-            given(*[_address(x, points, w) for x, (_, w) in zip(arrays, self.inputs, strict=True)]),
-            made(*[array.__array_interface__["data"][0] for array in results.values()]),
+            in_pointers(*[_address(x, points, w) for x, (_, w) in pairs]),
+            out_pointers(*[array.__array_interface__["data"][0] for array in results.values()]),
         )
         if failed:
             raise EngineError(f"not enough memory to evaluate {points} points")

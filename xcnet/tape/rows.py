@@ -193,8 +193,8 @@ def program(graph: Model) -> Program:
         values[constant.name] = _value(constant)
         if constant.kind == onnx_file.DOUBLE:
             numbers = np.frombuffer(constant.content, "<f8")
-            found = [made.constant(float(x)) for x in numbers]
-            ids[constant.name] = np.array(found, dtype=np.int64).reshape(constant.shape)
+            rows = [made.constant(float(x)) for x in numbers]
+            ids[constant.name] = np.array(rows, dtype=np.int64).reshape(constant.shape)
     for tensor in graph.inputs:
         shape = tuple(POINTS if size is None else size for size in tensor.shape)
         values[tensor.name] = Value("d", shape)
@@ -216,13 +216,13 @@ def _value(constant: Constant) -> Value:
 
 
 def _step(made: Program, node: OnnxNode, values: dict[str, Value], ids: dict[str, Ids]) -> None:
-    found = results(node, [values[name] if name else None for name in node.inputs])
-    values.update(zip(node.outputs, found, strict=True))
-    if found[0].kind == "i":
+    outputs = results(node, [values[name] if name else None for name in node.inputs])
+    values.update(zip(node.outputs, outputs, strict=True))
+    if outputs[0].kind == "i":
         return  # a shape, whose numbers are known
     operands = [ids.get(name) if name else None for name in node.inputs]
     if node.operator == "Expand":
-        shape = [1 if size == POINTS else size for size in found[0].shape]
+        shape = [1 if size == POINTS else size for size in outputs[0].shape]
         results_ids = [np.broadcast_to(_there(operands[0]), shape)]
     elif node.operator == "Split":
         axis = _integer(node.attributes, "axis", 0)
@@ -248,24 +248,24 @@ def _integer(attributes: Mapping[str, int | tuple[int, ...]], name: str, default
 def _result(made: Program, node: OnnxNode, operands: Sequence[Ids | None]) -> Ids:
     if node.operator == "Clip":
         return _clip(made, operands)
-    given = [_there(operand) for operand in operands]
+    rows = [_there(operand) for operand in operands]
     if node.operator in ELEMENTWISE:
-        return made.elementwise(ELEMENTWISE[node.operator], *given)
+        return made.elementwise(ELEMENTWISE[node.operator], *rows)
     if node.operator == "Reciprocal":
-        return made.elementwise("div", np.array(made.constant(1.0)), given[0])
+        return made.elementwise("div", np.array(made.constant(1.0)), rows[0])
     if node.operator in ("Max", "Min"):
-        total = given[0]
-        for other in given[1:]:
+        total = rows[0]
+        for other in rows[1:]:
             total = made.elementwise(node.operator.lower(), total, other)
         return total
     if node.operator == "Transpose":
-        return np.transpose(given[0], node.attributes.get("perm"))
+        return np.transpose(rows[0], node.attributes.get("perm"))
     if node.operator == "Concat":
-        return np.concatenate(given, axis=_integer(node.attributes, "axis", 0))
+        return np.concatenate(rows, axis=_integer(node.attributes, "axis", 0))
     if node.operator == "MatMul":
-        return made.product(given[0], given[1])
+        return made.product(rows[0], rows[1])
     if node.operator == "Gemm":
-        return made.elementwise("add", made.product(given[0], given[1]), given[2])
+        return made.elementwise("add", made.product(rows[0], rows[1]), rows[2])
     raise ValueError(f"the operator {node.operator}")
 
 

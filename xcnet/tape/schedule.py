@@ -34,7 +34,7 @@ def scheduled(steps: list[Instruction]) -> list[Instruction]:
     height = [0] * len(steps)
     for i in reversed(range(len(steps))):
         height[i] = _cycles(steps[i])[0] + max((height[user] for user in users[i]), default=0)
-    missing = [len(found) for found in needs]
+    missing = [len(needed) for needed in needs]
     begins = [0] * len(steps)
     waiting = [(0, i) for i, count in enumerate(missing) if count == 0]
     ready: list[tuple[int, int]] = []
@@ -64,8 +64,8 @@ def _dependences(steps: list[Instruction]) -> tuple[list[set[int]], list[list[in
         for step in steps
     ]
     users: list[list[int]] = [[] for _ in steps]
-    for i, found in enumerate(needs):
-        for maker in found:
+    for i, needed in enumerate(needs):
+        for maker in needed:
             users[maker].append(i)
     return needs, users
 

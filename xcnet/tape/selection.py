@@ -34,11 +34,11 @@ class Instruction:
 
 def instructions(program: Program) -> list[Instruction]:
     """Steps that compute the outputs of a program."""
-    found = [_instruction(program, block) for block in _living(program)]
-    uses = _uses(program, found)
-    found = _add_biases(program, found, uses)
-    found = _fuse_layers(program, found, uses)
-    return _fuse_pairs(found, uses)
+    steps = [_instruction(program, block) for block in _living(program)]
+    uses = _uses(program, steps)
+    steps = _add_biases(program, steps, uses)
+    steps = _fuse_layers(program, steps, uses)
+    return _fuse_pairs(steps, uses)
 
 
 def _living(program: Program) -> list[Block]:

@@ -165,8 +165,9 @@ class _TapeWriter:
         self._release(step, i)
 
     def _wide(self, step: Instruction) -> None:
-        found = [self._advancing(operand) for operand in step.operands]
-        if None in found:
+        advancing = [self._advancing(operand) for operand in step.operands]
+        places = [place for place in advancing if place is not None]
+        if len(places) < len(advancing):
             first = self._take(step.rows)
             if step.second:
                 self._take(step.second)
@@ -175,9 +176,8 @@ class _TapeWriter:
                 second = [self.places[step.second[at]]] if step.second else []
                 self._words(step.operator, 1, first + at, operands + second, 0)
             return
-        places = [place for place, _ in found if found]  # type: ignore[misc]
-        flags = sum(1 << k for k, (_, advances) in enumerate(found) if advances)  # type: ignore[misc]
-        self._emit(step.operator, step.rows, places, flags, step.second)
+        flags = sum(1 << k for k, (_, advances) in enumerate(places) if advances)
+        self._emit(step.operator, step.rows, [first for first, _ in places], flags, step.second)
 
     def _emit(
         self,

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from xcnet import extras
-from xcnet.errors import MissingPackageError
 
 EXIT_INTERRUPTED = 130
 
@@ -49,12 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, report and export; exit code."""
-    try:
+    with extras.for_training():
         from xcnet.training import workflow
-    except ImportError as error:
-        raise MissingPackageError(
-            f"training needs {error.name}: {extras.hint('train')}", package=error.name
-        ) from error
     try:
         written = workflow.train(
             *(args.recipe, args.output, args.data, args.device, args.resume, args.threads),

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from xcnet import extras
-from xcnet.errors import MissingPackageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Download or read, check and keep the data; exit code."""
-    try:
+    with extras.for_training():
         from xcnet.systems import public_data
-    except ImportError as error:
-        raise MissingPackageError(
-            f"training needs {error.name}: {extras.hint('train')}", package=error.name
-        ) from error
     for name in args.name:
         print(public_data.install(name, args.given))
     return 0

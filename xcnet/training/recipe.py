@@ -208,8 +208,8 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
 
 def shipped_recipes() -> dict[str, Path]:
     """Paths of the shipped recipes by name; those of rows, NAME.rows.toml, are others."""
-    found = sorted((Path(__file__).parent / "recipes").glob("*.toml"))
-    return {path.stem: path for path in found if "." not in path.stem}
+    paths = sorted((Path(__file__).parent / "recipes").glob("*.toml"))
+    return {path.stem: path for path in paths if "." not in path.stem}
 
 
 def find(name: str) -> Path:

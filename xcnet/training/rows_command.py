@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcnet import extras
-from xcnet.errors import InputError, MissingPackageError
+from xcnet.errors import InputError
 from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
@@ -44,12 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action; exit code 1 when a system has no result."""
-    try:
+    with extras.for_training():
         from xcnet.training.linear import recipe
-    except ImportError as error:
-        raise MissingPackageError(
-            f"training needs {error.name}: {extras.hint('train')}", package=error.name
-        ) from error
     chosen = recipe.load(args.recipe)
     actions = {"make": _make, "plan": _plan, "table": _table, "fit": _fit, "train": _train}
     return actions[args.action](chosen, args)

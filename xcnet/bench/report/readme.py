@@ -47,9 +47,9 @@ def update(path: Path, sections: Sequence[Section], speed: Sequence[Record]) -> 
     made = text
     for kind, render_kind in (("bench", render), ("bench summary", summary)):
         begin, end = MARKS[kind]
-        before, found, rest = made.partition(begin)
+        before, opened, rest = made.partition(begin)
         _, closed, after = rest.partition(end)
-        if found and closed:
+        if opened and closed:
             made = f"{before}{begin}\n{render_kind(sections, speed)}{end}{after}"
     if not any(begin in text and end in text for begin, end in MARKS.values()):
         raise InputError(

@@ -83,9 +83,9 @@ def _list(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _weights(given: Path | None) -> str | None:
+def _weights(folder: Path | None) -> str | None:
     published = os.environ.get("XCNET_PUBLISHED")
-    named = str(given) if given else published and str(Path(published) / "nagai2020")
+    named = str(folder) if folder else published and str(Path(published) / "nagai2020")
     if named and not Path(named).is_dir():
         raise InputError(f"--weights: {named} is not a folder", given=named)
     return named or None
@@ -107,13 +107,13 @@ def _jobs(part: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _measure(part: str, job: dict[str, Any]) -> Iterator[Record]:
     """Records of one process, as they come."""
     command = [sys.executable, "-m", "xcnet.bench.speed.parts", part]
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **one},
+        env={**os.environ, **threads},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

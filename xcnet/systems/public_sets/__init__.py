@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from urllib.parse import quote
 from xcnet import download
 from xcnet.errors import InputError, InstallError
 from xcnet.systems import gscdb, kept_data
-from xcnet.systems.molecules import Molecule
+from xcnet.systems.molecules import Molecule, of_record
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.units import KCAL_PER_HARTREE
 
@@ -142,15 +142,9 @@ def load(name: str) -> PublicSet:
 
 def _molecule(record: Mapping[str, Any]) -> Molecule:
     field = record["multipole_field"]
-    return Molecule(
-        name=record["name"],
-        symbols=tuple(record["symbols"]),
-        positions=tuple((float(x), float(y), float(z)) for x, y, z in record["positions_angstrom"]),
-        charge=record["charge"],
-        spin=record["multiplicity"] - 1,
-        # Q-Chem's field has the sign of a force on electrons: +field . mu.
-        field=(-field[0], -field[1], -field[2]) if field else None,
-    )
+    # Q-Chem's field has the sign of a force on electrons: +field . mu.
+    own = (-field[0], -field[1], -field[2]) if field else None
+    return replace(of_record(record), field=own)
 
 
 def _reaction(record: Mapping[str, Any], systems: Mapping[str, Molecule]) -> Reaction:

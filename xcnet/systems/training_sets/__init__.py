@@ -21,14 +21,14 @@ from xcnet.systems.molecules import Molecule
 from xcnet.systems.public_sets import PublicSet
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.training_sets import described
-from xcnet.systems.training_sets.described import DescribedSet, record, shipped, system
+from xcnet.systems.training_sets.described import DescribedSet, record, shipped
 
 FOLDER = Path(__file__).parent
 #: Where sets are looked for.
 FOLDERS = [FOLDER]
 
 __all__ = ["DataSet", "Molecule", "Reaction", "digest", "gather", "load", "names", "record",
-           "shipped", "source", "split", "system"]  # fmt: skip
+           "shipped", "source", "split"]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from typing import Any
 
 from xcnet.errors import InputError
 from xcnet.systems import kept_data, refdata
-from xcnet.systems.molecules import Molecule, atom
+from xcnet.systems.molecules import Molecule, atom, of_record
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.units import KCAL_PER_HARTREE
 
@@ -82,7 +82,7 @@ class DescribedSet:
         if self.format == "refdata":
             return _atomization(data)
         records = data["systems"] if isinstance(data, Mapping) else data
-        systems = {record["name"]: system(record) for record in records}
+        systems = {record["name"]: of_record(record) for record in records}
         energies = {r["name"]: r["energies"]["total"] for r in records if "energies" in r}
         return list(systems.values()), [
             _reaction(reaction, systems, energies) for reaction in self.reactions
@@ -146,17 +146,6 @@ def record(system: Molecule) -> dict[str, Any]:
     }
 
 
-def system(record: Mapping[str, Any]) -> Molecule:
-    """System of such a record."""
-    return Molecule(
-        name=record["name"],
-        symbols=tuple(record["symbols"]),
-        positions=tuple((float(x), float(y), float(z)) for x, y, z in record["positions_angstrom"]),
-        charge=record["charge"],
-        spin=record["multiplicity"] - 1,
-    )
-
-
 def _reaction(
     record: Mapping[str, Any], systems: Mapping[str, Molecule], energies: Mapping[str, float]
 ) -> Reaction:
@@ -169,7 +158,7 @@ def _reaction(
 
 def _atomization(data: list[dict[str, Any]]) -> tuple[list[Molecule], list[Reaction]]:
     """Molecules with their atoms, and atomization energies."""
-    molecules, reactions = [system(record) for record in data], []
+    molecules, reactions = [of_record(record) for record in data], []
     for molecule, record in zip(molecules, data, strict=True):
         counts = Counter(molecule.symbols)
         terms = tuple((n, atom(symbol)) for symbol, n in counts.items())

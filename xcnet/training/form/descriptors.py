@@ -28,21 +28,26 @@ def values(channels: Tensor, grid: Grid, descriptor: GridOperator) -> Tensor:
     """
     weights = torch.from_numpy(grid.points.weights)[:, None]
     values = channels.to(device="cpu", dtype=torch.float64).reshape(len(grid), -1)
-    result = _Linear.apply(values * weights, grid.map(descriptor), False)
+    result = _linear(values * weights, grid.map(descriptor), False)
     if descriptor.floor is not None:
         result = descriptor.floor + torch.relu(result - descriptor.floor)
     return result.to(device=channels.device, dtype=channels.dtype)
+
+
+def _linear(columns: Tensor, operator: LinearMap, transposed: bool) -> Tensor:
+    result: Tensor = _Linear.apply(columns, operator, transposed)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Linear(torch.autograd.Function):
     """S x or its transpose; each is the other's derivative."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, operator: LinearMap, transposed: bool) -> Tensor:
+    def forward(ctx: Any, columns: Tensor, operator: LinearMap, transposed: bool) -> Tensor:
         ctx.operator, ctx.transposed = operator, transposed
         apply = operator.transpose if transposed else operator.apply
-        return torch.from_numpy(apply(given.detach().numpy()))
+        return torch.from_numpy(apply(columns.detach().numpy()))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _Linear.apply(gradients[0], ctx.operator, not ctx.transposed), None, None
+        return _linear(gradients[0], ctx.operator, not ctx.transposed), None, None

@@ -5,8 +5,8 @@ far as wanted, ``sigma`` (an error of this size counts 1), ``part`` of a set tha
 ``scheme`` (``coarse``, ``fine``, ``field`` or ``atoms``, see `preparation`), ``levels`` of
 the integration grids, ``weight`` in the order of calculations (less is earlier), ``without``
 reactions, and ``tight``, sigmas of single reactions. ``[grids]``, ``[bonds]``, ``[expansion]``,
-``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of; ``[network]``
-and ``[record]`` are of functionals whose factors are networks.
+``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of;
+``[network]`` and ``[record]`` are of functionals whose factors are networks.
 """
 
 from __future__ import annotations

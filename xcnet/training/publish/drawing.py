@@ -25,10 +25,10 @@ Array = npt.NDArray[np.float64]
 ALPHAS = (0.0, 1.0, 5.0)
 
 
-def energies(part: Part, module: Semilocal, given: Array) -> Array:
+def energies(part: Part, module: Semilocal, points: Array) -> Array:
     """Energy density of a part at its variables (N, k), Hartree bohr^-3."""
     with torch.no_grad():
-        columns = part.columns(*torch.from_numpy(given).unbind(1))
+        columns = part.columns(*torch.from_numpy(points).unbind(1))
         values: Array = module.energy(part.name, columns).numpy()
     return values
 

@@ -74,7 +74,7 @@ class Perceptron(Network, ABC):
 
     @torch.no_grad()
     def evaluate(self, inputs: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (N, o) and their derivatives (N, t, o) along the tangents (N, t, i)."""
+        """See `Network.evaluate`: forwards through the layers."""
         values, along = inputs, tangents
         for weight, bias, activated in self._layers():
             values, along = values @ weight + bias, along @ weight
@@ -85,20 +85,7 @@ class Perceptron(Network, ABC):
 
     @torch.no_grad()
     def jacobian(self, inputs: Tensor, tangents: Tensor, value: Tensor, slope: Tensor) -> Tensor:
-        """Derivatives of linear functionals of the network with respect to its parameters.
-
-        Row m of a point is ``sum_o value[m, o] out[o] + slope[m, o] (tangents[m] . grad) out[o]``.
-
-        Parameters
-        ----------
-        inputs : (N, i)
-        tangents : (N, m, i)
-        value, slope : (N, m, o)
-
-        Returns
-        -------
-        (N m, p), the parameters ordered weight, bias, weight, bias, ...
-        """
+        """See `Network.jacobian`: backwards through the layers, values and slopes at once."""
         layers = self._records(inputs, tangents)
         blocks: list[Tensor] = []
         for index in reversed(range(len(self.weights))):
