@@ -19,7 +19,6 @@ from tests.pyscf_methods import installed
 from xcnet import check, engine, functional
 from xcnet.catalogue import collections
 from xcnet.check import physics, results
-from xcnet.errors import ExportError
 from xcnet.export.exporter import export
 from xcnet.published import dm21
 from xcnet.spec import FunctionalSpec
@@ -90,6 +89,7 @@ def test_neon(name: str) -> None:
 @pytest.mark.usefixtures("models")
 def test_carbon() -> None:
     mf = calculation("UKS", "DM21m", "C", spin=2)
+    mf.conv_tol = 1e-6
     assert mf.kernel() == pytest.approx(PUBLISHED["DM21m"][1], abs=3e-4)
     assert mf.converged
 
@@ -133,12 +133,3 @@ def test_the_gas_that_one_was_trained_on(models: dict[str, FunctionalSpec]) -> N
     parts = [functional(name, 2).compute({"rho": gas["rho"]}) for name in ("lda_x", "lda_c_pw_mod")]
     exact = sum(part["zk"][:, 0] for part in parts)
     np.testing.assert_allclose(subject.energy(gas), exact, rtol=3e-3)
-
-
-def test_an_asymmetry_that_is_not_admitted_is_refused(tmp_path: Path) -> None:
-    folder, collection = required_weights("dm21"), collections()["dm21"]
-    content = {file.name: (folder / file.name).read_bytes() for file in collection.files}
-    one = dm21.functionals(collection, content)[0]
-    silent = {**one.record, "spin_symmetric": True}
-    with pytest.raises(ExportError, match="spin swap"):
-        export(one.module, silent, tmp_path / one.record["name"], ("exc", "vxc"))
