@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?")
 NOT_RUN = re.compile(
     r"(?:/usr/bin/)?python3 -m venv|\. env|pip |make |grep |"
     r"xcnet (?:bench|psi4|train|models install (?:nagai2020|pcnn|xcdiff|dm21|skala))|mpirun |"
-    r"xcnet exec (?:--id \S+ )?-- (?:gpaw|cp2k|abinit|pymolcas|mpirun)"
+    r"xcnet exec (?:--id \S+ )?-- (?:gpaw|cp2k|abinit|/usr/bin/python3 /usr/bin/pymolcas|mpirun)"
 )
 
 

@@ -21,11 +21,15 @@ from scipy.special import erf, spherical_jn
 from torch import Tensor
 
 from tests.toys.functionals import record
-from xcnet import registry
+from xcnet import check, registry
 from xcnet.adapters import pyscf as adapter
 from xcnet.adapters.pyscf.grid_orbitals import GridOrbitals
+from xcnet.check import laws, physics, robustness
+from xcnet.check.results import PASS
+from xcnet.errors import ConvergenceError
 from xcnet.export.exporter import export
 from xcnet.operators.local_exact_exchange import LocalExactExchange, long_range_share
+from xcnet.spec import load_spec
 
 Array = npt.NDArray[np.float64]
 OMEGAS = (0.0, 0.4)
@@ -63,6 +67,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ):
         facts = record(f"mgga_xc_toy_{name}", 199110 + number, {FIELD.label: FIELD.parameters()})
         facts["spin_symmetric"] = symmetric
+        if symmetric:
+            facts |= {"kind": "exchange", "name": f"mgga_x_toy_{name}"}
         export(module, facts, parent / facts["name"], ("exc", "vxc", "fxc"), lawful=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(registry.MODEL_PATH_VARIABLE, str(parent))
@@ -149,6 +155,48 @@ def test_as_a_functional_it_is_hartree_fock(method: str) -> None:
     assert second.kernel(ours.make_rdm1()) == pytest.approx(ours.e_tot, abs=1e-9)
 
 
+@pytest.mark.parametrize("method", ["RKS", "UKS"])
+def test_gradient_by_differences_is_that_of_hartree_fock(method: str) -> None:
+    atom, charge = ("He 0 0 0; H 0 0.3 0.7", 1) if method == "RKS" else ("Be 0 0 0; H 0 0.4 1", 0)
+    settings = {"atom": atom, "basis": "sto-3g", "charge": charge}
+    level = 1 if method == "RKS" else 0
+    ours, theirs = (calculation(method, xc, level, **settings) for xc in ("toy-whole", "HF"))
+    assert ours.run().converged
+    assert theirs.run().converged
+    matrices = np.array(ours.make_rdm1())
+    gradients = ours.nuc_grad_method()
+    with pytest.warns(UserWarning, match="finite differences of 12 energies"):
+        found = gradients.kernel()
+    np.testing.assert_allclose(found, theirs.nuc_grad_method().kernel(), rtol=0, atol=3e-3)
+    np.testing.assert_allclose(found.sum(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_array_equal(ours.make_rdm1(), matrices)
+    with pytest.warns(UserWarning, match="finite differences of 6 energies"):
+        one = gradients.kernel(atmlst=[1])
+    np.testing.assert_allclose(one, found[1:], rtol=0, atol=1e-6)
+
+
+def test_another_state_is_no_gradient() -> None:
+    mf = calculation("UKS", "toy-whole", atom="H 0 0 0; H 0 0 2.5", spin=2, basis="sto-3g").run()
+    mf.e_tot += 0.1
+    with (
+        pytest.raises(ConvergenceError, match="another state was found"),
+        pytest.warns(UserWarning, match="differences of 12 energies"),
+    ):
+        mf.nuc_grad_method().kernel()
+
+
+@pytest.mark.filterwarnings("ignore:.*finite differences of 12 energies")
+def test_geometry_optimization() -> None:
+    from pyscf.geomopt import geometric_solver
+
+    bonds = []
+    for xc in ("toy-whole", "HF"):
+        mf = calculation("RKS", xc, 1, atom="H 0 0 0; H 0 0 0.8", basis="sto-3g")
+        mol = geometric_solver.optimize(mf)
+        bonds.append(np.linalg.norm(np.diff(mol.atom_coords(), axis=0)))
+    assert bonds[0] == pytest.approx(bonds[1], abs=2e-3)
+
+
 def test_what_does_not_fit_into_memory_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from xcnet.adapters.pyscf import grid_orbitals
 
@@ -186,6 +234,26 @@ def test_a_basis_or_geometry_of_its_own_has_integrals_of_its_own() -> None:
     again = calculation("UKS", "toy-share")
     again.reset(moved)
     assert other == pytest.approx(again.kernel(), abs=1e-9)
+
+
+def test_exact_exchange_keeps_the_laws_of_exchange(installed: Path) -> None:
+    """Also those under uniform scaling and of the spins, which take its values elsewhere."""
+    subject = check.Subject(load_spec(installed / "mgga_x_toy_whole"))
+    found = {result.name: result for result in physics.check(subject)}
+    for constraint in ("uniform_gas", "spin_scaling", "exchange_scaling", "one_electron"):
+        result = found[physics.NAMES[constraint]]
+        assert result.verdict == PASS, result
+        assert result.value is not None
+        assert result.value < 1e-4
+    assert {result.verdict for result in laws.thresholds(subject)} == {PASS}
+    assert {result.verdict for result in robustness.check(subject, 1000)} == {PASS}
+
+
+def test_values_of_scaled_gases() -> None:
+    rho = np.geomspace(1e-3, 10.0, 12).reshape(6, 2)
+    for gamma in (1e-2, 0.5, 3.0, 1e4):
+        scaled = FIELD.scaled(FIELD.uniform_gas(rho), np.array([[gamma]]))
+        np.testing.assert_allclose(scaled, FIELD.uniform_gas(rho * gamma**3), rtol=1e-4)
 
 
 def test_share_of_the_long_range_in_the_uniform_gas() -> None:

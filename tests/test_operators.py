@@ -338,7 +338,9 @@ def test_what_orbital_fields_lack_is_refused(water: tuple[Grid, dict[str, Array]
     functional = LibXCFunctional("toy-ripples", "polarized")
     with pytest.raises(UnsupportedError, match="made of the density matrix"):
         functional.compute(inputs, grid=grid)
-    mf = calculation("RKS", "toy-ripples")
+    mf = calculation("RKS", "toy-ripples").PCM()
     assert adapter.converge(mf).converged
-    with pytest.raises(UnsupportedError, match="the nuclear gradient of PySCF does not provide"):
+    with pytest.raises(UnsupportedError, match="no gradients with a solvent"):
         mf.nuc_grad_method().kernel()
+    with pytest.raises(UnsupportedError, match="the nuclear gradient of PySCF does not provide"):
+        mf.undo_solvent().nuc_grad_method().grad_elec()

@@ -15,7 +15,7 @@ from tests.pyscf_methods import installed
 from xcnet import check, cli, engine
 from xcnet.catalogue import collections
 from xcnet.check import results
-from xcnet.published import conversion, dm21, pcnn, skala, xcdiff
+from xcnet.published import dm21, pcnn, skala, xcdiff
 from xcnet.spec import FunctionalSpec, load_spec
 
 Array = NDArray[np.float64]
@@ -110,12 +110,6 @@ def test_energies_of_dm21(name: str) -> None:
     np.testing.assert_allclose(energy * points["rho"].sum(axis=1), points[name], rtol=5e-6)
 
 
-def test_what_no_host_evaluates_yet_is_refused() -> None:
-    skala_files = files("skala-1.0")
-    with pytest.raises(xcnet.errors.InstallError, match="cannot evaluate it yet"):
-        conversion.functionals(collections()["skala-1.0"], skala_files)
-
-
 def test_records_of_dm21() -> None:
     collection = collections()["dm21"]
     family = dm21.functionals(collection, files("dm21"))
@@ -138,7 +132,7 @@ def test_parts_of_skala_have_no_preferred_spin() -> None:
     closed = {name: value[:, :1] for name, value in points.items()}
     spins = {name: closed[name].expand(-1, points[name].shape[1]) for name in NAMES}
     totals = {name: closed[name] * {"rho": 2.0, "sigma": 4.0, "tau": 2.0}[name] for name in NAMES}
-    for part, further in ((before, {}), (after, {"multipoles": multipoles})):
+    for part, further in ((before, {}), (after, {"atomic_multipoles": multipoles})):
         once, again = part(**points, **further), part(**swapped, **further)
         torch.testing.assert_close(again, once, rtol=1e-13, atol=1e-15)
         own = part.closed_shell(**totals, **further)

@@ -102,14 +102,33 @@ def closed_shell(polarized: Mapping[str, Array]) -> tuple[dict[str, Array], dict
     return total, channels
 
 
-def scaled(points: Mapping[str, Array], gamma: Array | float) -> dict[str, Array]:
+def scaled(
+    points: Mapping[str, Array],
+    gamma: Array | float,
+    descriptors: Mapping[str, Descriptor] = NO_DESCRIPTORS,
+) -> dict[str, Array]:
     """Uniformly scaled densities, gamma^3 n(gamma r), at the points that r is scaled to.
 
-    Descriptors hold a length of their own and are left as they are.
+    Descriptors become what they themselves say (`Descriptor.scaled`).
     """
     power = {"rho": 3, "sigma": 8, "lapl": 5, "tau": 5}
     factor = np.asarray(gamma, dtype=np.float64).reshape(-1, 1)
-    return {name: array * factor ** power.get(name, 0) for name, array in points.items()}
+    return {
+        name: descriptors[name].scaled(array, factor)
+        if name in descriptors
+        else array * factor ** power[name]
+        for name, array in points.items()
+    }
+
+
+def one_spin(points: Mapping[str, Array], channel: int) -> dict[str, Array]:
+    """Densities of which both spins are one spin (0, 1) of the given ones."""
+    result = {}
+    for name, array in points.items():
+        columns = [i for i, s in enumerate(conventions.spin_channels(name)) if s == (channel,)]
+        width = array.shape[1]
+        result[name] = np.tile(array[:, columns], (1, width // len(columns)))
+    return result
 
 
 def channels(inputs: Mapping[str, Array]) -> dict[str, Array]:

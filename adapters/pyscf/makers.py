@@ -14,7 +14,7 @@ from pyscf.dft import libxc as pyscf_libxc
 from pyscf.hessian.rhf import HessianBase
 
 from xcnet.adapters._patch import Maker
-from xcnet.adapters.pyscf import hessian, layout, nonlocal_gradient, plain
+from xcnet.adapters.pyscf import gradient_differences, hessian, layout, nonlocal_gradient, plain
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.grid_response import with_right_radii
@@ -234,6 +234,26 @@ def same_functionals(original: Function) -> Function:
         return result
 
     return convert
+
+
+def differences_for_fields(original: Function) -> Function:
+    """Take differences of energies where a functional reads orbital fields."""
+
+    @wraps(original)
+    def kernel(self: Any, *args: Any, **kwargs: Any) -> Any:
+        mf = self.base
+        plan = plan_of_object(mf)
+        if plan is None or not plan.has_orbital_fields:
+            return original(self, *args, **kwargs)
+        if mf.mo_coeff is None:
+            mf.run()
+        atoms = kwargs.get("atmlst", args[3] if len(args) > 3 else None)
+        self.atmlst = self.atmlst if atoms is None else atoms
+        self.de = gradient_differences.gradient(self, plan.names)
+        self._finalize()
+        return self.de
+
+    return kernel
 
 
 def hessian_of_roks(original: Function) -> Function:

@@ -56,7 +56,10 @@ def _rule(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if isinstance(field.get("additionalProperties"), dict):
         inner = _resolved(field["additionalProperties"], definitions)
         words.append(f"of {_rule(inner, definitions)}")
-    words += [text.format(field[key]) for key, text in _LENGTHS.items() if key in field]
+    if field.get("minItems", -1) == field.get("maxItems"):
+        words.insert(1, f"({field['maxItems']})")
+    else:
+        words += [text.format(field[key]) for key, text in _LENGTHS.items() if key in field]
     bounds = [text.format(field[key]) for key, text in _BOUNDS.items() if key in field]
     return " ".join([*words, ", ".join(bounds)]).strip()
 

@@ -80,7 +80,7 @@ def exchange(subject: Subject, points: Mapping[str, Array]) -> Array:
     """Exchange energy per particle; of both together, that of the high-density limit."""
     if subject.kind == 0:
         return subject.energy(points)
-    return subject.energy(sample.scaled(points, HIGH_DENSITY)) / HIGH_DENSITY
+    return subject.energy(subject.scaled(points, HIGH_DENSITY)) / HIGH_DENSITY
 
 
 def _scaling(subject: Subject) -> tuple[float, str]:
@@ -89,12 +89,12 @@ def _scaling(subject: Subject) -> tuple[float, str]:
     if subject.kind == 0:
         energy = subject.energy(points)
         errors = [
-            np.abs(subject.energy(sample.scaled(points, g)) / (g * energy) - 1.0)
+            np.abs(subject.energy(subject.scaled(points, g)) / (g * energy) - 1.0)
             for g in (0.1, 0.5, 2.0, 10.0)
         ]
         return float(np.max(errors)), "e_x[n_g]/g for g from 0.1 to 10"
     dense, denser = (
-        subject.energy(sample.scaled(points, g)) / g for g in (HIGH_DENSITY, 2 * HIGH_DENSITY)
+        subject.energy(subject.scaled(points, g)) / g for g in (HIGH_DENSITY, 2 * HIGH_DENSITY)
     )
     return float(np.max(np.abs(denser / dense - 1.0))), "e_xc[n_g]/g from g = 1e4 to 2e4"
 
@@ -103,7 +103,7 @@ def _without_limit(subject: Subject) -> str:
     """Why exchange is not to be had, or nothing."""
     if not subject.has_exchange:
         return "a functional of correlation alone"
-    if subject.is_nonlocal:
+    if not subject.scales:
         return "its descriptor has a length of its own: densities do not scale point by point"
     if subject.kind != 0 and not _scaling(subject)[0] < 1e-2:
         return "it has no high-density limit that exchange could be told by"
@@ -132,11 +132,7 @@ def _spin_scaling(subject: Subject) -> Result | str:
     n = points["rho"].sum(axis=1)
     both = np.zeros(len(n))
     for channel in (0, 1):
-        alone = {name: array[:, [-channel]] for name, array in points.items()}
-        doubled = {
-            name: np.repeat(array, points[name].shape[1], axis=1) for name, array in alone.items()
-        }
-        both += alone["rho"][:, 0] * exchange(subject, doubled)
+        both += points["rho"][:, channel] * exchange(subject, sample.one_spin(points, channel))
     error = np.abs(both / (n * exchange(subject, points)) - 1.0).max()
     note = "relative, point by point" + _by_limit(subject)
     return figure(subject, "spin_scaling", error, 1e-3, note=note)
@@ -147,7 +143,7 @@ def _by_limit(subject: Subject) -> str:
 
 
 def _exchange_scaling(subject: Subject) -> Result | str:
-    if not subject.has_exchange or subject.is_nonlocal:
+    if not subject.has_exchange or not subject.scales:
         return _without_limit(subject)
     error, how = _scaling(subject)
     return figure(subject, "exchange_scaling", error, 1e-3, note=f"relative, {how}")

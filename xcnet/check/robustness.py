@@ -21,7 +21,8 @@ CHUNK = 4096
 #: Of each chunk: points for the highest derivatives, and as closed shells.
 PART = 512
 #: Energy density over n^(4/3) + |grad n|^2 n^(-4/3) + tau n^(-1/3) + |lapl| n^(-1/3), the terms of
-#: the second-order gradient expansion; kinetic energies over n^(1/3) times that.
+#: the second-order gradient expansion, and energies that are descriptors; kinetic energies over
+#: n^(1/3) times that.
 MOST_ENERGY = 10.0
 #: Values at which programs go wrong: zeros, thresholds, the ends of float64's powers.
 EDGES = (0.0, -0.0, 5e-324, 1e-300, 1e-200, 1e-100, 1e-40, 1e-25, 1e-20, 1e-16, 1e-13, 1e-12,
@@ -55,7 +56,7 @@ def check(
                 part, _ = sample.closed_shell(part)
             values = _evaluate(subject, part, order, spin, bad[kind])
             if values is not None and spin == variables.POLARIZED:
-                ratio = _energy_ratio(part, values, subject.kind == variables.KINDS["kinetic"])
+                ratio = _energy_ratio(subject, part, values)
                 if ratio.max() > largest:
                     worst = int(ratio.argmax())
                     largest = float(ratio[worst])
@@ -91,7 +92,9 @@ def _evaluate(
     return None
 
 
-def _energy_ratio(points: Mapping[str, Array], values: Mapping[str, Array], kinetic: bool) -> Array:
+def _energy_ratio(
+    subject: Subject, points: Mapping[str, Array], values: Mapping[str, Array]
+) -> Array:
     """Energy density in units that bound it in every limit of the variables."""
     n = points["rho"].sum(axis=1)
     energy = np.abs(n * values["zk"][:, 0])
@@ -102,6 +105,9 @@ def _energy_ratio(points: Mapping[str, Array], values: Mapping[str, Array], kine
     for name in ("tau", "lapl"):
         if name in points:
             scale = scale + np.abs(points[name]).sum(axis=1) / n ** (1.0 / 3.0)
+    for label, descriptor in subject.descriptors.items():
+        scale = scale + descriptor.energy_scale(points[label])
+    kinetic = subject.kind == variables.KINDS["kinetic"]
     return np.asarray(energy / (scale * n ** (1.0 / 3.0) if kinetic else scale))
 
 

@@ -61,6 +61,15 @@ class Subject:
         """Nonlocal descriptors that it reads, by label."""
         return self.polarized.descriptors
 
+    @property
+    def scales(self) -> bool:
+        """Whether the values at a point give those of uniformly scaled densities."""
+        return all(descriptor.scales for descriptor in self.descriptors.values())
+
+    def scaled(self, points: Mapping[str, Array], gamma: Array | float) -> dict[str, Array]:
+        """Uniformly scaled densities, see `sample.scaled`."""
+        return sample.scaled(points, gamma, self.descriptors)
+
     def moderate(self, n: int, seed: int = 0) -> dict[str, Array]:
         """Points inside every bound, see `sample.moderate`."""
         return sample.moderate(self.inputs, n, seed, descriptors=self.descriptors)

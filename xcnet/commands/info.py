@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from xcnet import engine, expression, libxc, registry, variables
 from xcnet.registry import Entry
 from xcnet.spec import FunctionalSpec
@@ -74,12 +76,13 @@ def _neural(spec: FunctionalSpec) -> Iterable[tuple[str, Any]]:
 
 
 def _engines(spec: FunctionalSpec) -> dict[str, str]:
-    """Engine of the graphs of each derivative order, and why."""
-    engines = {}
+    """Engine of the graphs of each derivative order, and why; alike ones together."""
+    orders: dict[str, list[str]] = {}
     for order, name in enumerate(spec.derivatives):
         choice = engine.choose(spec, order)
-        engines[name] = f"{engine.NAMES[choice.engine]} ({choice.reason})"
-    return engines
+        text = f"{engine.NAMES[choice.engine]} ({choice.reason})"
+        orders.setdefault(text, []).append(name)
+    return {", ".join(names): text for text, names in orders.items()}
 
 
 def _libxc(entry: Entry) -> Iterable[tuple[str, Any]]:
@@ -116,6 +119,8 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return f"{' x '.join(map(str, np.shape(value)))} numbers"
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value) or "none"
     return str(value)

@@ -45,6 +45,8 @@ class Descriptor:
     floor : float or None
         Least value that graphs are given, also where quadrature noise takes it below; the
         derivative there is zero. None for values of any sign.
+    scales : bool
+        Whether `scaled` gives what a uniformly scaled density has.
     schema : mapping
         JSON schema of the parameters in a record.
     """
@@ -53,6 +55,7 @@ class Descriptor:
     width: ClassVar[int] = 1
     spin_resolved: ClassVar[bool] = False
     floor: ClassVar[float | None] = None
+    scales: ClassVar[bool] = False
     schema: ClassVar[Mapping[str, Any]]
 
     @classmethod
@@ -82,6 +85,19 @@ class Descriptor:
         moderate size, so that small steps stay inside every bound.
         """
         raise NotImplementedError
+
+    def scaled(self, values: Array, gamma: Array) -> Array:
+        """Values (N, k) of the uniformly scaled density, gamma^3 n(gamma r), where r is scaled to.
+
+        ``gamma`` is (N, 1) or (1, 1). By default they stay: the descriptor has a length of its own,
+        and what it becomes is not known from the values at a point. Whoever knows it says
+        ``scales``.
+        """
+        return values
+
+    def energy_scale(self, values: Array) -> Array:
+        """Energy per volume (N,), not negative, that values may bring into a functional."""
+        return np.zeros(len(values))
 
     def hydrogen(self, radii: Array) -> Array | None:
         """Values (N, k) in the hydrogen atom, spin a, at distances (N,) in bohr; None if unknown.

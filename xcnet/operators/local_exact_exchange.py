@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import erf
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -41,11 +42,12 @@ class LocalExactExchange(OrbitalField):
     Attributes
     ----------
     omegas : tuple of two floats
-        Range separations, bohr^-1; 0 is the whole range.
+        Range separations, bohr^-1: 0, the whole range, and another.
     """
 
     label = "local_exact_exchange"
     width = 2
+    scales = True
     schema: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "description": "exact exchange energy per volume for 1/R (omega 0) or erf(omega R)/R",
@@ -55,10 +57,12 @@ class LocalExactExchange(OrbitalField):
             "properties": {
                 "omegas": {
                     "type": "array",
-                    "items": {"type": "number", "minimum": 0, "maximum": 10},
+                    "items": [
+                        {"const": 0},
+                        {"type": "number", "exclusiveMinimum": 0, "maximum": 10},
+                    ],
                     "minItems": 2,
                     "maxItems": 2,
-                    "uniqueItems": True,
                 },
             },
         }
@@ -123,6 +127,23 @@ class LocalExactExchange(OrbitalField):
         ]
         return np.stack(columns, axis=1)
 
+    def scaled(self, values: Array, gamma: Array) -> Array:
+        """h(0) grows as gamma^4; the share of the long range becomes that of omega/gamma.
+
+        That share is taken from the uniform gas that has the same share before.
+        """
+        result = values * gamma**4
+        for whole, far in ((0, 1), (2, 3)):
+            share = _ratio(values[:, far], values[:, whole])
+            a = np.interp(share, *_shares())
+            moved = long_range_share(a / gamma[:, 0])
+            result[:, far] = np.where(share > 0.0, moved, 0.0) * result[:, whole]
+        return result
+
+    def energy_scale(self, values: Array) -> Array:
+        """Exact exchange itself."""
+        return np.asarray(np.abs(values).sum(axis=1))
+
     def hydrogen(self, radii: Array) -> Array:
         """-n/2 times the potential of the density n, spin a; none of spin b."""
         density = np.exp(-2.0 * radii) / np.pi
@@ -144,6 +165,17 @@ def long_range_share(a: Array) -> Array:
     far = np.maximum(a, SERIES) ** -2
     series = far * (1 / 36 - far * (1 / 960 - far * (1 / 26880 - far / 829440)))
     return np.asarray(np.where(a > SERIES, 1.0 - series, 8.0 / 3.0 * near * bracket))
+
+
+@cache
+def _shares() -> tuple[Array, Array]:
+    """`long_range_share` of many arguments, and these."""
+    a = np.geomspace(1e-8, 1e3, 4001)
+    return long_range_share(a), a
+
+
+def _ratio(numerator: Array, divisor: Array) -> Array:
+    return np.divide(numerator, divisor, out=np.zeros_like(divisor), where=divisor != 0.0)
 
 
 def _hydrogen_potential(radii: Array, omega: float) -> Array:

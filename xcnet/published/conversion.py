@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xcnet import operators
 from xcnet.catalogue import HOST, Collection
-from xcnet.errors import InstallError
 from xcnet.export.exporter import export
 from xcnet.published import sources
 from xcnet.published.functional import Published
@@ -54,6 +52,7 @@ def convert(
             folder / name,
             published.orders,
             published.card,
+            channels=published.channels,
             notices=notices,
         )
         made.append(folder / name)
@@ -67,19 +66,5 @@ def family(collection: Collection) -> Any:
 
 def functionals(collection: Collection, files: dict[str, bytes]) -> list[Published]:
     """Functionals of a collection as torch modules with their records."""
-    module = family(collection)
-    if not hasattr(module, "functionals"):
-        raise _not_yet(collection)
-    published: list[Published] = module.functionals(collection, files)
-    descriptors = {name for functional in published for name in functional.record["descriptors"]}
-    if descriptors - set(operators.known()):
-        raise _not_yet(collection)
+    published: list[Published] = family(collection).functionals(collection, files)
     return published
-
-
-def _not_yet(collection: Collection) -> InstallError:
-    return InstallError(
-        f"{collection.name} depends on {collection.depends_on}: this version of xcnet reads its "
-        "weights, and cannot evaluate it yet",
-        collection=collection.name,
-    )

