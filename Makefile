@@ -26,7 +26,7 @@ PSI4 := .venv-psi4
 # What an editable installation compiles: it is installed again when this changes.
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard adapters/libxc/*)
 # One thread for each worker: the tests' systems are too small for more.
-PYTEST := -m pytest -n $(JOBS) --dist loadfile
+PYTEST := -m pytest -n $(JOBS) --dist loadfile --durations 12 --durations-min 10
 
 # The oldest versions that pyproject.toml admits, in an environment of their own.
 OLDEST := .venv-oldest

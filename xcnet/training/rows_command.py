@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xcnet import extras
+from xcnet.errors import InputError
 from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xcnet train rows``."""
     add = parser.add_argument
-    add("action", choices=("make", "plan", "table", "fit"), help="make: calculate what "
+    add("action", choices=("make", "plan", "table", "fit", "train"), help="make: calculate what "
         "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
         "missing and what it costs; table: write all integrals to --table, and energies beside "
-        "it as JSON lines; fit: the linear "
-        "baseline")  # fmt: skip
+        "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
+        "--output")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
-        "fit beside those of this machine")  # fmt: skip
-    add("--report", type=Path, metavar="FILE", help="page that fit writes (default: printed)")
+        "fit and train beside those of this machine")  # fmt: skip
+    add("--report", type=Path, metavar="FILE", help="page that fit and train write (default: "
+        "printed)")  # fmt: skip
+    add("--output", type=Path, default=Path(), metavar="FOLDER", help="where train makes the "
+        "functional's folder (default: here)")  # fmt: skip
     add("--jobs", type=int, default=1, metavar="N", help="processes of make (default: 1)")
     add("--dask", nargs="?", const="local", metavar="ADDRESS", help="run make on this Dask "
         "scheduler, or without an address on a local cluster")  # fmt: skip
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     with extras.for_training():
         from xcnet.training.linear import recipe
     chosen = recipe.load(args.recipe)
-    actions = {"make": _make, "plan": _plan, "table": _table, "fit": _fit}
+    actions = {"make": _make, "plan": _plan, "table": _table, "fit": _fit, "train": _train}
     return actions[args.action](chosen, args)
 
 
@@ -121,17 +125,50 @@ def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:
 
     integrals = _everything(chosen, args.table)
     problem = fit.problem(chosen, integrals)
-    totals = Counter(
+    coefficients = problem.fit()
+    held_out = problem.held_out(_say)
+    lines = report.lines(problem, integrals, coefficients, held_out, _totals(chosen, integrals))
+    _write(report.markdown(list(lines), problem, coefficients), args.report)
+    return 0
+
+
+def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
+    from xcnet.scf.densities import file_sha256
+    from xcnet.training.linear import factors, report, table
+    from xcnet.training.publish import general
+
+    folder = args.output / chosen.record.name
+    if folder.exists():
+        raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
+    integrals = _everything(chosen, args.table)
+    problem = factors.problem(chosen, integrals)
+    module, coefficients = factors.train(problem, _say)
+    totals = _totals(chosen, integrals)
+    lines = list(report.lines(problem, integrals, coefficients, None, totals))
+    _write(report.markdown(lines, problem, coefficients), args.report)
+    args.output.mkdir(parents=True, exist_ok=True)
+    weights, used = (args.output / f"{chosen.record.name}{end}" for end in (".npz", ".rows.npz"))
+    general.save_weights(module, weights)
+    table.write(used, integrals)
+    general.publish(chosen, module, lines, file_sha256(used), weights, folder)
+    _say(f"{folder}, its weights in {weights}, its integrals in {used}")
+    return 0
+
+
+def _totals(chosen: RowsRecipe, integrals: IntegralTable) -> Counter[tuple[str, str]]:
+    """Number of a recipe's rows, ready or not, by term and set."""
+    from xcnet.training.linear import fit
+
+    return Counter(
         (row.term, row.set) for group in fit.all_rows(chosen, integrals) for row in group
     )
-    coefficients = problem.fit()
-    lines = list(report.lines(problem, integrals, coefficients, problem.held_out(_say), totals))
-    page = report.markdown(lines, problem, coefficients)
-    if args.report:
-        args.report.write_text(page, encoding="utf-8")
+
+
+def _write(page: str, path: Path | None) -> None:
+    if path:
+        path.write_text(page, encoding="utf-8")
     else:
         print(page)
-    return 0
 
 
 def _say(line: str) -> None:

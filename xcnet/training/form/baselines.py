@@ -95,7 +95,7 @@ def is_present(rho: Tensor, total: Tensor, empty: float) -> Tensor:
     return rho > empty + HALF_EPSILON * total
 
 
-def _pw92_fit(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
+def pw92_fit(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
     """Equation (10) of Perdew and Wang; ``root`` is sqrt(rs)."""
     a, alpha1, beta1, beta2, beta3, beta4 = row
     series = root * (beta1 + root * (beta2 + root * (beta3 + root * beta4)))
@@ -108,7 +108,7 @@ def pw92(rho: Tensor, parameters: PW92 = PW92_ORIGINAL) -> Tensor:
     zeta = (rho[:, 0] - rho[:, 1]) / n
     rs = WIGNER_SEITZ * n ** (-1.0 / 3.0)
     root = sqrt(rs)
-    para, ferro, stiffness = (_pw92_fit(rs, root, row) for row in parameters[:3])
+    para, ferro, stiffness = (pw92_fit(rs, root, row) for row in parameters[:3])
     share = 2.0 * (rho + TINY) / n[:, None]
     f = F_ZETA * ((share ** (4.0 / 3.0)).sum(1) - 2.0)
     z4 = zeta**4
@@ -119,7 +119,7 @@ def pw92(rho: Tensor, parameters: PW92 = PW92_ORIGINAL) -> Tensor:
 def _pw92_ferro(rho: Tensor) -> Tensor:
     """Correlation energy of a fully polarized gas of the density ``rho`` (N,)."""
     rs = WIGNER_SEITZ * rho ** (-1.0 / 3.0)
-    return _pw92_fit(rs, sqrt(rs), PW92_MODIFIED.ferro)
+    return pw92_fit(rs, sqrt(rs), PW92_MODIFIED.ferro)
 
 
 def _slater_by_spin(rho: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class Orders:
 
 
 #: What is kept of every system; fits use as much of it as the data bear.
-KEPT = Orders((8, 8), (6, 6), (6, 6), 2)
+KEPT = Orders((24, 24), (16, 16), (16, 16), 1)
 
 
 def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orders) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,22 +37,25 @@ class LinearProblem:
         Rows far off count less (Huber's loss by repeated weights), so that a multireference
         molecule does not decide.
         """
-        linear = self.fitted if kept is None else self.fitted.subset(kept)
-        weights = np.ones(len(linear.rows))
-        fixed = together(
-            [
-                prior.equations(self.recipe, self.prior),
-                curvature.equations(self.recipe, self.prior),
-                constraints.uniform_gas(self.recipe.expansion),
-            ]
-        )
+        problem = self if kept is None else replace(self, fitted=self.fitted.subset(kept))
+        weights = np.ones(len(problem.fitted.rows))
+        fixed = together([self.fixed(), constraints.uniform_gas(self.recipe.expansion)])
         for _ in range(5):
-            scale = np.sqrt(weights) / linear.sigma
-            data = Equations(linear.matrix * scale[:, None], linear.target * scale)
-            coefficients = _solve(self.recipe, together([data, fixed]), constrained)
-            off = np.abs(linear.matrix @ coefficients - linear.target) / linear.sigma
-            weights = np.minimum(1.0, SPARSE / np.maximum(off, 1e-12))
+            equations = problem.equations(weights, fixed)
+            coefficients = _solve(self.recipe, equations, constrained)
+            weights = robust(problem.fitted, coefficients)
         return coefficients
+
+    def fixed(self) -> Equations:
+        """Equations beside the rows: prior and curvature."""
+        terms = prior.equations, curvature.equations
+        return together([term(self.recipe, self.prior) for term in terms])
+
+    def equations(self, weights: Array, fixed: Equations) -> Equations:
+        """The fitted rows with these weights, and the other equations."""
+        scale = np.sqrt(weights) / self.fitted.sigma
+        data = Equations(self.fitted.matrix * scale[:, None], self.fitted.target * scale)
+        return together([data, fixed])
 
     def held_out(self, report: Callable[[str], None] = lambda _: None) -> Array:
         """Mean error of each fitted row when it was left out (rows,): 8 times 5 folds."""
@@ -67,6 +70,12 @@ class LinearProblem:
                 total[out] += np.abs(part.matrix @ coefficients - part.target)
             report(f"cross-validation: {repeat + 1} of {REPEATS}")
         return total / REPEATS
+
+
+def robust(linear: Linear, coefficients: Array) -> Array:
+    """Weights of the rows' squares in Huber's loss (rows,): less for those far off."""
+    off = np.abs(linear.matrix @ coefficients - linear.target) / linear.sigma
+    return np.asarray(np.minimum(1.0, SPARSE / np.maximum(off, 1e-12)))
 
 
 def _folds(of: Sequence[Row], rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -90,16 +99,19 @@ def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[
     ]
 
 
-def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
-    """Problem of all rows that are ready."""
+def problem(recipe: RowsRecipe, table: IntegralTable, near: Array | None = None) -> LinearProblem:
+    """Problem of all rows that are ready, by default with the prior that is nearest to r2SCAN."""
     places = recipe.expansion.within(expansion.KEPT)
     fitted, watched = (
         _columns(rows.linear(group, table), places) for group in all_rows(recipe, table)
     )
-    r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
-    nearest = prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
-    return LinearProblem(recipe, fitted, watched, nearest)
+    if near is None:
+        r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
+        near = prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
+    return LinearProblem(recipe, fitted, watched, near)
 
 
 def _columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:
+    if not linear.rows:
+        return Linear((), np.zeros((0, len(places))), np.zeros(0))
     return Linear(linear.rows, linear.matrix[:, places], linear.target)

@@ -5,11 +5,13 @@ far as wanted, ``sigma`` (an error of this size counts 1), ``part`` of a set tha
 ``scheme`` (``coarse``, ``fine``, ``field`` or ``atoms``, see `preparation`), ``levels`` of
 the integration grids, ``weight`` in the order of calculations (less is earlier), ``without``
 reactions, and ``tight``, sigmas of single reactions. ``[grids]``, ``[bonds]``, ``[expansion]``,
-``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of.
+``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of;
+``[network]`` and ``[record]`` are of functionals whose factors are networks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -96,8 +98,34 @@ class Constraints:
 
 
 @dataclass(frozen=True)
+class NetworkSettings:
+    """Hidden widths and seed of the factors' networks, rounds of the fit and steps of each."""
+
+    hidden: tuple[int, ...]
+    seed: int
+    rounds: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class RowsRecord:
+    """Facts of the functional's record that the fit does not decide.
+
+    ``dispersion`` are D4's parameters; ``densities`` the least and the largest of the fit, bohr^-3.
+    """
+
+    name: str
+    alias: str
+    id: int
+    description: str
+    grid_level: int
+    dispersion: Mapping[str, float]
+    densities: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class RowsRecipe:
-    """All of it."""
+    """All of it; ``sha256`` is that of the file."""
 
     prior: str
     dispersion: str
@@ -108,6 +136,9 @@ class RowsRecipe:
     expansion: Orders
     mesh: MeshSettings
     constraints: Constraints
+    network: NetworkSettings
+    record: RowsRecord
+    sha256: str
 
     def chosen(self) -> Iterator[Chosen]:
         """All sets of energies."""
@@ -131,13 +162,13 @@ def load(source: str) -> RowsRecipe:
     shipped = FOLDER / f"{source}.rows.toml"
     path = shipped if shipped.exists() else Path(source)
     try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _recipe(record)
+        data = path.read_bytes()
+        return _recipe(tomllib.loads(data.decode()), hashlib.sha256(data).hexdigest())
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} is not a recipe of rows: {error}", file=str(path)) from error
 
 
-def _recipe(record: dict[str, Any]) -> RowsRecipe:
+def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     sets: dict[str, Any] = {
         group: tuple(
             Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
@@ -147,13 +178,20 @@ def _recipe(record: dict[str, Any]) -> RowsRecipe:
     }
     if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
-    parts = {"grids": Grids, "bonds": Bonds, "expansion": Orders, "mesh": MeshSettings,
-             "constraints": Constraints}  # fmt: skip
+    parts = {
+        "grids": Grids,
+        "bonds": Bonds,
+        "expansion": Orders,
+        "mesh": MeshSettings,
+        "constraints": Constraints,
+        "network": NetworkSettings,
+        "record": RowsRecord,
+    }
     made: dict[str, Any] = {
         name: kind(**{key: _frozen(value) for key, value in record.pop(name).items()})
         for name, kind in parts.items()
     }
-    return RowsRecipe(**record, **sets, **made)
+    return RowsRecipe(**record, **sets, **made, sha256=sha256)
 
 
 def _frozen(value: Any) -> Any:

@@ -40,7 +40,7 @@ def lines(
     problem: LinearProblem,
     table: IntegralTable,
     coefficients: Array,
-    held_out: Array,
+    held_out: Array | None,
     totals: dict[Any, int],
 ) -> Iterator[Line]:
     """One line for each term and set."""

@@ -1,0 +1,181 @@
+"""Factors that are networks, fitted to the same rows as the linear expansion.
+
+Rows are linear in the Legendre coefficients of the factors, and the integrals that are kept reach
+to polynomials of high order, where those of a smooth factor have died away (`truncation`). So a
+fit of networks needs the table of integrals only, no densities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from numpy.polynomial import legendre
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from xcnet.training import levenberg
+from xcnet.training.form.bounded import PARTS, Bounded
+from xcnet.training.linear import expansion, fit, mesh
+from xcnet.training.linear.expansion import Orders
+from xcnet.training.linear.fit import LinearProblem
+from xcnet.training.linear.recipe import RowsRecipe
+from xcnet.training.linear.table import IntegralTable
+from xcnet.training.loss.equations import Equations
+
+Array = npt.NDArray[np.float64]
+BEYOND = 3e-4  # root mean square beyond the expansion that counts 1
+ENOUGH = 1e-6  # relative gain of a step of the fit that ends it
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Legendre coefficients (k,) of a factor, ``matrix`` times its values at points (N,).
+
+    ``beyond`` (N, N) times the values is what the polynomials leave of them, in units of `BEYOND`.
+    """
+
+    u: Tensor
+    beta: Tensor
+    matrix: Tensor
+    beyond: Tensor
+
+    @classmethod
+    def of(cls, orders: tuple[int, int]) -> Projection:
+        """By Gauss's quadrature, with more nodes than polynomials."""
+        axes = [legendre.leggauss(order + 8) for order in orders]
+        polynomials = [
+            legendre.legvander(nodes, order - 1)
+            for (nodes, _), order in zip(axes, orders, strict=True)
+        ]
+        rows = [
+            (values * (np.arange(values.shape[1]) + 0.5)).T * weights
+            for values, (_, weights) in zip(polynomials, axes, strict=True)
+        ]
+        matrix = np.kron(*rows)
+        beyond = np.eye(matrix.shape[1]) - np.kron(*polynomials) @ matrix
+        points = np.meshgrid(*(0.5 * (1.0 + nodes) for nodes, _ in axes), indexing="ij")
+        arrays = *(x.ravel() for x in points), matrix, beyond * (len(matrix.T) ** -0.5 / BEYOND)
+        return cls(*map(torch.from_numpy, arrays))
+
+
+class FactorProblem:
+    """Sum of squares of equations over the networks' parameters; a `levenberg.Problem`.
+
+    Parameters
+    ----------
+    module : Bounded
+        The factors; its parameters are changed.
+    orders : Orders
+        Of the equations' columns.
+    equations : Equations
+    """
+
+    def __init__(self, module: Bounded, orders: Orders, equations: Equations) -> None:
+        self.module = module
+        self.projections = {part: Projection.of(getattr(orders, part)) for part in PARTS}
+        whole = np.hstack([equations.matrix, equations.target[:, None]])
+        triangle = torch.from_numpy(np.linalg.qr(whole, mode="r"))
+        self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
+
+    def vector(self) -> Tensor:
+        """Parameters of all networks."""
+        return nn.utils.parameters_to_vector(self.module.parameters()).detach()
+
+    def load_vector(self, vector: Tensor) -> None:
+        """Set them."""
+        nn.utils.vector_to_parameters(vector, self.module.parameters())
+
+    def coefficients(self) -> Tensor:
+        """Legendre coefficients of the factors."""
+        values = zip(self.projections.values(), self._values(), strict=True)
+        return torch.cat([projection.matrix @ x for projection, x in values])
+
+    def loss(self) -> float:
+        """Sum of squares."""
+        return float(self._residuals().square().sum())
+
+    def normal_equations(self) -> tuple[Tensor, Tensor]:
+        """J^T J and J^T r."""
+        slopes = [_jacobian(self.module.factors[part], p) for part, p in self._parts()]
+        beyond = [p.beyond @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
+        within = [p.matrix @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
+        jacobian = torch.cat([self.matrix @ torch.block_diag(*within), torch.block_diag(*beyond)])
+        return jacobian.T @ jacobian, jacobian.T @ self._residuals()
+
+    def minimize(self, steps: int) -> None:
+        """Go down from the present parameters."""
+        state = levenberg.start(self)
+        for _ in range(steps):
+            before, state = state.loss, levenberg.step(self, state)
+            if before - state.loss < ENOUGH * before:
+                break
+        self.load_vector(state.parameters)
+
+    @torch.no_grad()
+    def _values(self) -> list[Tensor]:
+        return [self.module.factors[part](p.u, p.beta) for part, p in self._parts()]
+
+    def _residuals(self) -> Tensor:
+        values = zip(self.projections.values(), self._values(), strict=True)
+        beyond = [projection.beyond @ x for projection, x in values]
+        return torch.cat([self.matrix @ self.coefficients() - self.target, *beyond])
+
+    def _parts(self) -> list[tuple[str, Projection]]:
+        return list(self.projections.items())
+
+
+def _jacobian(factor: nn.Module, at: Projection) -> Tensor:
+    """Derivatives of a factor's values (N, p) by its parameters."""
+    parameters = {name: p.detach() for name, p in factor.named_parameters()}
+
+    def value(of: dict[str, Tensor], u: Tensor, beta: Tensor) -> Tensor:
+        result: Tensor = functional_call(factor, of, (u[None], beta[None]))
+        return result[0]
+
+    blocks = vmap(jacrev(value), (None, 0, 0))(parameters, at.u, at.beta)
+    return torch.cat([blocks[name].flatten(1) for name in parameters], dim=1).detach()
+
+
+def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
+    """Rows and terms of a recipe in all columns that are kept, with its expansion's prior."""
+    whole = replace(recipe, expansion=expansion.KEPT)
+    prior = np.zeros(sum(expansion.KEPT.sizes().values()))
+    prior[recipe.expansion.within(expansion.KEPT)] = fit.problem(recipe, table).prior
+    return fit.problem(whole, table, prior)
+
+
+def train(
+    rows: LinearProblem, say: Callable[[str], None] = lambda line: None
+) -> tuple[Bounded, Array]:
+    """Networks fitted to the rows, and their Legendre coefficients.
+
+    They start from a fit to the prior alone. Rows far off count less, as in the linear fit.
+    """
+    settings = rows.recipe.network
+    module = Bounded(settings.hidden, (settings.seed,))
+    orders = rows.recipe.expansion
+    fixed = rows.fixed()
+    FactorProblem(module, orders, fixed).minimize(settings.steps)
+    weights = np.ones(len(rows.fitted.rows))
+    for number in range(settings.rounds):
+        found = FactorProblem(module, orders, rows.equations(weights, fixed))
+        found.minimize(settings.steps)
+        coefficients = found.coefficients().numpy()
+        weights = fit.robust(rows.fitted, coefficients)
+        say(f"round {number + 1} of {settings.rounds}: sum of squares {found.loss():.2f}")
+    return module.requires_grad_(False), coefficients
+
+
+def truncation(module: Bounded, coefficients: Array, orders: Orders) -> dict[str, float]:
+    """Largest error of each factor's expansion over the mesh of the features."""
+    errors = {}
+    for part in PARTS:
+        points = mesh.of_part(part, orders).points
+        u, beta = torch.from_numpy(points[:, :2].T.copy())
+        expanded = mesh.rows(part, orders, points) @ coefficients
+        errors[part] = float(np.abs(module.factors[part](u, beta).numpy() - expanded).max())
+    return errors

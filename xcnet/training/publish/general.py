@@ -1,0 +1,132 @@
+"""From networks fitted to rows to a functional folder: record, card, export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import xcnet
+from xcnet.export.exporter import export
+from xcnet.scf.densities import file_sha256
+from xcnet.scf.kept import write_arrays
+from xcnet.spec import FunctionalSpec
+from xcnet.training.form.bounded import DENSITY_THRESHOLD, Bounded
+from xcnet.training.linear.recipe import RowsRecipe
+from xcnet.training.linear.report import Line
+from xcnet.training.publish.records import PROJECT, R2SCAN
+
+
+def publish(
+    recipe: RowsRecipe,
+    module: Bounded,
+    lines: Sequence[Line],
+    table_sha256: str,
+    weights: Path,
+    folder: Path,
+) -> FunctionalSpec:
+    """Export a functional of fitted factors, with its record and card.
+
+    Parameters
+    ----------
+    recipe : RowsRecipe
+        What it was fitted by.
+    module : Bounded
+    lines : sequence of Line
+        Errors of the rows, from the report.
+    table_sha256 : str
+        Hash of the table of integrals.
+    weights : path
+        File that `save_weights` wrote.
+    folder : path
+        Where the functional's folder is made; must not exist.
+    """
+    facts = record(recipe, lines, table_sha256, weights)
+    return export(module, facts, folder, card=card(recipe, facts, lines))
+
+
+def save_weights(module: Bounded, path: Path) -> None:
+    """Write the networks' weights to a small ``.npz`` file."""
+    write_arrays(path, {name: value.numpy() for name, value in module.state_dict().items()})
+
+
+def record(
+    recipe: RowsRecipe, lines: Sequence[Line], table_sha256: str, weights: Path
+) -> dict[str, Any]:
+    """Record of the functional, without what the exporter adds."""
+    facts = recipe.record
+    reactions = [reaction for chosen in recipe.energies for reaction in chosen.reactions()]
+    elements = {e for r in reactions for _, system in r.terms for e in system.symbols}
+    return {
+        "format_version": 1,
+        "name": facts.name,
+        "aliases": [facts.alias],
+        "id": facts.id,
+        "family": "mgga",
+        "kind": "exchange-correlation",
+        "description": facts.description,
+        "inputs": ["rho", "sigma", "tau"],
+        "descriptors": {},
+        "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
+        "enforce_fhc": False,
+        "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
+        "dispersion": {"method": "D4", "parameters": dict(facts.dispersion)},
+        "grid_level": facts.grid_level,
+        "constraints": ["uniform_gas", "spin_scaling"],
+        "training": {
+            "protocol": "three factors fitted at once to energies, bonds and grids of fixed "
+            f"{recipe.prior} densities, with {recipe.prior}'s D4 dispersion",
+            "data": sorted({chosen.set for chosen in recipe.energies}),
+            "data_sha256": table_sha256,
+            "recipe_sha256": recipe.sha256,
+            "weights_sha256": file_sha256(weights),
+            "code_version": xcnet.__version__,
+            "seed": recipe.network.seed,
+            "metrics": {f"{line.term} {line.set}": _metrics(line) for line in lines},
+        },
+        "domain": {"elements": sorted(elements), "density": list(recipe.record.densities)},
+        "citations": [R2SCAN, PROJECT],
+        "license": "MIT",
+    }
+
+
+def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) -> str:
+    """Text of the functional's card."""
+    paragraphs = [
+        f"# {recipe.record.alias}",
+        f"{facts['description']}.",
+        "## What it is",
+        "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
+        "Correlation: PW92's energy in parts of equal and of opposite spins, each times a factor. "
+        "Every factor is a network (hidden layers "
+        f"{'-'.join(map(str, recipe.network.hidden))}, activation z/sqrt(1 + z^2)) of two bounded "
+        "measures of the gradient and of the kinetic energy density, within bounds: exchange "
+        "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
+        "positive, and none for one electron. The uniform gas is exact.",
+        "## How it was made",
+        f"`xcnet train rows` fitted all three at once to rows of fixed {recipe.prior} densities: "
+        "energies, grids, bonds, the factors' curvature, and nearness to "
+        f"{recipe.prior}. No test set was fitted or chose anything.",
+        "## How good it is",
+        "At these densities, mean absolute errors: " + "; ".join(map(_said, lines)) + ".",
+        "## Limits",
+        "Dispersion is not in it: it was fitted beside the D4 energies of its record. Elements in "
+        f"the fit: {', '.join(facts['domain']['elements'])}.",
+    ]
+    return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
+
+
+def _said(line: Line) -> str:
+    watched = ", not fitted" if line.held_out is None else ""
+    return f"{line.set} ({line.count} {line.term}{watched}) {line.fit:.4g} {line.unit}"
+
+
+def _metrics(line: Line) -> Mapping[str, Any]:
+    return {
+        "unit": line.unit,
+        "rows": line.count,
+        "of": line.total,
+        "mean_absolute": line.fit,
+        "largest": line.largest,
+    }
