@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.published import CONVERTED_VARIABLE, prepared, required_weights
-from xcnet import registry
+from xcnet import registry, variables
 
 # PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
 # to integrals on the fly, which it cannot do with unpickled objects: no test shall depend on what
@@ -97,6 +98,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def first_derivatives() -> Iterator[None]:
+    """Let what is trained have first derivatives only: the others are most of an export's work."""
+    pytest.importorskip("torch")
+    from xcnet.training.publish import publication
+
+    publish = partial(publication.publish, orders=variables.ORDERS[:2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publication, "publish", publish)
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ Numerical Algorithms, 2nd ed. (2002), section 3.3, doi:10.1137/1.9780898718027.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,17 @@ UNIT = 2.0**-53
 FUNCTIONS = {"exp": 4.0, "log": 4.0, "pow": 4.0, "tanh": 4.0, "sigmoid": 4.0}
 #: Differences below the normal numbers are no errors of rounding.
 SMALLEST = 2.0**-1021
+#: Functions of one operand, and their slopes.
+SLOPES: Mapping[str, Callable[[Array], tuple[Array, Any]]] = {
+    "abs": lambda a: (np.abs(a), 1.0),
+    "neg": lambda a: (-a, 1.0),
+    "sign": lambda a: (np.sign(a), 0.0),
+    "sqrt": lambda a: (np.sqrt(a), 0.5 / np.sqrt(a)),
+    "exp": lambda a: (np.exp(a), np.exp(a)),
+    "log": lambda a: (np.log(a), 1.0 / a),
+    "tanh": lambda a: (np.tanh(a), 1.0),
+    "sigmoid": lambda a: (0.5 + 0.5 * np.tanh(0.5 * a), 0.25),
+}
 
 
 def bounds(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -28,32 +40,30 @@ def bounds(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     for name, ids in program.inputs.items():
         for component, row in enumerate(ids):
             rows[row] = inputs[name][:, component], np.zeros(points)
-    for row, value in program.values.items():
-        rows[row] = np.full(points, value), np.zeros(points)
+
+    def operand(row: int) -> tuple[Array, Array]:
+        if row not in rows:
+            rows[row] = np.full(points, program.values[row]), np.zeros(points)
+        return rows[row]
+
     with np.errstate(all="ignore"):
         for block in program.blocks:
-            for at, row in enumerate(block.rows):
-                if block.product is not None:
-                    rows[row] = _product(block.product.weights[at], block.product.rows, rows)
-                else:
-                    operands = [rows[operand] for operand in program.operands[row]]
-                    rows[row] = _step(block.operator, operands)
+            if block.product is not None:
+                results = _product(block.product.weights, list(map(operand, block.product.rows)))
+                rows.update(zip(block.rows, results, strict=True))
+                continue
+            for row in block.rows:
+                rows[row] = _step(block.operator, list(map(operand, program.operands[row])))
     return {
-        name: np.stack([rows[row][1] for row in ids], axis=1)
+        name: np.stack([operand(row)[1] for row in ids], axis=1)
         for name, ids in program.outputs.items()
     }
 
 
-def _product(
-    weights: Array, ids: tuple[int, ...], rows: Mapping[int, tuple[Array, Array]]
-) -> tuple[Array, Array]:
-    total, error, size = 0.0, 0.0, 0.0
-    for weight, row in zip(weights, ids, strict=True):
-        value, own = rows[row]
-        total = total + weight * value
-        size = size + np.abs(weight * value)
-        error = error + np.abs(weight) * own
-    return np.asarray(total), np.asarray(error + len(ids) * UNIT * size)
+def _product(weights: Array, operands: list[tuple[Array, Array]]) -> Iterator[tuple[Array, Array]]:
+    values, errors = (np.stack(columns) for columns in zip(*operands, strict=True))
+    sizes = errors + len(operands) * UNIT * np.abs(values)
+    return zip(weights @ values, np.abs(weights) @ sizes, strict=True)
 
 
 def _step(operator: str, operands: list[tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -85,16 +95,6 @@ def _smooth(operator: str, a: Array, ea: Array, b: Array, eb: Array) -> tuple[Ar
         return a / b, (ea + np.abs(a / b) * eb) / np.abs(b)
     if operator == "pow":
         return a**b, np.abs(b * a ** (b - 1.0)) * ea
-    slopes = {
-        "abs": (np.abs(a), np.ones_like(a)),
-        "neg": (-a, np.ones_like(a)),
-        "sign": (np.sign(a), np.zeros_like(a)),
-        "sqrt": (np.sqrt(a), 0.5 / np.sqrt(a)),
-        "exp": (np.exp(a), np.exp(a)),
-        "log": (np.log(a), 1.0 / a),
-        "tanh": (np.tanh(a), np.ones_like(a)),
-        "sigmoid": (0.5 + 0.5 * np.tanh(0.5 * a), 0.25 * np.ones_like(a)),
-    }
-    result, slope = slopes[operator]
+    result, slope = SLOPES[operator](a)
     # Sigmoid is 1 - 1 / (1 + exp(-|a|)) below zero: its rounding is that of numbers near one.
     return result, np.abs(slope) * ea + (2.0 * UNIT if operator == "sigmoid" else 0.0)

@@ -256,6 +256,12 @@ def test_values_of_scaled_gases() -> None:
         np.testing.assert_allclose(scaled, FIELD.uniform_gas(rho * gamma**3), rtol=1e-4)
 
 
+def test_other_ranges_are_refused() -> None:
+    for omegas in ([0.4, 0.0], [0.0, 0.0]):
+        with pytest.raises(ValueError, match="are not 0 and a positive one"):
+            LocalExactExchange.from_record({"omegas": omegas})
+
+
 def test_share_of_the_long_range_in_the_uniform_gas() -> None:
     def integral(a: float) -> Any:
         def inner(x: float) -> float:

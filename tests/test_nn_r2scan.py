@@ -13,7 +13,7 @@ from pyscf import dft, gto
 
 import xcnet
 from benchmarks.nn_r2scan_atomization import FIRST_ROW, RESULT, geometry
-from xcnet import engine, registry
+from xcnet import engine, registry, variables
 from xcnet.adapters import pyscf as adapter
 from xcnet.errors import InputError
 from xcnet.sample import sample
@@ -89,9 +89,10 @@ def test_energy_and_potential_follow_r2scan(name: str, density: dict[str, GridDe
 def test_shipped_graphs_are_those_of_the_shipped_weights(
     spec: FunctionalSpec, tmp_path: Path
 ) -> None:
-    made = publication.republish(RECIPE, spec, tmp_path / spec.name, RESULT)
+    orders = variables.ORDERS[:2]
+    made = publication.republish(RECIPE, spec, tmp_path / spec.name, RESULT, orders)
     inputs = sample(spec.variables, 500, seed=7)
-    old, new = engine.run(spec, 2, inputs), engine.run(made, 2, inputs)
+    old, new = engine.run(spec, 1, inputs), engine.run(made, 1, inputs)
     for label, values in old.items():
         np.testing.assert_allclose(new[label], values, rtol=1e-12, atol=0.0, err_msg=label)
     assert CLAIM in words(made)

@@ -25,7 +25,7 @@ from xcnet.training.form.semilocal import Semilocal
 from xcnet.training.loss import parts
 from xcnet.training.publish import publication
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "first_derivatives")
 
 GAS = near_region_of_gas(NEAR_REGION.sigma_bohr)
 NAME, ALIAS = "mgga_xc_nn_nra_tiny", "NN-NRA-tiny"

@@ -17,7 +17,7 @@ from xcnet.training.loss.refinement import Refinement
 from xcnet.training.publish import publication
 
 pytest.importorskip("pyscf", reason="PySCF makes the densities")
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "first_derivatives")
 
 REFINEMENT = """
 [refinement]

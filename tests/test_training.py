@@ -140,6 +140,7 @@ NETWORK = Residual
 """
 
 
+@pytest.mark.usefixtures("first_derivatives")
 def test_a_network_is_one_module(
     folder: Path, prepared: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_network_is_one_module(
         recipe.load(tmp_path / "tiny.toml")
 
 
+@pytest.mark.usefixtures("first_derivatives")
 def test_the_published_form_can_be_trained(
     folder: Path, prepared: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float64]
 CHUNK = {variables.POLARIZED: 2048, variables.UNPOLARIZED: 4096}
 #: The same for third derivatives, whose many cheap nodes cost more to start than to compute.
 LARGE_CHUNK = 8192
+#: Intermediate results of one run of a graph: wide networks get fewer points, 256 MB at most.
+MOST_VALUES = 1 << 25
 #: Where arrays lie, as ONNX Runtime says it: kind and number of the device.
 HOST = ("cpu", 0)
 CUDA = "CUDAExecutionProvider"
@@ -145,11 +147,17 @@ def run_session(
     session, signature = _session(spec, *which, HOST)
     names = tuple(signature.outputs)
     feed = {name: inputs[name] for name in signature.inputs}
-    try:
-        results: Sequence[Array] = session.run(names, feed)
-    except Exception as error:
-        raise _failed(spec, which, error) from error
-    return dict(zip(names, results, strict=True))
+    points = len(feed[spec.inputs[0]])
+    size = max(1, MOST_VALUES // graphs.most_live(spec, *which))
+    parts: list[Sequence[Array]] = []
+    for start in range(0, points, size):
+        part = {name: array[start : start + size] for name, array in feed.items()}
+        try:
+            parts.append(session.run(names, part))
+        except Exception as error:
+            raise _failed(spec, which, error) from error
+    columns = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return dict(zip(names, columns, strict=True))
 
 
 def run_in_place(

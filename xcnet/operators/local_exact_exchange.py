@@ -43,6 +43,11 @@ class LocalExactExchange(OrbitalField):
     ----------
     omegas : tuple of two floats
         Range separations, bohr^-1: 0, the whole range, and another.
+
+    Raises
+    ------
+    ValueError
+        Others.
     """
 
     label = "local_exact_exchange"
@@ -57,10 +62,7 @@ class LocalExactExchange(OrbitalField):
             "properties": {
                 "omegas": {
                     "type": "array",
-                    "items": [
-                        {"const": 0},
-                        {"type": "number", "exclusiveMinimum": 0, "maximum": 10},
-                    ],
+                    "items": {"type": "number", "minimum": 0, "maximum": 10},
                     "minItems": 2,
                     "maxItems": 2,
                 },
@@ -69,6 +71,12 @@ class LocalExactExchange(OrbitalField):
     )
 
     omegas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.omegas[0] != 0.0 or not self.omegas[1] > 0.0:
+            raise ValueError(
+                f"the omegas {list(self.omegas)} of {self.label} are not 0 and a positive one"
+            )
 
     @classmethod
     def from_record(cls, parameters: Mapping[str, Any]) -> LocalExactExchange:

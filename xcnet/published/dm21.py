@@ -150,7 +150,7 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
         )
         card = CARD.format(name=name, origin=functional.origin(collection), trained=trained)
         module = load(index, data, name)
-        published.append(Published(module, record, card, ("exc", "vxc")))
+        published.append(Published(module, record, card, ("exc", "vxc", "fxc")))
     return published
 
 

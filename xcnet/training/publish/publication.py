@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def publish(
     data: str,
     folder: Path,
     results: Path | None = None,
+    orders: Sequence[str] = variables.ORDERS[:4],
 ) -> FunctionalSpec:
     """Export a trained functional with its record and card.
 
@@ -47,6 +48,8 @@ def publish(
         Where the functional's folder is made; must not exist.
     results : path, optional
         What ``benchmarks/nn_r2scan_atomization.py`` wrote about these weights, for the card.
+    orders : sequence of str
+        Derivative orders of its graphs.
 
     Raises
     ------
@@ -57,7 +60,8 @@ def publish(
     """
     facts = record(recipe, weights, metrics, data)
     tested = "" if results is None else validation(results, facts["training"]["weights_sha256"])
-    return export(load_weights(weights, recipe), facts, folder, card=card(recipe, facts, tested))
+    module, text = load_weights(weights, recipe), card(recipe, facts, tested)
+    return export(module, facts, folder, orders, card=text)
 
 
 def draft(
@@ -73,11 +77,15 @@ def draft(
 
 
 def republish(
-    recipe: Recipe, old: FunctionalSpec, folder: Path, results: Path | None = None
+    recipe: Recipe,
+    old: FunctionalSpec,
+    folder: Path,
+    results: Path | None = None,
+    orders: Sequence[str] = variables.ORDERS[:4],
 ) -> FunctionalSpec:
     """Export the shipped weights of a recipe again, with the metrics of the ``old`` record."""
     metrics, data = old.training["metrics"], old.training["data_sha256"]
-    return publish(recipe, shipped_weights(recipe), metrics, data, folder, results)
+    return publish(recipe, shipped_weights(recipe), metrics, data, folder, results, orders)
 
 
 def validation(results: Path, weights: str) -> str:
