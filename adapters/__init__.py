@@ -1,1 +1,1 @@
-"""Adapters: one file per host code, each importing only xcnet and its host."""
+"""Adapters: one folder or file for each host code."""

@@ -1,1 +1,1 @@
-"""Benchmarks: each module is a program that writes a table to benchmarks/results."""
+"""Benchmarks: programs that write tables to benchmarks/results, and what they share."""

@@ -84,6 +84,32 @@ def test_gradient_is_the_derivative_of_the_energy(method: str, atom: str) -> Non
     assert force[1] @ along == pytest.approx(slope, abs=1e-6)
 
 
+def test_second_order_converges_to_the_same() -> None:
+    """Without second derivatives in the folder: the response is a difference of potentials."""
+    plain = calculation("RKS", HYDROGEN, "6-31g")
+    plain.kernel()
+    second = calculation("RKS", HYDROGEN, "6-31g").newton()
+    second.kernel()
+    assert second.converged
+    assert second.e_tot == pytest.approx(plain.e_tot, abs=1e-9)
+    assert second.stability()[0] is not None
+
+
+@pytest.mark.parametrize(("method", "atom"), [("RKS", HYDROGEN), ("UKS", HYDROXYL)])
+def test_response_is_the_derivative_of_the_potential(method: str, atom: str) -> None:
+    mf = calculation(method, atom)
+    density = np.asarray(mf.get_init_guess())
+    along = np.asarray(mf.get_init_guess(key="1e")) - density
+    spin, ni = int(method == "UKS"), mf._numint
+
+    def matrices(x: float) -> Any:
+        return ni.nr_vxc(mf.mol, mf.grids, mf.xc, density + x * along, spin=spin)[2]
+
+    slope = (matrices(-2e-4) - 8 * matrices(-1e-4) + 8 * matrices(1e-4) - matrices(2e-4)) / 12e-4
+    response = ni.nr_fxc(mf.mol, mf.grids, mf.xc, density, along, spin=spin, hermi=1)
+    np.testing.assert_allclose(response, slope, rtol=0, atol=1e-6 * np.abs(slope).max())
+
+
 def test_open_shells_without_spin_are_closed_shells() -> None:
     closed = calculation("RKS", HYDROGEN)
     density = closed.get_init_guess()

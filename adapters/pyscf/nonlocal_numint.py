@@ -6,6 +6,7 @@ its arguments, shapes and units otherwise.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from xcnet.adapters.pyscf.blocks import densities, matrices, whole_grid
 from xcnet.adapters.pyscf.expressions import Plan, unsupported
 from xcnet.adapters.pyscf.grid_orbitals import density_matrices, symmetric
 from xcnet.adapters.pyscf.layout import Array
-from xcnet.adapters.pyscf.nonlocal_values import evaluate
+from xcnet.adapters.pyscf.nonlocal_values import ByDifferences, evaluate
 from xcnet.grid import OnRows
 
 
@@ -98,7 +99,7 @@ def nr_rks_fxc(
 
     The second derivatives `fxc` are those of `cache_xc_kernel`.
     """
-    if not isinstance(fxc, OnRows):
+    if not isinstance(fxc, (OnRows, ByDifferences)):
         fxc = cache_xc_kernel1(ni, mol, grids, plan, dm0, 0, max_memory)[2]
     changes = densities(ni, mol, grids, plan.kind, dms, hermi, max_memory)
     sets = np.reshape(symmetric(dms), (-1, 1, mol.nao, mol.nao))
@@ -125,7 +126,7 @@ def nr_uks_fxc(
     verbose: Any = None,
 ) -> Any:
     """Change of the potential matrices with the density matrices, open shells."""
-    if not isinstance(fxc, OnRows):
+    if not isinstance(fxc, (OnRows, ByDifferences)):
         fxc = cache_xc_kernel1(ni, mol, grids, plan, dm0, 1, max_memory)[2]
     both = numint._format_uks_dm(dms)
     changes = _both(ni, mol, grids, plan, both, hermi, max_memory)
@@ -147,7 +148,7 @@ def cache_xc_kernel(
     spin: int = 0,
     max_memory: float = 2000,
 ) -> tuple[Any, Any, Any]:
-    """Density, potential and, in place of second derivatives, the `OnRows` to respond with."""
+    """Density, potential and, in place of second derivatives, what responds to changes."""
     orbitals, occupations = np.asarray(mo_coeff), np.asarray(mo_occ)
     dm = np.einsum("...pi,...i,...qi->...pq", orbitals, occupations, orbitals, optimize=True)
     tagged = lib.tag_array(dm, mo_coeff=orbitals, mo_occ=occupations)
@@ -162,7 +163,11 @@ def cache_xc_kernel1(
         raise unsupported(plan, "a response between different spins")
     rho = densities(ni, mol, grids, plan.kind, dm, 1, max_memory)
     spins = np.reshape(dm, (len(rho), mol.nao, mol.nao))
-    values = _evaluate(ni, mol, grids, plan, rho, spins, 2)
+    values: OnRows | ByDifferences
+    if ni.libxc.max_deriv_order(plan.xc) > 1:
+        values = _evaluate(ni, mol, grids, plan, rho, spins, 2)
+    else:
+        values = ByDifferences(partial(_evaluate, ni, mol, grids, plan), rho, spins)
     potential = values.potential
     return (rho, potential, values) if spin else (rho[0], potential[0], values)
 

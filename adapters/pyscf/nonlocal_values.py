@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from xcnet.adapters.pyscf.expressions import Plan
 from xcnet.adapters.pyscf.facade import StandIn
 from xcnet.adapters.pyscf.layout import Array
@@ -46,3 +50,38 @@ def evaluate(
     ]
     rest = libxc.labelled_rest(plan, rho, deriv, omega)
     return evaluate_rows(grid, terms, rho, deriv, rest=rest, matrices=matrices)
+
+
+#: Length of a step beside the density matrix.
+STEP = 1e-6
+
+
+class ByDifferences:
+    """Values and response of functionals without second derivatives: differences of potentials.
+
+    Offers what is asked of an `OnRows` of order 2.
+
+    Parameters
+    ----------
+    at
+        Values of order 1 for density rows (s, rows, N) and density matrices (s, nao, nao).
+    rho, matrices
+        Where the response is wanted.
+    """
+
+    def __init__(self, at: Callable[[Array, Array], OnRows], rho: Array, matrices: Array) -> None:
+        self._at, self._rho, self._matrices = at, rho, matrices
+        self.potential = at(rho, matrices).potential
+
+    def response(self, change: Array, matrices: Array) -> tuple[Array, Array | None]:
+        """Change of potentials (s, rows, N) and of Fock matrices, see `OnRows.response`."""
+        size = float(np.linalg.norm(matrices))
+        step = STEP * float(np.linalg.norm(self._matrices)) / size if size else STEP
+        up, down = (
+            self._at(self._rho + x * change, self._matrices + x * matrices) for x in (step, -step)
+        )
+        potential = (up.potential - down.potential) / (2.0 * step)
+        above, below = up.fock(), down.fock()
+        if above is None or below is None:
+            return potential, None
+        return potential, (above - below) / (2.0 * step)

@@ -45,9 +45,11 @@ class Needs:
         if plan.is_nonlocal and not self.whole_grid:
             way_out = f"{self.way_out} " if self.way_out else ""
             raise expressions.unsupported(plan, self.method, way_out)
+        # On a whole grid, the response of potentials can be their difference (`ByDifferences`).
+        order = min(self.order, 1) if plan.is_nonlocal else self.order
         have = libxc.max_deriv_order(plan.xc)
-        if have < self.order:
-            highest, needed = variables.ORDERS[have], variables.ORDERS[self.order]
+        if have < order:
+            highest, needed = variables.ORDERS[have], variables.ORDERS[order]
             raise UnsupportedError(
                 f"{plan.names} has derivatives up to {highest}, and {self.method} needs {needed}. "
                 f"{self.way_out or f'Use a functional with {needed}.'}",

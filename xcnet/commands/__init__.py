@@ -1,1 +1,1 @@
-"""Subcommands of ``xcnet`` that only look things up or move folders."""
+"""Subcommands of ``xcnet`` that have no package of their own."""
