@@ -154,7 +154,7 @@ def test_interrupt_in_the_middle(threads: int) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert rest.split() == ["interrupted", "well"], errors
     assert not errors
 
