@@ -180,4 +180,4 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
         citations=[CITATION],
     )
     card = CARD.format(origin=functional.origin(collection))
-    return [Published(load(files["xc"], "xc"), record, card, ("exc", "vxc", "fxc"))]
+    return [Published(load(files["xc"], "xc"), record, card)]
