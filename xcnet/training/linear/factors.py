@@ -167,11 +167,11 @@ def train(
     FactorProblem(module, orders, fixed).minimize(settings.steps)
     weights = np.ones(len(rows.fitted.rows))
     for number in range(settings.rounds):
-        found = FactorProblem(module, orders, rows.equations(weights, fixed))
-        found.minimize(settings.steps)
-        coefficients = found.coefficients().numpy()
+        problem = FactorProblem(module, orders, rows.equations(weights, fixed))
+        problem.minimize(settings.steps)
+        coefficients = problem.coefficients().numpy()
         weights = fit.robust(rows.fitted, coefficients)
-        say(f"round {number + 1} of {settings.rounds}: sum of squares {found.loss():.2f}")
+        say(f"round {number + 1} of {settings.rounds}: sum of squares {problem.loss():.2f}")
     return module.requires_grad_(False), coefficients
 
 
