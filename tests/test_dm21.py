@@ -15,7 +15,7 @@ from pyscf import dft, gto, scf
 
 from tests.published import required_weights
 from tests.pyscf_methods import installed
-from xcnet import check, engine, functional
+from xcnet import check, engine, functional, graphs
 from xcnet.catalogue import collections
 from xcnet.check import physics, results
 from xcnet.export.exporter import export
@@ -71,6 +71,18 @@ def test_graphs_at_the_points(models: dict[str, FunctionalSpec], name: str) -> N
     inputs[dm21.DESCRIPTOR] = np.hstack([known["hfx_a"], known["hfx_b"]])
     energy = engine.run(models[name], 1, inputs)["zk"][:, 0] * known["rho"].sum(axis=1)
     np.testing.assert_allclose(energy, known[name], rtol=5e-6)
+
+
+def test_a_wide_graph_is_run_in_parts_that_fit_into_memory(
+    models: dict[str, FunctionalSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = check.Subject(models["DM21"]).moderate(100)
+    whole = engine.run(models["DM21"], 1, inputs)
+    live = graphs.most_live(models["DM21"], "vxc")
+    assert 2_000 < live < graphs.MAX_LIVE
+    monkeypatch.setattr(engine, "MOST_VALUES", 7 * live)  # parts of 7 points
+    for label, values in engine.run(models["DM21"], 1, inputs).items():
+        np.testing.assert_allclose(values, whole[label], rtol=1e-9, err_msg=label)
 
 
 @pytest.mark.usefixtures("models")
