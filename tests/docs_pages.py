@@ -52,8 +52,8 @@ def blocks(page: Path) -> list[Block]:
     """Fenced blocks of a page."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(found[1], dedent(found[2]), text.count("\n", 0, found.start()) + 1)
-        for found in _FENCE.finditer(text)
+        Block(match[1], dedent(match[2]), text.count("\n", 0, match.start()) + 1)
+        for match in _FENCE.finditer(text)
     ]
 
 
@@ -66,15 +66,15 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 def agrees(expected: str, given: str) -> bool:
     """Whether an output is the one that is shown, word by word."""
-    wanted, found = expected.split(), given.split()
+    wanted, words = expected.split(), given.split()
     # Positions in the output at which the words so far can end; "..." alone is any number of words.
     ends = {0}
     for word in wanted:
         if word == "...":
-            ends = set(range(min(ends, default=len(found) + 1), len(found) + 1))
+            ends = set(range(min(ends, default=len(words) + 1), len(words) + 1))
         else:
-            ends = {end + 1 for end in ends if end < len(found) and _same(word, found[end])}
-    return len(found) in ends
+            ends = {end + 1 for end in ends if end < len(words) and _same(word, words[end])}
+    return len(words) in ends
 
 
 def _same(expected: str, given: str) -> bool:

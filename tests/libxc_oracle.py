@@ -96,10 +96,10 @@ class Oracle:
 
     def labels(self, order: str) -> list[str]:
         """Labels that the functional depends on; libxc does not write the others."""
-        found = OUTPUTS[self.base, order].split()
+        names = OUTPUTS[self.base, order].split()
         if not self.flags & _NEEDS_LAPLACIAN:
-            found = [label for label in found if "lapl" not in label]
-        return found
+            names = [label for label in names if "lapl" not in label]
+        return names
 
     def depends_on_tau(self) -> bool:
         return bool(self.flags & _NEEDS_TAU)

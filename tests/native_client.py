@@ -93,7 +93,7 @@ def libxc_of(version: int) -> Path:
     if version == 7:
         import pyscf
 
-        found = sorted(Path(pyscf.__file__).parent.glob("lib/deps/lib*/libxc.so*"))
+        paths = sorted(Path(pyscf.__file__).parent.glob("lib/deps/lib*/libxc.so*"))
     else:
         places = (
             "/usr/lib/x86_64-linux-gnu",
@@ -101,10 +101,10 @@ def libxc_of(version: int) -> Path:
             "/usr/lib64",
             "/usr/lib",
         )
-        found = [path for place in places if (path := Path(place, "libxc.so.9")).is_file()]
-    if not found:
+        paths = [path for place in places if (path := Path(place, "libxc.so.9")).is_file()]
+    if not paths:
         need(f"libxc {version} is not installed" + " (apt install libxc9)" * (version == 5))
-    return found[0].resolve()
+    return paths[0].resolve()
 
 
 class Client:

@@ -63,16 +63,16 @@ def tests_of(source: Path | None, version: str, folder: Path) -> Path:
         with tarfile.open(source) as archive:
             archive.extractall(folder, filter="data")
         source = folder
-    found = next(iter(sorted(source.glob("**/pyscf/__init__.py"))), None)
-    if found is None:
+    package = next(iter(sorted(source.glob("**/pyscf/__init__.py"))), None)
+    if package is None:
         raise SystemExit(f"{source} holds no source tree of PySCF")
-    given = re.search(r"__version__ = '(.+)'", found.read_text(encoding="utf-8"))
+    given = re.search(r"__version__ = '(.+)'", package.read_text(encoding="utf-8"))
     if given is None or given[1] != version:
         raise SystemExit(
-            f"{found.parent} is PySCF {given[1] if given else '?'}, installed is {version}: tests "
-            "and package must be of one release"
+            f"{package.parent} is PySCF {given[1] if given else '?'}, installed is {version}: "
+            "tests and package must be of one release"
         )
-    return found.parent
+    return package.parent
 
 
 def _download(version: str, folder: Path) -> Path:
@@ -124,8 +124,10 @@ def run(
     if not report.is_file():
         return {"(file)": ("failed", "pytest did not start")}, Counter()
     used = Counter(json.loads(counts.read_text())) if counts.is_file() else Counter[str]()
-    found = dict(_outcomes(report))
-    return (found, used) if found or not selection else run(test, with_clones, limit, folder, "")
+    outcomes = dict(_outcomes(report))
+    if not outcomes and selection:
+        return run(test, with_clones, limit, folder, "")
+    return outcomes, used
 
 
 def _outcomes(report: Path) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -141,9 +143,9 @@ def _outcomes(report: Path) -> Iterator[tuple[str, tuple[str, str]]]:
 def row(name: str, plain: Outcomes, ours: Outcomes, used: Counter[str], seconds: float) -> str:
     """One line of the table."""
     cells = [
-        f"{sum(outcome == 'passed' for outcome, _ in found.values())}"
-        f" + {sum(outcome == 'failed' for outcome, _ in found.values())}"
-        for found in (plain, ours)
+        f"{sum(outcome == 'passed' for outcome, _ in outcomes.values())}"
+        f" + {sum(outcome == 'failed' for outcome, _ in outcomes.values())}"
+        for outcomes in (plain, ours)
     ]
     return f"| {name} | {cells[0]} | {cells[1]} | {used.total()} | {seconds:.0f} |"
 
@@ -152,7 +154,7 @@ def findings(name: str, plain: Outcomes, ours: Outcomes) -> list[str]:
     """A line for each test that fails, or has another outcome with the clones."""
     lines = []
     for test in sorted(plain.keys() | ours.keys()):
-        before, after = (found.get(test, ("absent", "")) for found in (plain, ours))
+        before, after = (outcomes.get(test, ("absent", "")) for outcomes in (plain, ours))
         if before[0] != after[0]:
             what = f"{before[0]} as it is, {after[0]} with the clones"
         elif after[0] == "failed":
@@ -174,7 +176,7 @@ def earlier(path: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     if f"# PySCF {pyscf.__version__}'s" not in text:
         return {}, {}
-    rows = {found[1]: found[0] for found in re.finditer(r"^\| (\w+/\S+) \|.*$", text, re.MULTILINE)}
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| (\w+/\S+) \|.*$", text, re.MULTILINE)}
     lines = re.findall(r"^- `.*$", text, re.MULTILINE)
     return rows, {name: [x for x in lines if x.startswith(f"- `{name}::")] for name in rows}
 
@@ -194,7 +196,7 @@ def write(path: Path, rows: Mapping[str, str], changed: Mapping[str, list[str]])
         "",
         "## Failures and differences",
         "",
-        *([line for found in changed.values() for line in found] or ["None."]),
+        *([line for lines_of_file in changed.values() for line in lines_of_file] or ["None."]),
         "",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +226,7 @@ def main() -> int:
             rows[file] = row(file, plain, ours, used, time.perf_counter() - start)
             print(rows[file], *changed[file], sep="\n", flush=True)
             write(arguments.output, rows, changed)
-    lines = [line for found in changed.values() for line in found]
+    lines = [line for findings_of_file in changed.values() for line in findings_of_file]
     return int(any(EITHER_WAY not in line for line in lines))
 
 

@@ -71,8 +71,8 @@ def test_density_has_its_electrons(name: str) -> None:
 def test_dipole_moments(name: str, debye: float) -> None:
     """Against experiment (NIST CCCBDB), where the nuclei move: 0.05 debye in NH3 alone."""
     one = STORED[name]
-    found = scf.hf.dip_moment(one.molecule(), one.density_matrix.sum(axis=0), verbose=0)
-    assert np.linalg.norm(found) == pytest.approx(debye, abs=0.1)
+    dipole = scf.hf.dip_moment(one.molecule(), one.density_matrix.sum(axis=0), verbose=0)
+    assert np.linalg.norm(dipole) == pytest.approx(debye, abs=0.1)
 
 
 def test_values_on_a_grid() -> None:
@@ -92,15 +92,15 @@ def test_values_on_a_grid() -> None:
 
 def test_kohn_sham_density_on_a_grid() -> None:
     one = STORED["NH3+"]
-    found = one.on_grid(level=1, min_density=1e-9)
-    np.testing.assert_allclose(found.weights @ found.rho, (5, 4), atol=2e-3)
+    density = one.on_grid(level=1, min_density=1e-9)
+    np.testing.assert_allclose(density.weights @ density.rho, (5, 4), atol=2e-3)
     kinetic = next(
         record["kohn_sham"]["kinetic"] for record in FACTS["systems"] if record["name"] == "NH3+"
     )
-    assert found.weights @ found.tau.sum(axis=1) == pytest.approx(kinetic, abs=2e-2)
+    assert density.weights @ density.tau.sum(axis=1) == pytest.approx(kinetic, abs=2e-2)
     # Weizsaecker's kinetic energy density is the least that orbitals can have.
-    bound = found.sigma[:, ::2] / (8.0 * found.rho.clip(min=1e-30))
-    assert (found.tau > bound * (1.0 - 1e-9) - 1e-12).all()
+    bound = density.sigma[:, ::2] / (8.0 * density.rho.clip(min=1e-30))
+    assert (density.tau > bound * (1.0 - 1e-9) - 1e-12).all()
 
 
 @each
@@ -128,9 +128,9 @@ def test_orbitals_have_the_density(name: str) -> None:
 
 
 def test_cheapest_record_is_made_again() -> None:
-    found, one = coupled_cluster.solve(HYDROGEN), STORED["H"]
-    assert found.energies["total"] == pytest.approx(one.energy, abs=1e-9)
-    np.testing.assert_allclose(found.density_matrix, one.density_matrix, atol=1e-7)
+    solution, one = coupled_cluster.solve(HYDROGEN), STORED["H"]
+    assert solution.energies["total"] == pytest.approx(one.energy, abs=1e-9)
+    np.testing.assert_allclose(solution.density_matrix, one.density_matrix, atol=1e-7)
     assert dict(SCHEME.core) == one.basis
 
 
@@ -155,8 +155,8 @@ def test_density_is_the_derivative_of_the_energy(atoms: str, spin: int) -> None:
     matrix = density_matrix(cluster._scf, cluster).sum(axis=0)
     up, down, up2, down2 = (solved(h).e_tot for h in (1e-3, -1e-3, 2e-3, -2e-3))
     wanted = (8.0 * (up - down) - (up2 - down2)) / 12e-3
-    found = (matrix * operator).sum()
-    assert found == pytest.approx(wanted, abs=1e-6)
+    slope = (matrix * operator).sum()
+    assert slope == pytest.approx(wanted, abs=1e-6)
     unrelaxed = np.array(cluster.make_rdm1(ao_repr=True)).reshape(-1, *bare.shape).sum(axis=0)
     assert abs((unrelaxed * operator).sum() - wanted) > 1e-4
 
@@ -180,8 +180,8 @@ def test_two_electrons_are_exact() -> None:
 def test_extrapolation_finds_the_limit() -> None:
     for fall in (coupled_cluster.hartree_fock_fall, coupled_cluster.correlation_fall):
         small, large = (-76.0 + 0.3 * fall(n) for n in (3, 4))
-        found = coupled_cluster.extrapolate((small, large), (fall(3), fall(4)))
-        assert found == pytest.approx(-76.0, abs=1e-12)
+        limit = coupled_cluster.extrapolate((small, large), (fall(3), fall(4)))
+        assert limit == pytest.approx(-76.0, abs=1e-12)
 
 
 def test_inversion_finds_kohn_sham_orbitals() -> None:
@@ -192,10 +192,10 @@ def test_inversion_finds_kohn_sham_orbitals() -> None:
     inverter = Inverter(molecule, matrix)
     errors = []
     for strengths in ((4.0,), (4.0, 64.0), (4.0, 64.0, 1024.0)):
-        found = [inverter.solve(spin, strengths) for spin in range(2)]
-        errors.append(sum(spin.error for spin in found))
+        inversions = [inverter.solve(spin, strengths) for spin in range(2)]
+        errors.append(sum(spin.error for spin in inversions))
     assert errors[0] > 20 * errors[1] > 400 * errors[2]
-    for spin, one in enumerate(found):
+    for spin, one in enumerate(inversions):
         np.testing.assert_allclose(one.density_matrix, matrix[spin], atol=1e-2)
         fock = inverter.fock(spin, strengths[-1], one.density_matrix)
         block = one.orbitals[:, : one.occupied].T @ fock @ one.orbitals[:, one.occupied :]
@@ -216,11 +216,11 @@ def test_interrupted_making_goes_on(tmp_path: Path) -> None:
     write_arrays(kept, arrays)
     paths = accurate_making.make("mini", [HYDROGEN, H2], "none", tmp_path, SMALL)
     assert sorted(tmp_path.iterdir()) == sorted(paths)
-    found = accurate.load("mini", tmp_path)
-    assert found["H"].energy == pytest.approx(-1.4998537, abs=1e-6)
+    references = accurate.load("mini", tmp_path)
+    assert references["H"].energy == pytest.approx(-1.4998537, abs=1e-6)
     wanted = coupled_cluster.solve(H2, SMALL).energies["total"]
-    assert found["H2"].energy == pytest.approx(wanted, abs=1e-9)
-    same_twice(found["H2"])
+    assert references["H2"].energy == pytest.approx(wanted, abs=1e-9)
+    same_twice(references["H2"])
 
 
 def same_twice(one: Reference) -> None:

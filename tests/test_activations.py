@@ -28,7 +28,7 @@ def values(node: Node, x: Array = POINTS) -> list[Array]:
     slope = derivatives(node, [X], 1)[0,]
     data = to_onnx({"zk": [node], "vrho": [slope]}, {"rho": 1})
     session = onnxruntime.InferenceSession(data)
-    return [found[:, 0] for found in session.run(None, {"rho": x[:, None]})]
+    return [output[:, 0] for output in session.run(None, {"rho": x[:, None]})]
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_values_and_slopes(
     op: str, value: Callable[[Array], Array], slope: Callable[[Array], Array]
 ) -> None:
     with np.errstate(over="ignore", under="ignore"):
-        found, by_x = values(algebra.unary(op, X))
+        function, by_x = values(algebra.unary(op, X))
         expected, expected_slope = value(POINTS), slope(POINTS)
     scale = np.maximum(1.0, np.abs(expected))
-    assert (np.abs(found - expected) / scale).max() < 1e-15
+    assert (np.abs(function - expected) / scale).max() < 1e-15
     # Slopes keep their digits down to the smallest numbers, as far as exp does (x^2 eps).
     allowed = (1e-15 + 5e-16 * np.minimum(np.abs(POINTS), 40.0) ** 2) * expected_slope + 1e-300
     assert (np.abs(by_x - expected_slope) <= allowed).all()
 
 
 def test_small_arguments_of_erf_keep_their_digits() -> None:
-    found, _ = values(algebra.unary("erf", X))
+    function, _ = values(algebra.unary("erf", X))
     near = np.abs(POINTS) > 1e-290
     expected = special.erf(POINTS[near])
-    assert (np.abs(found[near] / expected - 1.0)).max() < 1e-15
+    assert (np.abs(function[near] / expected - 1.0)).max() < 1e-15

@@ -167,7 +167,7 @@ def test_heavy_packages_stay_at_home() -> None:
 
 def _run(code: str) -> str:
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def test_import_brings_numpy_only() -> None:
@@ -233,7 +233,7 @@ def test_models_are_data() -> None:
 def test_installed_as_a_wheel(tmp_path: Path) -> None:
     """adapters/ and models/ become xcnet.adapters and xcnet/models, and are found there."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(tmp_path)]
-    subprocess.run([*build, str(ROOT)], check=True, capture_output=True, timeout=120)
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True, timeout=600)
     (wheel,) = tmp_path.glob("xcnet-*.whl")
     code = (
         f"import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)];"

@@ -37,9 +37,9 @@ def _bench(path: Path, *words: str) -> int:
 
 def _energies(path: Path) -> dict[tuple[str, str], float]:
     records = store.read(path)
-    found = {(r["system"], r["xc"]): r["energy"] for r in records}
-    assert len(found) == len(records), "a calculation was done twice"
-    return found
+    energies = {(r["system"], r["xc"]): r["energy"] for r in records}
+    assert len(energies) == len(records), "a calculation was done twice"
+    return energies
 
 
 def _until(condition: Callable[[], object], seconds: float = 120.0) -> None:

@@ -65,13 +65,13 @@ def test_reactions_conserve_atoms_and_charge(name: str) -> None:
 
 @every_set
 def test_a_name_means_one_system_with_a_possible_spin(name: str) -> None:
-    found: dict[str, Molecule] = {}
+    by_name: dict[str, Molecule] = {}
     for reaction in _reactions(name).values():
         for _, system in reaction.terms:
-            assert found.setdefault(system.name, system) == system
+            assert by_name.setdefault(system.name, system) == system
             assert system.spin <= system.electrons
             assert (system.electrons - system.spin) % 2 == 0, system.name
-    assert len(systems(list(_reactions(name).values()))) == len(found)
+    assert len(systems(list(_reactions(name).values()))) == len(by_name)
 
 
 def test_references_of_known_cases() -> None:

@@ -23,7 +23,7 @@ def test_table() -> None:
 
 
 def test_every_calculation_is_there_once() -> None:
-    found = [tuple(line[key] for key in ("xc", "kind", "system", "solver")) for line in LINES]
+    runs = [tuple(line[key] for key in ("xc", "kind", "system", "solver")) for line in LINES]
     names = {kind: [m.name for m in scf_convergence.systems(kind)] for kind in ("atoms", "hard")}
     assert [len(names["atoms"]), len(names["hard"])] == [17, 10]
     wanted = [
@@ -33,7 +33,7 @@ def test_every_calculation_is_there_once() -> None:
         )
         for name in names[kind]
     ]
-    assert sorted(found) == sorted(wanted)
+    assert sorted(runs) == sorted(wanted)
 
 
 def test_ladder_finds_no_higher_state() -> None:

@@ -17,8 +17,8 @@ def committed() -> dict[tuple[str, str], list[float]]:
 
 def test_differences_are_those_committed() -> None:
     column = grid_levels.MOLECULES.index("CH4")
-    found = grid_levels.differences("M06-L", "CH4")
-    for level, value in zip(grid_levels.LEVELS, found, strict=True):
+    differences = grid_levels.differences("M06-L", "CH4")
+    for level, value in zip(grid_levels.LEVELS, differences, strict=True):
         assert value == pytest.approx(committed()["M06-L", str(level)][column], abs=2e-3)
 
 

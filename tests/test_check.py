@@ -27,8 +27,8 @@ SHIPPED = sorted(p for p in paths.models_folder().iterdir() if (p / RECORD).is_f
 LEAST = 8_000  # densities: one chunk of each kind
 
 
-def measured(found: check.Report) -> dict[str, check.Result]:
-    return {result.name: result for result in found.results}
+def measured(report: check.Report) -> dict[str, check.Result]:
+    return {result.name: result for result in report.results}
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda p: p.name)
@@ -58,15 +58,15 @@ def constraints(name: str) -> dict[str, check.Result]:
 
 
 def test_scan_satisfies_what_it_was_made_for() -> None:
-    found = constraints("SCAN")
-    assert {r.verdict for r in found.values()} == {results.PASS}
+    by_name = constraints("SCAN")
+    assert {r.verdict for r in by_name.values()} == {results.PASS}
 
 
 def test_pbe_has_its_known_correlation_in_hydrogen() -> None:
-    found = constraints("PBE")["one-electron self-correlation"]
+    result = constraints("PBE")["one-electron self-correlation"]
     # -6.0 mHa: J. P. Perdew et al., Phys. Rev. Lett. 82, 2544 (1999), table I.
-    assert found.value == pytest.approx(0.0060, abs=1e-4)
-    assert "E = -0.3119" in found.note
+    assert result.value == pytest.approx(0.0060, abs=1e-4)
+    assert "E = -0.3119" in result.note
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_near_region_of_hydrogen() -> None:
     """The descriptor by shells against its integral at the nucleus and far away, in closed form."""
     sigma = 0.2
     radii = np.array([1e-4, 8.0])
-    found = NearRegion("continuum", sigma).hydrogen(radii)[:, 0]
+    region = NearRegion("continuum", sigma).hydrogen(radii)[:, 0]
     # Nucleus: 4 int r^2 exp(-(2 + 1/sigma) r) = 8/(2 + 1/sigma)^3. Far: 8 pi sigma^3 n(r) times
     # the mean of exp(-2 r) over the kernel, whose leading term is 1/(1 - 4 sigma^2)^2.
-    assert found[0] == pytest.approx(8.0 / (2.0 + 1.0 / sigma) ** 3, rel=1e-6)
+    assert region[0] == pytest.approx(8.0 / (2.0 + 1.0 / sigma) ** 3, rel=1e-6)
     n = np.exp(-16.0) / np.pi
-    assert found[1] == pytest.approx(8 * np.pi * sigma**3 * n / (1 - 4 * sigma**2) ** 2, rel=0.05)
+    assert region[1] == pytest.approx(8 * np.pi * sigma**3 * n / (1 - 4 * sigma**2) ** 2, rel=0.05)
 
 
 def test_a_declared_constraint_is_required(tmp_path: Path) -> None:
@@ -139,33 +139,33 @@ class Broken(check.Subject):
     def compute(  # type: ignore[override]
         self, points: dict[str, Array], order: int, spin: int = variables.POLARIZED
     ) -> dict[str, Array]:
-        found = super().compute(points, order, spin)
-        self._change(points, found)
-        return found
+        results = super().compute(points, order, spin)
+        self._change(points, results)
+        return results
 
 
-def _asymmetric(points: dict[str, Array], found: dict[str, Array]) -> None:
+def _asymmetric(points: dict[str, Array], results: dict[str, Array]) -> None:
     if points["rho"].shape[1] == 2:
-        found["zk"] *= 1.0 + 1e-9 * points["rho"][:, :1] / points["rho"].sum(1, keepdims=True)
+        results["zk"] *= 1.0 + 1e-9 * points["rho"][:, :1] / points["rho"].sum(1, keepdims=True)
 
 
-def _wrong_potential(points: dict[str, Array], found: dict[str, Array]) -> None:
-    if "vrho" in found:
-        found["vrho"] *= 1.0 + 1e-6
+def _wrong_potential(points: dict[str, Array], results: dict[str, Array]) -> None:
+    if "vrho" in results:
+        results["vrho"] *= 1.0 + 1e-6
 
 
-def _wrong_second(points: dict[str, Array], found: dict[str, Array]) -> None:
-    if "v2rhosigma" in found:
-        found["v2rhosigma"][:, 0] *= 1.0 + 1e-4
+def _wrong_second(points: dict[str, Array], results: dict[str, Array]) -> None:
+    if "v2rhosigma" in results:
+        results["v2rhosigma"][:, 0] *= 1.0 + 1e-4
 
 
-def _neighbours(points: dict[str, Array], found: dict[str, Array]) -> None:
-    found["zk"] *= 1.0 + 1e-11 * len(points["rho"])
+def _neighbours(points: dict[str, Array], results: dict[str, Array]) -> None:
+    results["zk"] *= 1.0 + 1e-11 * len(points["rho"])
 
 
-def _step(points: dict[str, Array], found: dict[str, Array]) -> None:
+def _step(points: dict[str, Array], results: dict[str, Array]) -> None:
     if points["rho"].shape[1] == 2:
-        found["zk"][points["rho"][:, 1] < 1e-12] *= 1.0 + 1e-6
+        results["zk"][points["rho"][:, 1] < 1e-12] *= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize(
@@ -182,21 +182,21 @@ def _step(points: dict[str, Array], found: dict[str, Array]) -> None:
 def test_a_broken_law_is_found(
     change: Callable[[dict[str, Array], dict[str, Array]], None], name: str
 ) -> None:
-    found = {r.name: r for r in laws.check(Broken(change))}
-    assert found[name].verdict == results.FAIL
+    by_name = {r.name: r for r in laws.check(Broken(change))}
+    assert by_name[name].verdict == results.FAIL
 
 
 def test_infinite_outputs_are_found() -> None:
     """libxc 7's r2SCAN gives NaN in its second derivatives at huge gradients."""
-    found = robustness.check(check.Subject("mgga_c_r2scan"))
-    problems = [r for r in found if r.verdict == results.FAIL]
+    report = robustness.check(check.Subject("mgga_c_r2scan"))
+    problems = [r for r in report if r.verdict == results.FAIL]
     assert problems
     assert "'rho'" in problems[0].note
 
 
 def test_an_unbounded_energy_is_found() -> None:
-    def huge(points: dict[str, Array], found: dict[str, Array]) -> None:
-        found["zk"] *= 1e3
+    def huge(points: dict[str, Array], results: dict[str, Array]) -> None:
+        results["zk"] *= 1e3
 
     rows = list(robustness.check(Broken(huge), LEAST))
     assert rows[-1].verdict == results.FAIL
@@ -214,16 +214,16 @@ def test_what_cannot_be_evaluated_fails(tmp_path: Path) -> None:
     seal(read_record(folder), folder)
     failures = check.run(load_spec(folder), LEAST).failures
     assert {f.section for f in failures} == {"integrity"}  # the reference vector stops it
-    found = check.Subject(load_spec(folder))
-    rows = list(check._until_an_error("laws", laws.check(found)))
+    subject = check.Subject(load_spec(folder))
+    rows = list(check._until_an_error("laws", laws.check(subject)))
     assert rows[-1].verdict == results.FAIL
     assert "not finite" in rows[-1].note
-    assert {r.verdict for r in physics.check(found)} <= {
+    assert {r.verdict for r in physics.check(subject)} <= {
         results.NOT_REQUIRED,
         results.NOT_APPLICABLE,
     }
     assert all(
-        r.verdict == results.FAIL for r in robustness.check(found, LEAST) if "finite" in r.name
+        r.verdict == results.FAIL for r in robustness.check(subject, LEAST) if "finite" in r.name
     )
 
 
@@ -292,12 +292,12 @@ def test_domain_by_density_and_by_element() -> None:
     coords = np.array([[0.0, 0, 9], [0, 0, 0.1], [0, 0, 0], [0, 0, 2.9]])
     weights = np.array([0.0, 1.0, 1e-5, 1.0])
     atoms = np.array([[0.0, 0, 0], [0, 0, 3]])
-    found = domain.outside(spec, n, weights, coords, ("H", "Cl"), atoms)
-    assert found.elements == ("Cl",)
-    assert found.density == pytest.approx(0.1 / 0.3)
-    assert found.nearest == pytest.approx(0.1 / 0.3)
-    assert found.share == pytest.approx(0.2 / 0.3)
-    assert found.is_large
+    outside = domain.outside(spec, n, weights, coords, ("H", "Cl"), atoms)
+    assert outside.elements == ("Cl",)
+    assert outside.density == pytest.approx(0.1 / 0.3)
+    assert outside.nearest == pytest.approx(0.1 / 0.3)
+    assert outside.share == pytest.approx(0.2 / 0.3)
+    assert outside.is_large
     assert not domain.outside(spec, n[1:2], weights[1:2], coords[1:2], ("H",), atoms[:1]).is_large
 
 
@@ -306,9 +306,9 @@ def test_domain_of_molecules() -> None:
     pytest.importorskip("pyscf")
     from xcnet.check import molecules
 
-    found = {r.name: r for r in molecules.check_domain(check.Subject("NN-r2SCAN"))}
-    assert found["electrons of H2O outside"].verdict == results.PASS
-    chlorine = found["electrons of HCl outside"]
+    by_name = {r.name: r for r in molecules.check_domain(check.Subject("NN-r2SCAN"))}
+    assert by_name["electrons of H2O outside"].verdict == results.PASS
+    chlorine = by_name["electrons of HCl outside"]
     assert chlorine.value is not None
     assert chlorine.value > 0.8
     assert "(Cl)" in chlorine.note
@@ -396,8 +396,8 @@ def test_a_functional_that_breaks_laws_is_not_installed(tmp_path: Path, user_fol
 
 @pytest.mark.parametrize("name", ["lda_k_tf", "B3LYP", "gga_x_b88"])
 def test_energies_of_known_functionals_are_bounded(name: str) -> None:
-    found = list(robustness.check(check.Subject(name), LEAST))
-    assert found[-1].verdict == results.PASS, found[-1]
+    report = list(robustness.check(check.Subject(name), LEAST))
+    assert report[-1].verdict == results.PASS, report[-1]
 
 
 def test_potentials_without_energies_are_refused() -> None:

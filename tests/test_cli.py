@@ -21,7 +21,7 @@ def call(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "xcnet.cli", *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={**os.environ, **environment},
     )
@@ -44,7 +44,7 @@ def test_help_needs_no_host(command: str) -> None:
     hidden = "import sys; sys.modules.update(pyscf=None, torch=None, ase=None, onnx=None);"
     code = f"{hidden} from xcnet.cli import main; main({[*command.split(), '--help']!r})"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ")
@@ -198,7 +198,7 @@ def test_reader_that_stops_reading() -> None:
         shell=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.stdout.startswith("name")

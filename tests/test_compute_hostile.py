@@ -52,9 +52,9 @@ def test_neighbours_in_one_array_are_fine() -> None:
     memory = np.full(200, np.nan)
     given = inputs()
     functional = xcnet.functional(CLONE, "polarized")
-    found = functional.compute(given, output={"zk": memory[:40], "vrho": memory[40:120]})
+    results = functional.compute(given, output={"zk": memory[:40], "vrho": memory[40:120]})
     expected = functional.compute(given)
-    np.testing.assert_array_equal(found["vrho"].ravel(), expected["vrho"].ravel())
+    np.testing.assert_array_equal(results["vrho"].ravel(), expected["vrho"].ravel())
     np.testing.assert_array_equal(memory[40:120], expected["vrho"].ravel())
     assert np.isnan(memory[120:]).all()
 
@@ -85,10 +85,10 @@ def test_any_layout(view: str) -> None:
     given = _views(inputs())[view]
     kept = {key: np.array(value) for key, value in given.items()}
     functional = xcnet.functional(CLONE, "polarized")
-    found = functional.compute(given, do_fxc=True)
+    results = functional.compute(given, do_fxc=True)
     plain = {key: np.ascontiguousarray(value, dtype=np.float64) for key, value in kept.items()}
     for label, values in functional.compute(plain, do_fxc=True).items():
-        np.testing.assert_array_equal(found[label], values)
+        np.testing.assert_array_equal(results[label], values)
     for key, value in kept.items():
         np.testing.assert_array_equal(np.array(given[key]), value)
 
@@ -154,7 +154,7 @@ def test_interrupt_in_the_middle(threads: int) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert rest.split() == ["interrupted", "well"], errors
     assert not errors
 
@@ -164,10 +164,10 @@ def test_pickled_while_in_use() -> None:
     import pickle
 
     functional = xcnet.functional(CLONE, "polarized")
-    found = functional.compute(inputs())
+    results = functional.compute(inputs())
     copy = pickle.loads(pickle.dumps(functional))
     assert len(pickle.dumps(functional)) < 1000
-    np.testing.assert_array_equal(copy.compute(inputs())["vrho"], found["vrho"])
+    np.testing.assert_array_equal(copy.compute(inputs())["vrho"], results["vrho"])
 
 
 # -- orders and forms of call ----------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_forms_of_call_agree() -> None:
     functional = xcnet.functional("mgga_x_tpss_clone", "polarized")
     expected = functional.compute(given, do_fxc=True)
     lapl = np.zeros_like(rho)
-    for found in (
+    for result in (
         functional.compute(rho, sigma, tau, do_fxc=True),
         functional.compute(rho, sigma, lapl, tau, True),
         functional.compute(rho, sigma, None, tau, True),
@@ -229,9 +229,9 @@ def test_forms_of_call_agree() -> None:
         functional.compute(rho, sigma, tau=tau, do_fxc=True),
         functional.compute({"rho": rho, "sigma": sigma}, tau=tau, do_fxc=True),
     ):
-        assert found.keys() == expected.keys()
+        assert result.keys() == expected.keys()
         for label, values in expected.items():
-            np.testing.assert_array_equal(found[label], values)
+            np.testing.assert_array_equal(result[label], values)
 
 
 def test_laplacian_in_its_place() -> None:
@@ -240,8 +240,8 @@ def test_laplacian_in_its_place() -> None:
     rho, sigma, lapl, tau = (densities[name] for name in ("rho", "sigma", "lapl", "tau"))
     named = {"rho": rho, "sigma": sigma, "lapl": lapl, "tau": tau}
     expected = functional.compute(named, do_exc=False)
-    found = functional.compute(rho, sigma, lapl, tau)
-    np.testing.assert_array_equal(found["vrho"], expected["vrho"])
+    results = functional.compute(rho, sigma, lapl, tau)
+    np.testing.assert_array_equal(results["vrho"], expected["vrho"])
 
 
 def test_variables_given_twice() -> None:

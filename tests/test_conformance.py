@@ -64,17 +64,17 @@ def oracle(name: str, spin: int) -> closing[Oracle]:
 
 def expected(name: str, spin: int, inputs: dict[str, Array], orders: list[str]) -> dict[str, Array]:
     with oracle(name, spin) as functional:
-        found: dict[str, Array] = {}
+        outputs: dict[str, Array] = {}
         for order in orders:
-            found |= functional.compute(inputs, order)
-    return found
+            outputs |= functional.compute(inputs, order)
+    return outputs
 
 
 def keys(name: str, orders: list[str]) -> list[str]:
     """Labels in order for a functional that is not libxc's; the clones need no Laplacian."""
     base = name.removeprefix("hyb_").split("_")[0]
-    found = [label for order in orders for label in OUTPUTS[base, order].split()]
-    return [label for label in found if "lapl" not in label]
+    labels = [label for order in orders for label in OUTPUTS[base, order].split()]
+    return [label for label in labels if "lapl" not in label]
 
 
 def assert_equal(given: dict[str, Array], wanted: dict[str, Array], context: str = "") -> None:

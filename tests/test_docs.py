@@ -71,15 +71,15 @@ def test_examples(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_block_is_of_a_kind_that_is_run(name: str) -> None:
-    found = {block.language for block in blocks(ROOT / "docs" / name)}
-    assert found <= LANGUAGES | DIRECTIVES
+    languages = {block.language for block in blocks(ROOT / "docs" / name)}
+    assert languages <= LANGUAGES | DIRECTIVES
     assert TEXTS[name].count("```") == 2 * len(blocks(ROOT / "docs" / name))
 
 
 def test_there_is_something_to_run() -> None:
     assert len(RUN) >= 10
-    found = [c for n in RUN for b in blocks(ROOT / "docs" / n) for c, _ in commands(b)]
-    assert sum(not NOT_RUN.match(command) for command in found) >= 12
+    lines = [c for n in RUN for b in blocks(ROOT / "docs" / n) for c, _ in commands(b)]
+    assert sum(not NOT_RUN.match(command) for command in lines) >= 12
 
 
 NEVER_RUN = [
@@ -147,11 +147,11 @@ def _resolve(dotted: str) -> None:
     parts = dotted.split(".")
     for count in range(len(parts), 0, -1):
         try:
-            found: Any = importlib.import_module(".".join(parts[:count]))
+            target: Any = importlib.import_module(".".join(parts[:count]))
         except ModuleNotFoundError:
             continue
         for attribute in parts[count:]:
-            found = getattr(found, attribute)
+            target = getattr(target, attribute)
         return
 
 
@@ -202,9 +202,9 @@ def test_every_error_class_has_its_section() -> None:
 def test_every_error_is_in_the_index() -> None:
     """Whatever is raised is an error of xcnet, made where the index has looked, or stays inside."""
     page = generate.fill(TEXTS["errors.md"])
-    found = sources.sites(*sources.CLASSES)
-    assert len(found) > 250
-    for site in found:
+    sites = sources.sites(*sources.CLASSES)
+    assert len(sites) > 250
+    for site in sites:
         assert site.messages, site
         for message in site.messages:
             if re.sub("⟨.*?⟩", "", message):
@@ -213,12 +213,12 @@ def test_every_error_is_in_the_index() -> None:
 
 def test_every_message_of_the_c_library_is_in_the_index() -> None:
     page = generate.fill(TEXTS["errors.md"])
-    found = sources.of_library()
-    assert all(f"- {messages.shown(message)}" in page for message in found)
+    c_messages = sources.of_library()
+    assert all(f"- {messages.shown(message)}" in page for message in c_messages)
     for path in (ROOT / "adapters" / "libxc").glob("*.c"):
         for text in re.findall(r'\bfail\(\s*"([^"]*)', path.read_text()):
             start = re.split("%(?:zu|d|s)", text.removeprefix("%s"))[0]
-            assert text == "%s" or any(start in message for message in found), text
+            assert text == "%s" or any(start in message for message in c_messages), text
 
 
 def test_every_raise_is_known() -> None:

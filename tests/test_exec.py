@@ -96,7 +96,7 @@ def test_signals() -> None:
         assert process.stdout is not None
         assert int(process.stdout.readline()) == process.pid
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == -signal.SIGTERM
+        assert process.wait(timeout=300) == -signal.SIGTERM
 
 
 def test_program_on_the_path_and_in_the_working_folder(

@@ -128,9 +128,9 @@ def test_folder_is_complete(tmp_path: Path) -> None:
     reference = np.load(spec.folder / "reference.npz")
     labels = list(variables.requested_labels(spec.variables, [True] * 4))
     assert sorted(reference) == sorted([*spec.variables, *labels])
-    found = engine.run(spec, 3, {name: reference[name] for name in spec.variables})
+    results = engine.run(spec, 3, {name: reference[name] for name in spec.variables})
     for label in labels:
-        np.testing.assert_allclose(found[label], reference[label], rtol=1e-12, atol=0)
+        np.testing.assert_allclose(results[label], reference[label], rtol=1e-12, atol=0)
         assert reference[label].shape == (64, variables.width(label, 2))
     share = reference["rho"].min(axis=1) / reference["rho"].sum(axis=1)
     assert share.min() < 1e-5
@@ -170,11 +170,11 @@ def test_third_derivatives(tmp_path: Path) -> None:
     inputs = random_densities(5, seed=2)
     inputs = {name: inputs[name] for name in spec.variables}
     expected = torch_values(module, inputs, 3)
-    found = engine.run(spec, 3, inputs)
-    assert set(found) == set(expected)
+    results = engine.run(spec, 3, inputs)
+    assert set(results) == set(expected)
     for label in variables.labels(spec.variables, 3):
         scale = np.abs(expected[label]).max(axis=1, keepdims=True)
-        np.testing.assert_allclose(found[label] / scale, expected[label] / scale, atol=1e-10)
+        np.testing.assert_allclose(results[label] / scale, expected[label] / scale, atol=1e-10)
 
 
 @pytest.mark.parametrize("activation", [nn.GELU(), nn.Softplus(), nn.Mish(), nn.LogSigmoid()])
@@ -208,12 +208,12 @@ def test_graphs_of_closed_shells(kind: type[Perceptron], tmp_path: Path) -> None
     assert list(spec.closed_shell) == list(spec.derivatives)
     totals, _ = closed_shell(random_densities(40, seed=2))
     totals = {name: totals[name] for name in spec.variables}
-    found = engine.run(spec, 3, totals, variables.UNPOLARIZED)
+    results = engine.run(spec, 3, totals, variables.UNPOLARIZED)
     expected = torch_values(ClosedShell(module, None), totals, 3)
-    assert set(found) == set(expected)
+    assert set(results) == set(expected)
     for label, values in expected.items():
-        assert found[label].shape == (40, 1)
-        np.testing.assert_allclose(found[label], values, rtol=1e-8, err_msg=label)
+        assert results[label].shape == (40, 1)
+        np.testing.assert_allclose(results[label], values, rtol=1e-8, err_msg=label)
     nodes = [
         len(onnx.load_from_string(spec.read(files["vxc"])).graph.node)
         for files in (spec.derivatives, spec.closed_shell)
@@ -243,9 +243,9 @@ def test_network_of_one_feature(tmp_path: Path) -> None:
     given = renamed(LDA, name="lda_xc_test", id=190101, aliases=[], kind="exchange-correlation")
     spec = export(module, given, tmp_path / "lda_xc_test", lawful=False)
     inputs = {"rho": random_densities(5, seed=2)["rho"]}
-    found, expected = engine.run(spec, 3, inputs), torch_values(module, inputs, 3)
+    results, expected = engine.run(spec, 3, inputs), torch_values(module, inputs, 3)
     for label in expected:
-        np.testing.assert_allclose(found[label], expected[label], rtol=1e-10)
+        np.testing.assert_allclose(results[label], expected[label], rtol=1e-10)
 
 
 def test_laplacian_and_descriptor(tmp_path: Path) -> None:

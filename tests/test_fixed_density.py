@@ -30,12 +30,12 @@ def test_what_is_kept_gives_the_energy_again(system: Molecule, tmp_path: Path) -
     state = fixed_density.read(tmp_path / "a.npz")
     assert state.system == made.system
     assert state.scheme == scheme
-    found = integrals.calculate(state, (3,))
-    r2scan = found.functionals[0][list(integrals.FUNCTIONALS).index("r2SCAN")]
+    result = integrals.calculate(state, (3,))
+    r2scan = result.functionals[0][list(integrals.FUNCTIONALS).index("r2SCAN")]
     assert state.energies["rest"] + r2scan == pytest.approx(state.energies["total"], abs=1e-9)
-    assert found.electrons[0] == pytest.approx(system.electrons, abs=1e-4)
-    integrals.write(tmp_path / "b.npz", found)
-    assert (integrals.read(tmp_path / "b.npz").columns == found.columns).all()
+    assert result.electrons[0] == pytest.approx(system.electrons, abs=1e-4)
+    integrals.write(tmp_path / "b.npz", result)
+    assert (integrals.read(tmp_path / "b.npz").columns == result.columns).all()
 
 
 def test_networks_get_densities_on_any_grid() -> None:
@@ -57,8 +57,8 @@ def test_energies_of_a_coarse_grids_density_are_those_of_a_fine_one() -> None:
     energies = []
     for level in (1, 3):
         state = fixed_density.solve(HF, replace(SMALL, grid_level=level))
-        found = integrals.calculate(state, (3,))
-        energies.append(state.energies["rest"] + found.functionals[0])
+        result = integrals.calculate(state, (3,))
+        energies.append(state.energies["rest"] + result.functionals[0])
     difference = np.abs(energies[0] - energies[1])
     assert difference[0] < 5e-6  # r2SCAN, whose ground state it is
     assert difference.max() < 1e-4
@@ -82,15 +82,15 @@ def test_field_gives_the_dipole_moment() -> None:
     """E(+F) - E(-F) = -2 F mu; the dipole moment of PySCF points from F to H, here to -z."""
     strength = 1e-3
     settings = calculation.Settings("def2-svp", 3, "def2-universal-jkfit", 1e-11)
-    found: list[Any] = []
+    mean_fields: list[Any] = []
 
     def energy(field: tuple[float, float, float] | None) -> float:
         one = replace(HF, field=field)
-        return calculation.solve(one, "pbe", settings, lambda *_: None, found.append).energy
+        return calculation.solve(one, "pbe", settings, lambda *_: None, mean_fields.append).energy
 
     plus, minus = (energy((0.0, 0.0, sign * strength)) for sign in (1.0, -1.0))
     energy(None)
-    moment = found[-1].dip_moment(unit="au", verbose=0)
+    moment = mean_fields[-1].dip_moment(unit="au", verbose=0)
     assert moment[2] < 0.0
     assert (minus - plus) / (2.0 * strength) == pytest.approx(moment[2], abs=1e-4)
 
@@ -113,10 +113,10 @@ def test_columns_hold_the_uniform_gas() -> None:
 
 def test_one_electron_has_no_correlation() -> None:
     state = fixed_density.solve(atom("H"), SMALL)
-    found = integrals.calculate(state, (1,)).columns[0]
+    result = integrals.calculate(state, (1,)).columns[0]
     places = expansion.KEPT.parts()
-    assert np.abs(found[places["equal"]]).max() < 1e-9
-    assert np.abs(found[places["opposite"]]).max() < 1e-9
+    assert np.abs(result[places["equal"]]).max() < 1e-9
+    assert np.abs(result[places["opposite"]]).max() < 1e-9
 
 
 def test_smaller_orders_are_among_the_columns() -> None:

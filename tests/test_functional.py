@@ -283,7 +283,7 @@ def test_facts(clones: None) -> None:
     assert (hybrid.spin, hybrid.exact_exchange.alpha) == (1, 0.25)
     assert functional._xc_func_name == "gga_xc_pbe_clone"
     lists = [getattr(functional, f"get_{x}")() for x in ("references", "bibtex", "doi", "key")]
-    assert len({len(found) for found in lists}) == 1
+    assert len({len(fact) for fact in lists}) == 1
     assert lists[0]
     assert "gga_xc_pbe_clone" in functional.describe()
     assert functional.xc_func_sizes["v2rhosigma"] == 6

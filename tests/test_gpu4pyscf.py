@@ -40,9 +40,9 @@ def test_graphs_run_where_arrays_lie(order: int) -> None:
     given, _, _ = density.clamp(inputs, spec.thresholds, spec.enforce_fhc)
     wanted = engine.run_session(spec, order, given)
     strided = {name: np.asfortranarray(values) for name, values in given.items()}
-    found = engine.run_in_place(spec, order, strided)
-    assert list(found) == list(wanted)
-    for label, values in found.items():
+    results = engine.run_in_place(spec, order, strided)
+    assert list(results) == list(wanted)
+    for label, values in results.items():
         np.testing.assert_array_equal(values, wanted[label], err_msg=label)
 
 
@@ -56,16 +56,16 @@ def test_values_as_gpu4pyscf_reads_them(
     inputs = polarized if spin else closed_shell(polarized)[0]
     spec = spec_of(name)
     given = {key: inputs[key] if spin else inputs[key].ravel() for key in spec.variables}
-    found = gpu4pyscf.DeviceFunctional(spec, spin).compute(given, do_fxc=True, do_kxc=True)
+    results = gpu4pyscf.DeviceFunctional(spec, spin).compute(given, do_fxc=True, do_kxc=True)
     wanted = xcnet.functional(name, spin + 1).compute(inputs, do_fxc=True, do_kxc=True)
     for label, values in wanted.items():
-        np.testing.assert_allclose(found[label], values, rtol=1e-12, atol=0, err_msg=label)
-    extra = {label for label in found if label not in wanted}
+        np.testing.assert_allclose(results[label], values, rtol=1e-12, atol=0, err_msg=label)
+    extra = {label for label in results if label not in wanted}
     every = variables.family_variables("mgga", laplacian=True)
     laplacian = {x for x in variables.requested_labels(every, [True] * 4) if "lapl" in x}
     assert extra == (laplacian if spec.family == "mgga" else set())
-    assert not any(found[label].any() for label in extra)
-    assert all(len(found[label]) == 50 for label in extra)
+    assert not any(results[label].any() for label in extra)
+    assert all(len(results[label]) == 50 for label in extra)
 
 
 def test_parts_of_an_expression() -> None:

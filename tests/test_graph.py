@@ -181,18 +181,18 @@ def derivatives_by_torch(
     function: Callable[..., torch.Tensor], order: int
 ) -> dict[tuple[int, ...], np.ndarray]:
     columns = [torch.tensor(v, requires_grad=True) for v in VALUES]
-    found: dict[tuple[int, ...], torch.Tensor] = {(): function(*columns)}
+    by_order: dict[tuple[int, ...], torch.Tensor] = {(): function(*columns)}
     for n in range(order):
         for key in combinations_with_replacement(range(len(columns)), n):
-            if not found[key].requires_grad:
+            if not by_order[key].requires_grad:
                 slopes = (torch.zeros(N, dtype=torch.float64),) * len(columns)
             else:
                 slopes = torch.autograd.grad(
-                    found[key].sum(), columns, create_graph=True, materialize_grads=True
+                    by_order[key].sum(), columns, create_graph=True, materialize_grads=True
                 )
             for i in range(key[-1] if key else 0, len(columns)):
-                found[*key, i] = slopes[i]
-    return {key: v.numpy(force=True) for key, v in found.items() if key}
+                by_order[*key, i] = slopes[i]
+    return {key: v.numpy(force=True) for key, v in by_order.items() if key}
 
 
 def compare(node: Node, function: Callable[..., torch.Tensor], order: int = 3) -> None:
@@ -286,9 +286,9 @@ def test_masked_branch_never_spoils_a_derivative() -> None:
 
 
 def test_derivatives_vanish_exactly() -> None:
-    found = derivatives(a.add(a.power(X, 4.0 / 3.0), a.power(Y, 4.0 / 3.0)), COLUMNS, 2)
-    assert found[0, 1] is ZERO
-    assert found[2,] is ZERO
+    second = derivatives(a.add(a.power(X, 4.0 / 3.0), a.power(Y, 4.0 / 3.0)), COLUMNS, 2)
+    assert second[0, 1] is ZERO
+    assert second[2,] is ZERO
 
 
 def test_constant_outputs_have_one_row_per_point() -> None:

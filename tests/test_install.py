@@ -430,7 +430,7 @@ def test_torch_missing_names_the_extra(home: Path) -> None:
         "sys.exit(main(['models', 'install', 'nagai2020']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 2
     assert re.search(r"pip install .*'torch>=", done.stderr)

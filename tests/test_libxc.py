@@ -473,8 +473,8 @@ def test_threads_may_evaluate_while_settings_change() -> None:
     def work(number: int) -> bool:
         if number % 4 == 0:
             functional.set_dens_threshold(1e-10)
-        found = evaluate(functional, inputs, 0, 1)
-        return all(np.array_equal(found[label], expected[label]) for label in expected)
+        result = evaluate(functional, inputs, 0, 1)
+        return all(np.array_equal(result[label], expected[label]) for label in expected)
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(200)))

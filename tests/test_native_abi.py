@@ -119,16 +119,16 @@ class Expected:
             parts = polarized.compute(density.spin_resolved(inputs), **flags)
         return values, {label: density.fold(label, abs(part)) for label, part in parts.items()}
 
-    def check(self, found: dict[str, Array]) -> None:
+    def check(self, results: dict[str, Array]) -> None:
         """Equal to 1e-12, for every label that both have."""
-        order = max(sum(power for _, power in variables.powers(label)) for label in found)
+        order = max(sum(power for _, power in variables.powers(label)) for label in results)
         if order not in self._known:
             self._known[order] = self._values(order)
         values, terms = self._known[order]
-        common = found.keys() & values.keys()
+        common = results.keys() & values.keys()
         assert common
         for label in common:
-            error = abs(found[label] - values[label])
+            error = abs(results[label] - values[label])
             assert (error <= 1e-12 * abs(terms[label])).all(), (label, error.max())
 
 
@@ -160,8 +160,8 @@ def test_published_functional(
     given = hard_densities(2100, seed=3)
     given = one_spin(given) if spin == 1 else given
     with client.open("NN-metaGGA-Nagai2020", spin) as handle:
-        found = handle.compute(given)
-    Expected("mgga_xc_nn_metagga_nagai2020", given, spin).check(found)
+        results = handle.compute(given)
+    Expected("mgga_xc_nn_metagga_nagai2020", given, spin).check(results)
 
 
 @pytest.mark.parametrize("name", ["gga_xc_pbe_clone", "mgga_xc_nn_r2scan"])
@@ -233,8 +233,8 @@ def test_info(client: Client, name: str) -> None:
     functional = xcnet.LibXCFunctional(name, 1)
     with client.open(name, 1) as handle:
         for fact in ("number", "kind", "family", "flags"):
-            found = client.call(f"xc_func_info_get_{fact}", handle.info)
-            assert found == getattr(functional, f"get_{fact}")()
+            answer = client.call(f"xc_func_info_get_{fact}", handle.info)
+            assert answer == getattr(functional, f"get_{fact}")()
         assert client.call("xc_func_info_get_name", handle.info).decode() == functional.get_name()
         for i, citation in enumerate(functional.citations):
             reference = c_void_p(client.call("xc_func_info_get_references", handle.info, i))
@@ -243,8 +243,8 @@ def test_info(client: Client, name: str) -> None:
                 (citation.text, citation.doi, citation.bibtex, citation.key),
                 strict=True,
             ):
-                found = client.call(f"xc_func_reference_get_{part}", reference)
-                assert found.decode() == text
+                answer = client.call(f"xc_func_reference_get_{part}", reference)
+                assert answer.decode() == text
         for i in (len(functional.citations), 5, -1):
             assert not client.call("xc_func_info_get_references", handle.info, i)
         assert client.call("xc_func_info_get_n_ext_params", handle.info) == 0
@@ -289,14 +289,14 @@ def test_info_as_the_host_reads_it(client: Client) -> None:
 def test_exact_exchange(
     client: Client, name: str, type_: int, coefficient: float, cam: tuple[float, float, float]
 ) -> None:
-    found = [c_double(7.0) for _ in range(3)]
+    coefficients = [c_double(7.0) for _ in range(3)]
     with client.open(name, 1) as handle:
         assert client.call("xc_hyb_type", handle.pointer) == type_
         assert client.call("xc_hyb_exx_coef", handle.pointer) == coefficient
-        client.call("xc_hyb_cam_coef", handle.pointer, *map(byref, found))
-        assert tuple(value.value for value in found) == cam
-        client.call("xc_nlc_coef", handle.pointer, byref(found[0]), byref(found[1]))
-        assert found[0].value == found[1].value == 0.0
+        client.call("xc_hyb_cam_coef", handle.pointer, *map(byref, coefficients))
+        assert tuple(value.value for value in coefficients) == cam
+        client.call("xc_nlc_coef", handle.pointer, byref(coefficients[0]), byref(coefficients[1]))
+        assert coefficients[0].value == coefficients[1].value == 0.0
 
 
 def test_names(client: Client) -> None:
@@ -335,9 +335,9 @@ def test_lists(client: Client) -> None:
     assert list(numbers) == sorted(numbers) == [*expected, *sorted(own)]
     names = [(c_char * (length + 1))() for _ in range(count)]
     client.call("xc_available_functional_names", (c_void_p * count)(*map(ctypes.addressof, names)))
-    found = dict(zip(by_name, (name.value.decode() for name in names), strict=True))
-    assert {number: found[number] for number in own} == own
-    assert found[101].lower() == "gga_x_pbe"
+    result = dict(zip(by_name, (name.value.decode() for name in names), strict=True))
+    assert {number: result[number] for number in own} == own
+    assert result[101].lower() == "gga_x_pbe"
 
 
 # -- libxc's own functionals -------------------------------------------------------------------
@@ -357,8 +357,8 @@ def test_libxcs_own_are_bitwise_the_same(client: Client, number: int) -> None:
             )
             for order in oracle.orders:
                 suffix = f"_{order}"
-                expected, found = oracle.compute(given, order), handle.compute(given, suffix)
-                assert all((found[label] == array).all() for label, array in expected.items())
+                expected, results = oracle.compute(given, order), handle.compute(given, suffix)
+                assert all((results[label] == array).all() for label, array in expected.items())
         oracle.close()
 
 
@@ -373,10 +373,10 @@ def test_libxcs_generic_entry_points(client: Client) -> None:
                 if list(orders) != wanted and suffix:
                     continue
                 labels = [label for o in wanted for label in oracle.labels(o)]
-                found = handle.compute(given, suffix, labels)
+                results = handle.compute(given, suffix, labels)
                 for order in wanted:
                     for label, array in oracle.compute(given, order).items():
-                        np.testing.assert_array_equal(found[label], array)
+                        np.testing.assert_array_equal(results[label], array)
         oracle.close()
 
 

@@ -370,17 +370,17 @@ def test_stale_end_is_not_evaluated_again(client: Client) -> None:
     with client.open(NAME, 2) as handle, client.open(NAME, 2) as fresh:
         handle.compute(first)
         before = native.evaluations()
-        found = handle.compute(mixed)
+        results = handle.compute(mixed)
         assert native.evaluations() - before == 100
         expected = fresh.compute(mixed)
-        assert all((found[label] == expected[label]).all() for label in found)
+        assert all((results[label] == expected[label]).all() for label in results)
         before = native.evaluations()
         handle.compute(mixed, "_vxc")  # part of what is known
         assert native.evaluations() == before
         handle.compute(first, "_vxc")  # of which nothing but the potential is known
-        found = handle.compute(first)
+        results = handle.compute(first)
         expected = fresh.compute(first)
-        assert all((found[label] == expected[label]).all() for label in found)
+        assert all((results[label] == expected[label]).all() for label in results)
         handle.set("dens", 1e-2)
         fresh.set("dens", 1e-2)
         assert (handle.compute(mixed)["zk"] == fresh.compute(mixed)["zk"]).all()
@@ -425,7 +425,7 @@ def _python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
         check=True,
     )

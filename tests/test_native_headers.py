@@ -20,13 +20,13 @@ def evaluations(header: Path) -> dict[str, tuple[int, list[str]]]:
     """
     done = run("gcc", "-E", "-P", header)
     assert done.returncode == 0, done.stderr
-    found = {}
+    lists = {}
     for name, arguments in _DECLARED.findall(done.stdout):
         words = arguments.split(",")
         outputs = [word for word in words if "const" not in word and "*" in word]
         names = [word.replace("*", " ").split()[-1] for word in outputs]
-        found[name] = (len(words) - len(names), names)
-    return found
+        lists[name] = (len(words) - len(names), names)
+    return lists
 
 
 @pytest.mark.parametrize("version", [5, 7])

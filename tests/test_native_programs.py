@@ -69,7 +69,7 @@ def test_program_gets_what_python_gets(tmp_path: Path, index: Path) -> None:
     assert name == f"name {functional.get_name()}"
     assert cite == f"cite {functional.get_references()[0]}"
     assert listed == "listed 1"
-    found = np.array([line.split()[1:] for line in points], dtype=float)
+    printed = np.array([line.split()[1:] for line in points], dtype=float)
     expected = functional.compute(
         {
             "rho": np.array([[0.3, 0.2], [1e-3, 2e-3], [0.0, 0.4], [0.0, 0.0]]),
@@ -78,7 +78,7 @@ def test_program_gets_what_python_gets(tmp_path: Path, index: Path) -> None:
         }
     )
     together = np.hstack([expected[label] for label in ("zk", "vrho", "vsigma", "vtau")])
-    np.testing.assert_allclose(found, together, rtol=1e-12)
+    np.testing.assert_allclose(printed, together, rtol=1e-12)
 
 
 def test_without_preload_the_name_is_unknown(stress: Path, index: Path) -> None:

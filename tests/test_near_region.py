@@ -169,11 +169,11 @@ def test_works_after_fork() -> None:
         "queue = context.Queue()\n"
         "child = context.Process(target=t._sum_in_child, args=(queue,))\n"
         "child.start()\n"
-        "print(repr(float(queue.get(timeout=60).sum())))\n"
+        "print(repr(float(queue.get(timeout=300).sum())))\n"
         "child.join()\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     assert float(result.stdout) == pytest.approx(float(expected.sum()), rel=1e-14)
 

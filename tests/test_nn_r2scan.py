@@ -45,9 +45,9 @@ CLAIM = words(publication.validation(RESULT, WEIGHTS))
 
 @pytest.fixture(scope="module")
 def spec() -> FunctionalSpec:
-    found = registry.find("NN-r2SCAN").spec
-    assert found is not None
-    return found
+    functional_spec = registry.find("NN-r2SCAN").spec
+    assert functional_spec is not None
+    return functional_spec
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +62,10 @@ def variables_of(density: GridDensity) -> dict[str, Array]:
 
 def both(density: GridDensity) -> tuple[dict[str, Array], dict[str, Array]]:
     inputs = variables_of(density)
-    found = [
+    results = [
         xcnet.functional(name, "polarized").compute(inputs) for name in ("NN-r2SCAN", "r2SCAN")
     ]
-    return found[0], found[1]
+    return results[0], results[1]
 
 
 @pytest.mark.parametrize("name", MOLECULES)
@@ -156,8 +156,8 @@ def test_atomization_energies_within_half_a_kcal() -> None:
 def test_committed_table_holds_the_claim() -> None:
     """The full comparison, made by benchmarks/nn_r2scan_atomization.py."""
     settings, *rows = (json.loads(line) for line in RESULT.read_text().splitlines())
-    found = {row["system"]: row for row in rows}
-    assert set(FIRST_ROW) <= found.keys()
+    by_system = {row["system"]: row for row in rows}
+    assert set(FIRST_ROW) <= by_system.keys()
     assert settings["first_row"]["largest_kcal"] < 0.5
-    assert all(abs(found[name]["difference_kcal"]) < 0.5 for name in FIRST_ROW)
+    assert all(abs(by_system[name]["difference_kcal"]) < 0.5 for name in FIRST_ROW)
     assert all(row["NN-r2SCAN"]["converged"] for row in rows)

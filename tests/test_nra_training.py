@@ -126,11 +126,11 @@ def test_contrast_is_smooth_and_bounded() -> None:
         torch.tensor(values, dtype=torch.float64, requires_grad=True)
         for values in ([-1e-9, 0.0, 1e-14, 0.2, GAS, 40.0], [1.0, 1.0, 1.0, 1e-12, 1.0, 1e3])
     )
-    found = near_region_contrast(density, near, NEAR_REGION.sigma_bohr)
+    contrast = near_region_contrast(density, near, NEAR_REGION.sigma_bohr)
     wanted = [-1.0, -1.0, -1.0, 1.0, 0.0]
-    np.testing.assert_allclose(found[:5].detach(), wanted, rtol=0.0, atol=1e-12)
-    assert float(found.detach().abs().max()) <= 1.0
-    slopes = torch.autograd.grad(found.sum(), (density, near))
+    np.testing.assert_allclose(contrast[:5].detach(), wanted, rtol=0.0, atol=1e-12)
+    assert float(contrast.detach().abs().max()) <= 1.0
+    slopes = torch.autograd.grad(contrast.sum(), (density, near))
     assert all(bool(slope.isfinite().all()) for slope in slopes)
     assert slopes[1][:2].tolist() == [0.0, 0.0]
 
@@ -165,8 +165,8 @@ def test_functional_is_the_module(made: Path) -> None:
     assert spec.descriptors == {"near_region": NEAR_REGION}
     inputs = sample(spec.variables, 60, 1, spec.descriptors)
     exc = _weights(made)(**{name: torch.from_numpy(value) for name, value in inputs.items()})
-    found = engine.run(spec, 1, inputs)["zk"][:, 0]
-    np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
+    energies = engine.run(spec, 1, inputs)["zk"][:, 0]
+    np.testing.assert_allclose(energies, exc.numpy(), rtol=1e-12)
     reactions = spec.training["metrics"]["reactions"]
     assert len(reactions["fixed"]) == reactions["self_consistent"]["trained"]["count"] == 1
     assert "Nagai2020_43" in [citation.key for citation in spec.citations]

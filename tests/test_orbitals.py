@@ -34,8 +34,8 @@ def reference() -> Reference:
     mean_field = scf.UHF(molecule).run(conv_tol=1e-10)
     matrices = np.asarray(mean_field.make_rdm1())
     inverter = Inverter(molecule, matrices)
-    found = [inverter.solve(spin) for spin in range(2)]
-    filled = [one.orbitals[:, : one.occupied] for one in found]
+    inversions = [inverter.solve(spin) for spin in range(2)]
+    filled = [one.orbitals[:, : one.occupied] for one in inversions]
     return Reference(system, 0.0, blank.basis, matrices, (filled[0], filled[1]), 4096.0)
 
 
@@ -132,6 +132,6 @@ def test_hydrogen_has_one_spin_to_relax() -> None:
     matrices = np.asarray(mean_field.make_rdm1())
     filled = (mean_field.mo_coeff[0][:, :1], mean_field.mo_coeff[1][:, :0])
     reference = Reference(atom("H"), 0.0, blank.basis, matrices, filled, 4096.0)
-    found = orbitals.relaxation("lda", {"H": reference}, SETTINGS)
-    assert len(found.rows[0]) == 1
-    assert found.energies(functional("lda"))["H"] > 0.0
+    relaxation = orbitals.relaxation("lda", {"H": reference}, SETTINGS)
+    assert len(relaxation.rows[0]) == 1
+    assert relaxation.energies(functional("lda"))["H"] > 0.0

@@ -40,7 +40,7 @@ def test_numpy_that_psi4_misreads_is_explained() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     if "ImportError" in done.stderr or "ModuleNotFoundError" in done.stderr:
         pytest.skip("Psi4 is built for another Python than this one")

@@ -82,8 +82,8 @@ def test_overlap_knows_reactions_by_what_they_are() -> None:
         return Reaction(name, ((coefficient, WATER), (-coefficient, read("H2"))), 0.0)
 
     other = Reaction("other", ((1, WATER), (-1, read("CH4"))), 0.0)
-    found = overlap.known_reactions([barrier("a"), other], [barrier("test", -2)])
-    assert found == {"a": "test"}
+    known = overlap.known_reactions([barrier("a"), other], [barrier("test", -2)])
+    assert known == {"a": "test"}
     methane = Reaction("m", ((-1, read("CH4")), (1, atom("C")), (4, atom("H"))), 0.0)
     with pytest.raises(InputError, match="m is CH4 of a test set"):
         overlap.refuse_reactions([methane])
@@ -160,8 +160,8 @@ TABLE = [["Reaction", "Dataset", "Reference", "Stoichiometry"], ["r", "S", "0.5"
 
 def test_gscdb_is_read() -> None:
     files = {gscdb.TABLE: _book(TABLE), "xyz_files/a.xyz": XYZ}
-    found = gscdb.convert("S", 1, _repository(files))
-    assert found["reactions"] == [
+    records = gscdb.convert("S", 1, _repository(files))
+    assert records["reactions"] == [
         {
             "id": "r",
             "species": ["a", "a"],
@@ -169,7 +169,7 @@ def test_gscdb_is_read() -> None:
             "reference_kcal_per_mol": 313.754737,
         }
     ]
-    (system,) = found["molecules"]
+    (system,) = records["molecules"]
     assert system["positions_angstrom"] == [[0.0, 0.0, 0.0], [0.0, 0.0, 0.97]]
     assert system["multipole_field"] == [0.0, 0.0, 0.01]
     assert (system["charge"], system["multiplicity"]) == (-1, 2)

@@ -15,7 +15,7 @@ from tests.pyscf_methods import installed
 from xcnet import check, cli, engine
 from xcnet.catalogue import collections
 from xcnet.check import results
-from xcnet.published import dm21, pcnn, skala, xcdiff
+from xcnet.published import dm21, pcnn, skala, sources, xcdiff
 from xcnet.spec import FunctionalSpec, load_spec
 
 Array = NDArray[np.float64]
@@ -108,6 +108,12 @@ def test_energies_of_dm21(name: str) -> None:
     exact = torch.from_numpy(np.hstack([points["hfx_a"], points["hfx_b"]]))
     energy = module(**tensors(points), local_exact_exchange=exact).numpy()
     np.testing.assert_allclose(energy * points["rho"].sum(axis=1), points[name], rtol=5e-6)
+
+
+def test_folder_of_several_collections() -> None:
+    folder = required_weights("skala-1.0")
+    collection = collections()["skala-1.0"]
+    assert sources.files(collection, folder.parent) == sources.files(collection, folder)
 
 
 def test_records_of_dm21() -> None:

@@ -83,8 +83,8 @@ def test_arrays_come_out() -> None:
     expected = NUMBERS
     np.testing.assert_array_equal(arrays.npy(npy(NUMBERS.astype("<f4")), "a"), expected)
     np.testing.assert_array_equal(arrays.npy(npy(np.asfortranarray(NUMBERS)), "a"), expected)
-    found = arrays.npz(archive(**{"a.npy": npy(NUMBERS)}), "a")
-    np.testing.assert_array_equal(found["a"], expected)
+    contents = arrays.npz(archive(**{"a.npy": npy(NUMBERS)}), "a")
+    np.testing.assert_array_equal(contents["a"], expected)
     np.testing.assert_array_equal(torchscript.arrays(script(), "s")["weight"], expected)
     data = NUMBERS.astype("<f4").tobytes()
     np.testing.assert_array_equal(tensorflow.arrays(table(ENTRY), data, "t")["w"], expected)
@@ -95,9 +95,9 @@ def test_what_torch_itself_writes() -> None:
     module = Layer()
     stream = io.BytesIO()
     torch.jit.save(torch.jit.script(module), stream)
-    found = torchscript.arrays(stream.getvalue(), "module")
+    contents = torchscript.arrays(stream.getvalue(), "module")
     for name, parameter in module.named_parameters():
-        np.testing.assert_array_equal(found[name], parameter.detach().numpy())
+        np.testing.assert_array_equal(contents[name], parameter.detach().numpy())
 
 
 class Hostile:

@@ -243,8 +243,8 @@ def test_four_parallel_lists_of_citations() -> None:
     lists = [
         getattr(functional, f"get_{name}")() for name in ("references", "bibtex", "doi", "key")
     ]
-    assert [type(found) for found in lists] == [list] * 4
-    assert [len(found) for found in lists] == [2] * 4
+    assert [type(texts) for texts in lists] == [list] * 4
+    assert [len(texts) for texts in lists] == [2] * 4
     assert lists[2] == ["10.1103/PhysRevLett.77.3865", "10.1103/PhysRevLett.78.1396"]
     assert lists[1][0].startswith("@article{" + lists[3][0])
 

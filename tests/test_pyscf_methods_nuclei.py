@@ -114,9 +114,9 @@ def _optimized(mf: Any) -> Any:
     optimizer = pytest.importorskip("pyscf.geomopt.geometric_solver", reason="needs geometric")
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # geometric's
-        converged, found = optimizer.kernel(mf, convergence_set="GAU_LOOSE")
+        converged, geometry = optimizer.kernel(mf, convergence_set="GAU_LOOSE")
     assert converged
-    return found
+    return geometry
 
 
 def _distances(mol: Any) -> Array:
@@ -138,10 +138,10 @@ def test_optimized_benzene() -> None:
     text = "; ".join(
         f"{s} {r * np.cos(phi):.8f} {r * np.sin(phi):.8f} 0" for s, r in atoms for phi in RING
     )
-    found = _optimized(tight(dft.RKS(molecule(text), xc="NN-r2SCAN")).density_fit())
-    distances = _distances(found)
+    geometry = _optimized(tight(dft.RKS(molecule(text), xc="NN-r2SCAN")).density_fit())
+    distances = _distances(geometry)
     assert np.ptp([distances[i, (i + 1) % 6] for i in range(6)]) < 3e-3
-    theirs = tight(dft.RKS(found, xc="r2SCAN")).density_fit().run().nuc_grad_method()
+    theirs = tight(dft.RKS(geometry, xc="r2SCAN")).density_fit().run().nuc_grad_method()
     assert np.abs(theirs.set(grid_response=True).kernel()).max() < 5e-3
 
 
@@ -185,8 +185,8 @@ def test_frequency_of_carbon_monoxide() -> None:
     mf = tight(dft.RKS(mol, xc="NN-metaGGA").density_fit(), 3).run()
     with pytest.warns(UserWarning, match=r"12 gradients.*worth 2\.\d Hartree/bohr\^2 here"):
         hessian = mf.Hessian().kernel()
-    found = thermo.harmonic_analysis(mol, hessian)["freq_wavenumber"]
-    np.testing.assert_allclose(found, [2254.2], rtol=0, atol=2.0)
+    wavenumbers = thermo.harmonic_analysis(mol, hessian)["freq_wavenumber"]
+    np.testing.assert_allclose(wavenumbers, [2254.2], rtol=0, atol=2.0)
 
 
 @pytest.mark.parametrize("make", [dft.RKS, lambda mol, xc: dft.RKS(mol, xc=xc).PCM()])

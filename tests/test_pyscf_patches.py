@@ -36,13 +36,13 @@ def attributes() -> tuple[Attributes, list[Any]]:
     modules = [m for name, m in sys.modules.items() if name.split(".")[0] == "pyscf"]
     classes = {value for m in modules for value in vars(m).values() if isinstance(value, type)}
     owners: list[Any] = [*modules, *classes]
-    found = {
+    values = {
         (id(owner), name): dict(value) if isinstance(value, dict) else value
         for owner in owners
         for name, value in vars(owner).items()
         if not isinstance(value, ModuleType) and name != "__warningregistry__"
     }
-    return found, owners
+    return values, owners
 
 
 def changed(before: Attributes, after: Attributes) -> list[str]:
@@ -64,9 +64,9 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attributes]:
     adapter.uninstall()
     _use(adapter.attach(_object()))  # imports all that it will
     adapter.uninstall()
-    found, owners = attributes()
-    assert all(vars(o)[name] is found[id(o), name] for o, name, _ in hooks.TABLE)
-    yield found
+    values, owners = attributes()
+    assert all(vars(o)[name] is values[id(o), name] for o, name, _ in hooks.TABLE)
+    yield values
     del owners
     adapter.uninstall()
 

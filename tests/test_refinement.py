@@ -68,8 +68,8 @@ def test_energies_of_merged_points_are_the_integrals(
     form = next(name for name in FORMS if part in parts.of(name))
     module = Semilocal(form, {"exchange": [6, 5], "correlation": [5, 6]}, [3])
     densities = [state.density for state in states.values()]
-    found = part.energies(densities).residuals(module.network(part.name))
-    for density, value in zip(densities, found.tolist(), strict=True):
+    energies = part.energies(densities).residuals(module.network(part.name))
+    for density, value in zip(densities, energies.tolist(), strict=True):
         variables, weights = part.variables(density)
         columns = part.columns(*torch.from_numpy(variables).unbind(1))
         with torch.no_grad():
@@ -89,9 +89,9 @@ def test_negative_weights_keep_the_sums() -> None:
     rng = np.random.default_rng(2)
     energy, features = rng.normal(size=400), 0.01 * rng.random((400, 2))
     relative = features[:, :1]
-    found, averages, merged = merging._merged(energy, relative, features)
-    assert len(found) < 50
-    assert found.sum() == pytest.approx(energy.sum(), rel=1e-12)
+    points, averages, merged = merging._merged(energy, relative, features)
+    assert len(points) < 50
+    assert points.sum() == pytest.approx(energy.sum(), rel=1e-12)
     # Averages stay among the features that they are of.
     assert np.all((merged > 0.0) & (merged < 0.01))
     np.testing.assert_allclose(averages, merged[:, :1], rtol=1e-12)
@@ -100,9 +100,9 @@ def test_negative_weights_keep_the_sums() -> None:
 def test_heavy_points_are_not_merged_far() -> None:
     energy = np.array([1.0, 1.0, 1e-9, 1e-9])
     features = np.array([[0.5], [0.51], [0.5], [0.51]])
-    found, _, merged = merging._merged(energy, features, features)
+    points, _, merged = merging._merged(energy, features, features)
     assert sorted(merged[:, 0]) == pytest.approx([0.5, 0.51], abs=1e-9)
-    assert found == pytest.approx([1.0, 1.0], abs=1e-8)
+    assert points == pytest.approx([1.0, 1.0], abs=1e-8)
 
 
 @pytest.mark.parametrize("part", parts.of("meta-gga"), ids=lambda part: part.name)
@@ -132,8 +132,8 @@ def test_gradient_of_the_loss(form: str, states: dict[str, GroundState], module:
     tiny = _recipe()
     densities = [state.density for state in states.values()]
     priors = {p.name: parts.terms(p, tiny, densities) for p in parts.trained(form)}
-    found = errors(form, [ATOMIZATION], states)
-    problem = Refinement(module, priors, found, 7.0, 2.0, decay=0.3)
+    reaction_errors = errors(form, [ATOMIZATION], states)
+    problem = Refinement(module, priors, reaction_errors, 7.0, 2.0, decay=0.3)
     start = problem.vector()
     _, gradient = problem.normal_equations()
     assert len(gradient) == len(start) == sum(p.numel() for p in module.parameters())
@@ -154,7 +154,7 @@ def test_gradient_of_the_loss(form: str, states: dict[str, GroundState], module:
 def test_errors_of_reactions_are_sums_of_energies(
     form: str, states: dict[str, GroundState], module: Semilocal
 ) -> None:
-    found = errors(form, [ATOMIZATION], states).values(module)
+    values = errors(form, [ATOMIZATION], states).values(module)
     total = {}
     for name, state in states.items():
         energies = [
@@ -163,7 +163,7 @@ def test_errors_of_reactions_are_sums_of_energies(
         ]
         total[name] = state.rest + sum(float(x) for x in energies)
     wanted = 627.5094740631 * (ATOMIZATION.value(total) - ATOMIZATION.reference)
-    assert float(found) == pytest.approx(wanted, rel=1e-10)
+    assert float(values) == pytest.approx(wanted, rel=1e-10)
     with pytest.raises(InputError, match="no ground state of H2O"):
         errors(form, [ATOMIZATION], {name: states[name] for name in "OH"})
 

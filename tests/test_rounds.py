@@ -75,11 +75,11 @@ def _train(folder: Path, *more: str) -> int:
 
 def test_training_lowers_the_errors(made: Path) -> None:
     spec = load_spec(made)
-    found = spec.training["metrics"]["reactions"]
-    assert len(found["fixed"]) == 2
+    reactions = spec.training["metrics"]["reactions"]
+    assert len(reactions["fixed"]) == 2
     # Atomization of three molecules, ionization of these, of N, O and H.
-    assert found["self_consistent"]["trained"]["count"] == 9
-    start, end = (one["trained"]["mean_absolute"] for one in found["fixed"])
+    assert reactions["self_consistent"]["trained"]["count"] == 9
+    start, end = (one["trained"]["mean_absolute"] for one in reactions["fixed"])
     assert end < start
     progress = np.load(made.parents[1] / NAME / "checkpoint.npz")
     for number in range(2):
@@ -121,8 +121,8 @@ def test_self_consistent_errors_are_those_of_the_functional(
     }
     error = 627.5094740631 * (ionization.value(energies) - ionization.reference)
     report = json.loads((made.parents[1] / NAME / "report.json").read_text())
-    found = report["reactions"]["self_consistent"]
-    assert found["trained"]["errors"]["N+"] == pytest.approx(error, abs=0.02)
+    errors_of_reactions = report["reactions"]["self_consistent"]
+    assert errors_of_reactions["trained"]["errors"]["N+"] == pytest.approx(error, abs=0.02)
 
 
 def test_shipped_weights_make_the_same_functional(made: Path, tmp_path: Path) -> None:

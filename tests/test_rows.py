@@ -102,11 +102,11 @@ def test_what_the_recipe_names_is_there(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     public_data.install("ae18", public_folder("ae18"))
     (atoms,) = [one for one in GENERAL.energies if one.set == "ae18"]
-    found = {row.name: row for row in energies.rows(atoms, "energies")}
-    assert set(atoms.tight) <= found.keys()
-    assert {found[name].terms[0][1].system.symbols for name in atoms.tight} == {("H",), ("He",)}
-    assert found["AE18_1"].reference == pytest.approx(-500.0, abs=1e-3)  # mHa
-    assert (found["AE18_1"].sigma, found["AE18_3"].sigma) == (0.3, atoms.sigma)
+    by_name = {row.name: row for row in energies.rows(atoms, "energies")}
+    assert set(atoms.tight) <= by_name.keys()
+    assert {by_name[name].terms[0][1].system.symbols for name in atoms.tight} == {("H",), ("He",)}
+    assert by_name["AE18_1"].reference == pytest.approx(-500.0, abs=1e-3)  # mHa
+    assert (by_name["AE18_1"].sigma, by_name["AE18_3"].sigma) == (0.3, atoms.sigma)
 
 
 def test_derivatives_of_factors() -> None:
@@ -124,9 +124,9 @@ def test_derivatives_of_factors() -> None:
 def test_the_prior_has_r2scans_exchange(kept: IntegralTable) -> None:
     """Known points: the gas, and one orbital (at most 1.174, a lower value at small u)."""
     u, beta = np.array([0.0, 0.0]), np.array([0.5, 0.0])
-    found = prior.exchange_factor(u, beta)
-    assert found[0] == pytest.approx(1.0, abs=1e-4)
-    assert found[1] == pytest.approx(1.174, abs=1e-3)
+    factor = prior.exchange_factor(u, beta)
+    assert factor[0] == pytest.approx(1.0, abs=1e-4)
+    assert factor[1] == pytest.approx(1.174, abs=1e-3)
     places = GENERAL.expansion.within(expansion.KEPT)
     system = rows.linear([_row({"He": 1.0}, 0.0)], kept)
     matrix = system.matrix[:, places]
@@ -172,8 +172,8 @@ def test_bonds_are_stretched_by_halves() -> None:
 
 def test_bonds_in_rings_are_left_alone() -> None:
     ring = molecules.read("C3H6_D3h")
-    found = {frozenset((ring.symbols[i], ring.symbols[j])) for i, j in stretched.bonds(ring)}
-    assert found == {frozenset(("C", "H"))}
+    bonds = {frozenset((ring.symbols[i], ring.symbols[j])) for i, j in stretched.bonds(ring)}
+    assert bonds == {frozenset(("C", "H"))}
 
 
 def test_orders_have_all_columns_once() -> None:

@@ -278,7 +278,7 @@ def test_interrupted_run_keeps_what_is_done(tmp_path: Path) -> None:
         time.sleep(0.05)
     time.sleep(0.5)  # the table's row comes after the file
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == cli.EXIT_INTERRUPTED, err
     document = _read(path)
     assert [r["molecule"] for r in document["results"]] == ["H2", "H2"]

@@ -31,9 +31,9 @@ def spec(request: pytest.FixtureRequest) -> FunctionalSpec:
 
 
 def test_every_shipped_functional_has_its_recipe_and_weights(spec: FunctionalSpec) -> None:
-    found = RECIPES[spec.name]
-    assert spec.training["recipe_sha256"] == found.sha256
-    assert spec.training["weights_sha256"] == file_sha256(publication.shipped_weights(found))
+    settings = RECIPES[spec.name]
+    assert spec.training["recipe_sha256"] == settings.sha256
+    assert spec.training["weights_sha256"] == file_sha256(publication.shipped_weights(settings))
 
 
 def test_closed_shells_take_fewer_operations(spec: FunctionalSpec) -> None:
@@ -48,9 +48,9 @@ def test_closed_shells_take_fewer_operations(spec: FunctionalSpec) -> None:
 def test_committed_energies_are_of_the_shipped_functional(spec: FunctionalSpec) -> None:
     """With these weights, at the grid level that its record asks for."""
     lines = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-    found = [line for line in lines if line["xc"] == spec.aliases[0]]
-    assert {line["model"] for line in found} == {spec.values_sha256}
-    assert {line["grid_level"] for line in found} == {spec.grid_level}
+    own = [line for line in lines if line["xc"] == spec.aliases[0]]
+    assert {line["model"] for line in own} == {spec.values_sha256}
+    assert {line["grid_level"] for line in own} == {spec.grid_level}
 
 
 def test_exported_again_from_its_weights(spec: FunctionalSpec, tmp_path: Path) -> None:

@@ -61,12 +61,12 @@ def compare(spec: FunctionalSpec, order: int, spin: int, opened: tape.Tape) -> t
     name = variables.ORDERS[order]
     program = rows.program(onnx_file.read(graphs.verify(spec, name, spin)))
     inputs = corpus(spec, POINTS[order], spin)
-    found, limits = opened.run(inputs), bounds(program, inputs)
+    results, limits = opened.run(inputs), bounds(program, inputs)
     above, count, worst = 0, 0, 0.0
     for label, expected in engine.run_session(spec, order, inputs, spin).items():
         finite = np.isfinite(expected)
-        np.testing.assert_array_equal(np.isfinite(found[label]), finite)
-        difference = np.abs(found[label] - expected)[finite]
+        np.testing.assert_array_equal(np.isfinite(results[label]), finite)
+        difference = np.abs(results[label] - expected)[finite]
         allowed = TOLERANCE * np.abs(expected[finite])
         far = difference > allowed
         above += int(far.sum())
@@ -102,9 +102,9 @@ def test_published_same_as_onnxruntime(collection: str, converted_folder: Path) 
 
 @pytest.fixture(scope="module")
 def spec() -> FunctionalSpec:
-    found = registry.find("NN-metaGGA").spec
-    assert found is not None
-    return found
+    functional_spec = registry.find("NN-metaGGA").spec
+    assert functional_spec is not None
+    return functional_spec
 
 
 def densities(spec: FunctionalSpec, n: int) -> dict[str, Array]:
@@ -149,8 +149,8 @@ def test_sixteen_threads(spec: FunctionalSpec) -> None:
     inputs = densities(spec, 3000)
     expected = opened.run(inputs)
     with ThreadPoolExecutor(16) as pool:
-        for found in pool.map(lambda _: opened.run(inputs), range(48)):
-            for label, values in found.items():
+        for results in pool.map(lambda _: opened.run(inputs), range(48)):
+            for label, values in results.items():
                 np.testing.assert_array_equal(values, expected[label])
 
 
@@ -175,8 +175,8 @@ def test_instructions_agree(spec: FunctionalSpec, tmp_path: Path) -> None:
         )
         if done.stdout.strip() == name or not name:  # not every machine has AVX2
             results[name] = dict(np.load(file))
-    for found in results.values():
-        for label, values in found.items():
+    for outputs in results.values():
+        for label, values in outputs.items():
             np.testing.assert_allclose(values, results[""][label], rtol=1e-11, atol=1e-14)
 
 
@@ -211,10 +211,10 @@ def evaluate(nodes: list[onnx.NodeProto], x: Array, **constants: object) -> tupl
     return session.run(["y"], {"x": x})[0], opened.run({"x": x})["y"]
 
 
-def same(expected: Array, found: Array) -> None:
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-    np.testing.assert_array_equal(np.isinf(found), np.isinf(expected))
-    np.testing.assert_allclose(found, expected, rtol=ULPS, atol=5e-324)
+def same(expected: Array, values: Array) -> None:
+    np.testing.assert_array_equal(np.isnan(values), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(values), np.isinf(expected))
+    np.testing.assert_allclose(values, expected, rtol=ULPS, atol=5e-324)
 
 
 @pytest.mark.parametrize("operator", UNARY)
@@ -255,9 +255,9 @@ def test_accuracy_of_functions() -> None:
     x = np.exp(rng.uniform(-80.0, 80.0, (20_000, 1)))
     for exponent in (1.0 / 3.0, -1.0 / 6.0, 0.7, -2.5):
         nodes = [helper.make_node("Pow", ["x", "e"], ["y"])]
-        _, found = evaluate(nodes, x, e=exponent)
-        np.testing.assert_allclose(found, x**exponent, rtol=2.0**-52)
-        assert (found == x**exponent).mean() > 0.9
+        _, powers = evaluate(nodes, x, e=exponent)
+        np.testing.assert_allclose(powers, x**exponent, rtol=2.0**-52)
+        assert (powers == x**exponent).mean() > 0.9
 
 
 def test_points_first_and_points_last(spec: FunctionalSpec) -> None:

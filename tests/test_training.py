@@ -110,8 +110,8 @@ def test_from_recipe_to_functional(
     module = publication.load_weights(made[-2], recipe.load(folder / "tiny.toml"))
     inputs = sample(spec.variables, 30, seed=1)
     exc = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
-    found = engine.run(spec, 1, inputs)["zk"][:, 0]
-    np.testing.assert_allclose(found, exc.numpy(), rtol=1e-12)
+    energies = engine.run(spec, 1, inputs)["zk"][:, 0]
+    np.testing.assert_allclose(energies, exc.numpy(), rtol=1e-12)
     assert spec.training["metrics"]["exchange_energy_mae_hartree"] < 0.1
     assert spec.training["weights_sha256"] == densities.file_sha256(made[-2])
     assert "atomization" not in spec.read("CARD.md").decode()  # never measured with these weights
@@ -345,11 +345,11 @@ def test_automatic_derivatives_are_the_fast_ones(kind: type[Perceptron]) -> None
     )
     names = [name for name, _ in network.named_parameters()]
     sizes = dict(zip(names, [p.numel() for p in network.parameters()], strict=True))
-    found = network.jacobian(inputs, tangents, value, slope)
+    jacobian = network.jacobian(inputs, tangents, value, slope)
     automatic = Network.jacobian(network, inputs, tangents, value, slope)
     columns = dict(zip(names, automatic.split(list(sizes.values()), dim=1), strict=True))
     pairs = [f"{kind}.{i}" for i in range(3) for kind in ("weights", "biases")]
-    torch.testing.assert_close(found, torch.cat([columns[name] for name in pairs], dim=1))
+    torch.testing.assert_close(jacobian, torch.cat([columns[name] for name in pairs], dim=1))
     for fast, slow in zip(
         network.evaluate(inputs, tangents), Network.evaluate(network, inputs, tangents), strict=True
     ):
@@ -388,13 +388,13 @@ def test_residuals_are_those_of_the_functional(part: parts.Part, width: int) -> 
     network = networks.make(part.form.network, widths, torch.Generator().manual_seed(1))
     zeros = torch.zeros(len(rows), rows.shape[1] + 1, dtype=torch.float64)
     terms = problem.point_residuals(part.columns, rows, zeros, zeros + 1.0)
-    found = terms.residuals(network).view_as(zeros)
+    residuals = terms.residuals(network).view_as(zeros)
     rows.requires_grad_()
     base, coefficients, features = part.columns(*rows.unbind(1))
     energy = base + (coefficients * network(features)).sum(-1)
     (slopes,) = torch.autograd.grad(energy.sum(), rows)
-    torch.testing.assert_close(found[:, 0], energy.detach(), rtol=1e-12, atol=0.0)
-    torch.testing.assert_close(found[:, 1:], slopes, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(residuals[:, 0], energy.detach(), rtol=1e-12, atol=0.0)
+    torch.testing.assert_close(residuals[:, 1:], slopes, rtol=1e-9, atol=1e-12)
 
 
 def test_targets_add_up_to_the_functional() -> None:
@@ -406,11 +406,11 @@ def test_targets_add_up_to_the_functional() -> None:
         for k in "xc"
     ) * inputs["rho"].sum(axis=1)
     rows, _ = sampling.correlation_variables(density)
-    found = targets.correlation("mgga_c_r2scan", rows)[:, 0]
+    energies = targets.correlation("mgga_c_r2scan", rows)[:, 0]
     for s in range(2):
         channel = np.stack([inputs["rho"][:, s], inputs["sigma"][:, 2 * s], inputs["tau"][:, s]], 1)
-        found += targets.exchange("mgga_x_r2scan", channel)[:, 0]
-    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+        energies += targets.exchange("mgga_x_r2scan", channel)[:, 0]
+    np.testing.assert_allclose(energies, wanted, rtol=1e-10)
 
 
 def test_targets_of_both_together() -> None:
@@ -423,7 +423,7 @@ def test_targets_of_both_together() -> None:
         only, targets.correlation("mgga_c_r2scan", rows), rtol=1e-9, atol=1e-12
     )
     names = "mgga_x_r2scan + mgga_c_r2scan"
-    found = targets.together(names, rows)
+    energies = targets.together(names, rows)
     for k in range(4):
         numerical = np.zeros(len(rows))
         for steps, weight in ((1, 2.0 / 3.0), (2, -1.0 / 12.0)):  # of fourth order
@@ -432,7 +432,7 @@ def test_targets_of_both_together() -> None:
                 shifted[:, k] *= 1.0 + sign * steps * 1e-4
                 energy = targets.together(names, shifted)[:, 0]
                 numerical += sign * weight * energy / (1e-4 * rows[:, k])
-        errors = np.abs(found[:, 1 + k] - numerical) * rows[:, k] / np.abs(found[:, 0])
+        errors = np.abs(energies[:, 1 + k] - numerical) * rows[:, k] / np.abs(energies[:, 0])
         assert errors.max() < 1e-9
 
 

@@ -90,14 +90,14 @@ def test_shipped_sets_load(name: str) -> None:
 
 
 def test_three_molecules_have_atomization_and_ionization_energies() -> None:
-    found = {one.name: one for one in training_sets.load("three-molecules").reactions}
-    assert set(found) == {"H2O", "NH3", "NO", "H+", "N+", "O+", "H2O+", "NH3+", "NO+"}
+    by_name = {one.name: one for one in training_sets.load("three-molecules").reactions}
+    assert set(by_name) == {"H2O", "NH3", "NO", "H+", "N+", "O+", "H2O+", "NH3+", "NO+"}
     # W4 of A. Karton et al. (2017), zero-point exclusive and nonrelativistic, kcal/mol.
     for name, wanted in {"H2O": 232.98, "NH3": 298.01, "NO": 152.75}.items():
-        assert found[name].reference * units.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.75)
+        assert by_name[name].reference * units.KCAL_PER_HARTREE == pytest.approx(wanted, abs=0.75)
     # NIST Atomic Spectra Database, eV; the largest deviation is that of O, -0.022.
     for name, wanted in {"H+": 13.598, "N+": 14.534, "O+": 13.618}.items():
-        given = found[name].reference * units.EV_PER_HARTREE
+        given = by_name[name].reference * units.EV_PER_HARTREE
         assert given == pytest.approx(wanted, abs=0.025)
 
 
@@ -189,9 +189,9 @@ def moved(molecule: Molecule, rng: np.random.Generator) -> Molecule:
 def test_every_test_molecule_is_recognized() -> None:
     rng = np.random.default_rng(0)
     for molecule in TESTED:
-        found = overlap.in_test_set(moved(molecule, rng))
+        known = overlap.in_test_set(moved(molecule, rng))
         # Two states of CH2 and of SiH2 are one molecule here.
-        assert found.split("_")[0] == molecule.name.split("_")[0], molecule.name
+        assert known.split("_")[0] == molecule.name.split("_")[0], molecule.name
 
 
 def test_isomers_and_stretched_molecules() -> None:

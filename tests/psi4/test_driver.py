@@ -49,16 +49,16 @@ def test_basis_in_the_name_and_functional_as_an_argument() -> None:
 
 
 def test_optimization_and_frequencies() -> None:
-    found = []
+    minima = []
     for name in ("tpss_clone", "tpss"):
         mol = molecule(HYDROGEN)
         run(psi4.optimize, name, mol, options={"g_convergence": "gau_tight", **FINE})
         distance = float(np.linalg.norm(np.diff(mol.geometry().np, axis=0)))
         _, wfn = run(psi4.frequency, name, mol, options=FINE, return_wfn=True)
-        found.append((distance, np.array(wfn.frequencies())[-1]))
+        minima.append((distance, np.array(wfn.frequencies())[-1]))
     # Ours has the response of the grid.
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-4)
-    assert found[0][1] == pytest.approx(found[1][1], abs=2.0)
+    assert minima[0][0] == pytest.approx(minima[1][0], abs=1e-4)
+    assert minima[0][1] == pytest.approx(minima[1][1], abs=2.0)
 
 
 def test_gradient_by_finite_differences_of_energies() -> None:
@@ -104,8 +104,8 @@ def test_qcschema(driver: str) -> None:
         output = psi4.json_wrapper.run_json(json.loads(json.dumps(job)))
         psi4.core.set_output_file("output.dat", True)
         assert output["success"], output["error"]["error_message"]
-        found = output["return_result"]
-        return found["dipole"] if driver == "properties" else found
+        returned = output["return_result"]
+        return returned["dipole"] if driver == "properties" else returned
 
     tolerance = 5e-4 if driver == "gradient" else 1e-7  # ours has the response of the grid
     np.testing.assert_allclose(result("TPSS_clone"), result("TPSS"), atol=tolerance)

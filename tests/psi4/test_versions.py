@@ -32,8 +32,8 @@ def test_changed_signature_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(dft, "build_superfunctional", build_superfunctional)
     monkeypatch.delattr(psi4.core.HF, "soscf_update")
-    found = {hook.name: problem for hook, problem in versions.problems()}
-    assert found == {
+    problems_by_hook = {hook.name: problem for hook, problem in versions.problems()}
+    assert problems_by_hook == {
         "build_superfunctional": "has no parameter name, restricted, but (label)",
         "HF.soscf_update": "is missing",
     }
@@ -67,8 +67,8 @@ def test_one_basis_set_in_the_name_is_no_composite_method() -> None:
     definition = {"name": "m", "x_functionals": {"TPSS_clone": {}}, "c_functionals": {}}
     mol = molecule(HYDROGEN)
     expected = energy(definition, mol, options={"basis": "cc-pvdz"})
-    found = energy("scf/cc-pvdz", mol, dft_functional=definition)
-    assert found == pytest.approx(expected, abs=1e-10)
+    total = energy("scf/cc-pvdz", mol, dft_functional=definition)
+    assert total == pytest.approx(expected, abs=1e-10)
 
 
 def test_guarded_procedures_are_those_that_psi4_compares_with() -> None:

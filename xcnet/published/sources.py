@@ -19,7 +19,8 @@ def files(
     collection : Collection
         What is wanted.
     folder : path, optional
-        Where the files lie by name, instead of downloading them.
+        Where the files lie by name, or in a folder with the collection's, instead of downloading
+        them.
     base_url : str
         Where the authors' repositories lie on the network.
 
@@ -28,6 +29,8 @@ def files(
     InstallError
         A file cannot be had, or is not the published one.
     """
+    if folder is not None and (folder / collection.name).is_dir():
+        folder = folder / collection.name
     return {file.name: content(collection, file, folder, base_url) for file in collection.files}
 
 

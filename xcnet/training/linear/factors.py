@@ -28,6 +28,7 @@ from xcnet.training.loss.equations import Equations
 
 Array = npt.NDArray[np.float64]
 BEYOND = 3e-4  # root mean square beyond the expansion that counts 1
+DECAY = 10.0  # weights of this size count 1: large ones cancel, and lose digits
 ENOUGH = 1e-6  # relative gain of a step of the fit that ends it
 
 
@@ -64,6 +65,8 @@ class Projection:
 
 class FactorProblem:
     """Sum of squares of equations over the networks' parameters; a `levenberg.Problem`.
+
+    What the expansion leaves of the factors, and large weights, count as well.
 
     Parameters
     ----------
@@ -104,6 +107,7 @@ class FactorProblem:
         beyond = [p.beyond @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
         within = [p.matrix @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
         jacobian = torch.cat([self.matrix @ torch.block_diag(*within), torch.block_diag(*beyond)])
+        jacobian = torch.cat([jacobian, torch.eye(jacobian.shape[1], dtype=jacobian.dtype) / DECAY])
         return jacobian.T @ jacobian, jacobian.T @ self._residuals()
 
     def minimize(self, steps: int) -> None:
@@ -122,7 +126,8 @@ class FactorProblem:
     def _residuals(self) -> Tensor:
         values = zip(self.projections.values(), self._values(), strict=True)
         beyond = [projection.beyond @ x for projection, x in values]
-        return torch.cat([self.matrix @ self.coefficients() - self.target, *beyond])
+        rows = self.matrix @ self.coefficients() - self.target
+        return torch.cat([rows, *beyond, self.vector() / DECAY])
 
     def _parts(self) -> list[tuple[str, Projection]]:
         return list(self.projections.items())
