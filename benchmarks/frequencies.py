@@ -6,7 +6,8 @@
 density fitting, grid level 3, the adapter's defaults.
 
 Both kinds of Hessian are computed wherever xcnet prints the analytic one, and for `COMPARED`; where
-it prints differences of gradients there is nothing else to be off from.
+it prints differences of gradients there is nothing else to be off from. Of nonlocal functionals,
+where that is all there is, the sum rule of translations is measured in the Hessian that is printed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,8 @@ In each cell: what the response of the grid, which PySCF's analytic Hessians lac
 (Hartree/bohr^2), measured before the Hessian. Above 1e-3 xcnet prints frequencies by differences of
 gradients, and says so; below, PySCF's. In brackets: the largest distance of PySCF's from those by
 differences, 1/cm, where both were computed. {BASIS}, density fitting, grid level {LEVEL}. Made by
-`python -m benchmarks.frequencies`. NN-NRA and NN-NRA-3mol are nonlocal and have differences only.
+`python -m benchmarks.frequencies`. NN-NRA and NN-NRA-3mol are nonlocal and have differences only:
+the cell says by how much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
 """
 
 
@@ -71,6 +74,9 @@ def calculation(name: str, xc: str) -> dict[str, Any]:
     from xcnet.adapters.pyscf import grid_noise, hessian
 
     mf = converged(name, xc)
+    of = {"basis": BASIS, "grid_level": LEVEL, "pyscf": pyscf.__version__}
+    if xc in NONLOCAL:
+        return {"molecule": name, "xc": xc, **_printed(mf), **of}
     breach = float(np.abs(grid_noise.breach(mf)).max())
     analytic = breach <= hessian.LIMIT
     line: dict[str, Any] = {"molecule": name, "xc": xc, "breach": float(f"{breach:.3g}")}
@@ -78,16 +84,34 @@ def calculation(name: str, xc: str) -> dict[str, Any]:
     if analytic or xc == COMPARED:
         hess = mf.Hessian()
         line["analytic"] = frequencies(mf, hess.hess_elec() + hess.hess_nuc())
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*Hessian by finite differences")
+        with _quiet():
             differences = hessian.finite_differences(mf, range(mf.mol.natm), "both are compared")
         line["differences"] = frequencies(mf, differences)
-    return {**line, "basis": BASIS, "grid_level": LEVEL, "pyscf": pyscf.__version__}
+    return {**line, **of}
+
+
+def _printed(mf: Any) -> dict[str, Any]:
+    """Frequencies as a user gets them, and the breach of the sum rule in their Hessian."""
+    with _quiet():
+        differences = mf.Hessian().kernel()
+    sum_rule = float(np.abs(differences.sum(axis=1)).max())
+    return {
+        "sum_rule": float(f"{sum_rule:.2g}"),
+        "prints": "differences",
+        "differences": frequencies(mf, differences),
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Hessian by finite differences")
+        yield
 
 
 def tasks() -> Iterator[tuple[str, str]]:
     """Functionals and molecules."""
-    return ((molecule, xc) for xc in reversed(FUNCTIONALS) for molecule in MOLECULES)
+    return ((molecule, xc) for xc in (*FUNCTIONALS, *NONLOCAL) for molecule in MOLECULES)
 
 
 def read(path: Path = RESULT) -> list[dict[str, Any]]:
@@ -104,14 +128,15 @@ def distance(first: list[float], second: list[float]) -> float:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Functionals down, molecules across."""
+    """Molecules down, functionals across."""
     by_case = {(line["molecule"], line["xc"]): line for line in lines}
-    rows = [[xc, *(_cell(by_case[molecule, xc]) for molecule in MOLECULES)] for xc in FUNCTIONALS]
-    return f"{HEAD}\n{markdown(['functional', *MOLECULES], rows)}\n"
+    functionals = (*FUNCTIONALS, *NONLOCAL)
+    rows = [[name, *(_cell(by_case[name, xc]) for xc in functionals)] for name in MOLECULES]
+    return f"{HEAD}\n{markdown(['molecule', *functionals], rows)}\n"
 
 
 def _cell(line: dict[str, Any]) -> str:
-    text = f"{line['breach']:.2g}"
+    text = f"{line['sum_rule' if line['xc'] in NONLOCAL else 'breach']:.2g}"
     if "analytic" not in line:
         return text
     return f"{text} ({distance(line['analytic'], line['differences']):.0f})"

@@ -131,7 +131,7 @@ def test_what_is_wrong_is_shown(models: dict[str, FunctionalSpec]) -> None:
     assert swap.value is not None
     assert swap.value > 0.1
     assert "not symmetric in the spins" in swap.note
-    assert "many kinks" in found["vxc is the derivative of exc"].note
+    assert "by small steps" in found["vxc is the derivative of exc"].note
     error = found[physics.NAMES["one_electron"]].value
     assert error is not None
     assert error < 2e-3  # of the hydrogen atom's -0.3125
