@@ -154,14 +154,16 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
     return published
 
 
-def _linear(layer: nn.Linear, found: Mapping[str, Array], name: str, source: str) -> None:
+def _linear(layer: nn.Linear, variables: Mapping[str, Array], name: str, source: str) -> None:
     size = (layer.in_features, layer.out_features)
-    layer.weight.data = _array(found, f"{name}/w", size, source).T.contiguous()
-    layer.bias.data = _array(found, f"{name}/b", size[1:], source)
+    layer.weight.data = _array(variables, f"{name}/w", size, source).T.contiguous()
+    layer.bias.data = _array(variables, f"{name}/b", size[1:], source)
 
 
-def _array(found: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str) -> Tensor:
-    array = found.get(PREFIX + name)
+def _array(
+    variables: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str
+) -> Tensor:
+    array = variables.get(PREFIX + name)
     if array is None or array.shape != shape:
         given = None if array is None else array.shape
         raise InstallError(f"{source}: {name} has the shape {given}, not {shape}", source=source)

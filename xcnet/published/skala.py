@@ -209,8 +209,10 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
     return [Published(after, record, card, ("exc", "vxc"), before)]
 
 
-def _array(found: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str) -> Array:
-    given = found[name].shape if name in found else None
-    if given != shape:
-        raise InstallError(f"{source}: {name} has the shape {given}, not {shape}", source=source)
-    return found[name]
+def _array(
+    parameters: Mapping[str, Array], name: str, shape: tuple[int, ...], source: str
+) -> Array:
+    size = parameters[name].shape if name in parameters else None
+    if size != shape:
+        raise InstallError(f"{source}: {name} has the shape {size}, not {shape}", source=source)
+    return parameters[name]
