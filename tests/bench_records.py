@@ -47,4 +47,4 @@ def speed_records() -> list[dict[str, Any]]:
     for atoms in (8, 32):
         measured.append({**fock, "case": m06l, "atoms": atoms, "seconds": atoms**1.5})
         measured.append({**memory, "case": m06l, "atoms": atoms, "mb": 10.0 * atoms})
-    return [{**common, **one} for one in measured]
+    return [{**common, **row} for row in measured]

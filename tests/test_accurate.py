@@ -34,7 +34,7 @@ SMALL = CompositeScheme(
 )
 HYDROGEN = molecules.atom("H")
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.9)))
-each = pytest.mark.parametrize("name", STORED)
+every_system = pytest.mark.parametrize("name", STORED)
 
 
 def test_files_are_small_and_belong_to_the_set() -> None:
@@ -53,7 +53,7 @@ def test_records_say_how_they_were_made() -> None:
         )
 
 
-@each
+@every_system
 def test_density_has_its_electrons(name: str) -> None:
     one = STORED[name]
     molecule = one.molecule()
@@ -103,7 +103,7 @@ def test_kohn_sham_density_on_a_grid() -> None:
     assert (density.tau > bound * (1.0 - 1e-9) - 1e-12).all()
 
 
-@each
+@every_system
 def test_orbitals_have_the_density(name: str) -> None:
     """Occupied orbitals as stored, and all others from them, solve the inversion's equations."""
     one = STORED[name]

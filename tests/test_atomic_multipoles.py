@@ -127,18 +127,16 @@ def test_order_and_threads_change_nothing() -> None:
     coords, weights = points(1500)
     channels = np.random.default_rng(4).normal(size=(1500, 16))
     before = threads.num_threads()
-    found = []
+    sums = []
     for count in (1, 3):
         threads.set_num_threads(count)
-        found.append(on(coords, weights).values(MULTIPOLES, channels))
+        sums.append(on(coords, weights).values(MULTIPOLES, channels))
     threads.set_num_threads(None)
     assert threads.num_threads() == before
-    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(sums[0], sums[1])
     order = np.random.default_rng(5).permutation(1500)
     shuffled = on(coords[order], weights[order]).values(MULTIPOLES, channels[order])
-    np.testing.assert_allclose(
-        shuffled, found[0][order], rtol=0, atol=1e-12 * np.abs(found[0]).max()
-    )
+    np.testing.assert_allclose(shuffled, sums[0][order], rtol=0, atol=1e-12 * np.abs(sums[0]).max())
 
 
 def test_memory_is_that_of_a_few_blocks() -> None:

@@ -45,7 +45,7 @@ def test_wtmad_2_is_the_mean_of_weighted_errors(diet: None) -> None:
     assert corrected.label == "R2SCAN-D4"
     stats = plain.statistics(section.subsets["diet30"])
     assert stats is not None
-    wanted = sum(one.weight * abs(one.reference) for one in of) / len(of)
+    wanted = sum(row.weight * abs(row.reference) for row in of) / len(of)
     assert stats.weighted == pytest.approx(wanted, rel=1e-12)
     # Each set's weight times its mean energy is 56.84: random rows have about that.
     assert 40.0 < wanted < 80.0
@@ -61,12 +61,12 @@ def test_sets_without_weights_have_no_such_line() -> None:
 
 def test_the_large_rows_of_diet100_are_a_subset_less(diet: None) -> None:
     chosen = benchmarks.load("diet100")
-    of = {one.name: one for one in benchmarks.of_set(chosen)}
+    of = {row.name: row for row in benchmarks.of_set(chosen)}
     left = set(chosen.subsets["at most 17 heavy atoms"]["without"])
     large = {
         name
-        for name, one in of.items()
-        if any(sum(s != "H" for s in system.symbols) > 17 for _, system in one.terms)
+        for name, row in of.items()
+        if any(sum(s != "H" for s in system.symbols) > 17 for _, system in row.terms)
     }
     assert left == large
     assert len(of) - len(left) == 94

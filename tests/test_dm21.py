@@ -38,13 +38,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Funct
     folder, parent = required_weights("dm21"), tmp_path_factory.mktemp("dm21")
     collection = collections()["dm21"]
     content = {file.name: (folder / file.name).read_bytes() for file in collection.files}
-    found = {}
-    for one in dm21.functionals(collection, content):
-        path = parent / one.record["name"]
-        spec = export(one.module, one.record, path, ("exc", "vxc"), one.card, lawful=False)
-        found[spec.aliases[0]] = spec
+    by_name = {}
+    for member in dm21.functionals(collection, content):
+        path = parent / member.record["name"]
+        spec = export(member.module, member.record, path, ("exc", "vxc"), member.card, lawful=False)
+        by_name[spec.aliases[0]] = spec
     with installed(parent):
-        yield found
+        yield by_name
 
 
 def points() -> dict[str, Any]:
@@ -125,14 +125,14 @@ def test_matrices_are_derivatives_of_energies(method: str) -> None:
 def test_what_is_wrong_is_shown(models: dict[str, FunctionalSpec]) -> None:
     report = check.run(models["DM21"], points=2000)
     assert not report.failures
-    found = {result.name: result for result in report.results}
-    swap = found["spin swap, exc"]
+    by_name = {result.name: result for result in report.results}
+    swap = by_name["spin swap, exc"]
     assert swap.verdict == results.NOT_REQUIRED
     assert swap.value is not None
     assert swap.value > 0.1
     assert "not symmetric in the spins" in swap.note
-    assert "by small steps" in found["vxc is the derivative of exc"].note
-    error = found[physics.NAMES["one_electron"]].value
+    assert "by small steps" in by_name["vxc is the derivative of exc"].note
+    error = by_name[physics.NAMES["one_electron"]].value
     assert error is not None
     assert error < 2e-3  # of the hydrogen atom's -0.3125
 

@@ -107,8 +107,8 @@ def test_twin_of_tpss(program: str) -> None:
 
 @pytest.mark.parametrize("program", ["abinit", "cp2k"], indirect=True)
 def test_two_ranks(program: str) -> None:
-    one = energy(program, CLONE[program])
-    assert energy(program, CLONE[program], ranks=2) == pytest.approx(one, abs=1e-6)
+    alone = energy(program, CLONE[program])
+    assert energy(program, CLONE[program], ranks=2) == pytest.approx(alone, abs=1e-6)
 
 
 def test_input_as_it_is_documented(program: str) -> None:

@@ -22,7 +22,7 @@ HF = Molecule("HF", ("H", "F"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.917)))
 OH = Molecule("OH", ("O", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.97)), spin=1)
 
 
-@pytest.mark.parametrize("system", [HF, OH, atom("H")], ids=lambda one: one.name)
+@pytest.mark.parametrize("system", [HF, OH, atom("H")], ids=lambda molecule: molecule.name)
 def test_what_is_kept_gives_the_energy_again(system: Molecule, tmp_path: Path) -> None:
     scheme = replace(SMALL, grid_level=3)
     made = fixed_density.solve(system, scheme)
@@ -85,8 +85,10 @@ def test_field_gives_the_dipole_moment() -> None:
     mean_fields: list[Any] = []
 
     def energy(field: tuple[float, float, float] | None) -> float:
-        one = replace(HF, field=field)
-        return calculation.solve(one, "pbe", settings, lambda *_: None, mean_fields.append).energy
+        molecule = replace(HF, field=field)
+        return calculation.solve(
+            molecule, "pbe", settings, lambda *_: None, mean_fields.append
+        ).energy
 
     plus, minus = (energy((0.0, 0.0, sign * strength)) for sign in (1.0, -1.0))
     energy(None)
@@ -132,7 +134,7 @@ def test_smaller_orders_are_among_the_columns() -> None:
 
 
 def test_preparation_goes_on_where_it_ended(tmp_path: Path) -> None:
-    jobs = [Job(one, SMALL, (1,)) for one in (OH, atom("H"), atom("O"))]
+    jobs = [Job(molecule, SMALL, (1,)) for molecule in (OH, atom("H"), atom("O"))]
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         assert preparation.run(jobs[:2], tmp_path, pool, said.append) == {}

@@ -269,8 +269,8 @@ def test_derivatives_of_a_two_layer_network_with_skip_and_heads() -> None:
     f, s, h = (torch.tensor(w) for w in (first, second, heads))
 
     def function(*c: torch.Tensor) -> torch.Tensor:
-        one = torch.tanh(f @ torch.log(torch.stack(c)))
-        two = h @ (one + torch.nn.functional.softplus(s @ one, threshold=1e9))
+        layer = torch.tanh(f @ torch.log(torch.stack(c)))
+        two = h @ (layer + torch.nn.functional.softplus(s @ layer, threshold=1e9))
         return two[0] * c[0] + torch.exp(two[1]) * c[1]
 
     compare(node, function)

@@ -87,8 +87,8 @@ def test_potential_is_the_derivative(water: Case, spin: int, name: str, definiti
     if definition == "continuum":
         functional = with_continuum(functional)
     values, grid = inputs(water, spin), grid_of(water)
-    given = functional.compute(values, grid=grid)
-    assert given["vrho"].shape == values["rho"].shape
+    computed = functional.compute(values, grid=grid)
+    assert computed["vrho"].shape == values["rho"].shape
     rng = np.random.default_rng(0)
     # Small: exponential linear units have kinks in the second derivative, and so has the clip.
     step = 1e-5
@@ -98,7 +98,7 @@ def test_potential_is_the_derivative(water: Case, spin: int, name: str, definiti
             energy(functional, values | {"rho": values["rho"] + change * direction}, grid)
             for change in (step, -step)
         )
-        exact = (water.points.weights[:, None] * direction * given["vrho"]).sum()
+        exact = (water.points.weights[:, None] * direction * computed["vrho"]).sum()
         assert exact == pytest.approx((ahead - behind) / (2 * step), rel=1e-7, abs=1e-8)
 
 
@@ -137,9 +137,9 @@ def test_all_forms_of_the_call_agree(water: Case) -> None:
     buffers = {"zk": np.ones((len(water.density), 1)), "vrho": np.ones(len(water.density))}
     filled = functional.compute(values, buffers, **points)
     assert filled["vrho"] is buffers["vrho"]
-    for given in (arrays, functional.compute(values, **points), filled):
+    for computed in (arrays, functional.compute(values, **points), filled):
         for label in expected:
-            np.testing.assert_array_equal(np.ravel(given[label]), np.ravel(expected[label]))
+            np.testing.assert_array_equal(np.ravel(computed[label]), np.ravel(expected[label]))
 
 
 def test_order_of_points(water: Case) -> None:
@@ -185,9 +185,9 @@ def test_weights_that_are_zero_or_negative(water: Case) -> None:
     weights[::7] = 0.0
     weights[::11] *= -0.01
     values = inputs(water)
-    given = xcnet.functional(NAME).compute(values, coords=water.points.coords, weights=weights)
-    for label in given:
-        assert np.isfinite(given[label]).all()
+    computed = xcnet.functional(NAME).compute(values, coords=water.points.coords, weights=weights)
+    for label in computed:
+        assert np.isfinite(computed[label]).all()
 
 
 def test_where_the_descriptor_is_clipped_it_has_no_derivative() -> None:
@@ -203,14 +203,14 @@ def test_where_the_descriptor_is_clipped_it_has_no_derivative() -> None:
 
 def test_empty_density(water: Case) -> None:
     values = {name: np.zeros_like(array) for name, array in inputs(water).items()}
-    given = xcnet.functional(NAME).compute(values, grid=grid_of(water))
-    assert not any(array.any() for array in given.values())
+    computed = xcnet.functional(NAME).compute(values, grid=grid_of(water))
+    assert not any(array.any() for array in computed.values())
 
 
 def test_no_points() -> None:
     nothing: dict[str, Any] = {name: np.zeros((0, 1)) for name in ("rho", "sigma", "tau")}
-    given = xcnet.functional(NAME).compute(nothing, coords=np.zeros((0, 3)), weights=np.zeros(0))
-    assert given["vrho"].shape == (0, 1)
+    computed = xcnet.functional(NAME).compute(nothing, coords=np.zeros((0, 3)), weights=np.zeros(0))
+    assert computed["vrho"].shape == (0, 1)
 
 
 def test_local_functionals_ignore_the_grid(water: Case) -> None:

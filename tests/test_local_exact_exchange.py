@@ -166,13 +166,13 @@ def test_gradient_by_differences_is_that_of_hartree_fock(method: str) -> None:
     matrices = np.array(ours.make_rdm1())
     gradients = ours.nuc_grad_method()
     with pytest.warns(UserWarning, match="finite differences of 12 energies"):
-        found = gradients.kernel()
-    np.testing.assert_allclose(found, theirs.nuc_grad_method().kernel(), rtol=0, atol=3e-3)
-    np.testing.assert_allclose(found.sum(axis=0), 0.0, atol=1e-6)
+        computed = gradients.kernel()
+    np.testing.assert_allclose(computed, theirs.nuc_grad_method().kernel(), rtol=0, atol=3e-3)
+    np.testing.assert_allclose(computed.sum(axis=0), 0.0, atol=1e-6)
     np.testing.assert_array_equal(ours.make_rdm1(), matrices)
     with pytest.warns(UserWarning, match="finite differences of 6 energies"):
-        one = gradients.kernel(atmlst=[1])
-    np.testing.assert_allclose(one, found[1:], rtol=0, atol=1e-6)
+        of_one_atom = gradients.kernel(atmlst=[1])
+    np.testing.assert_allclose(of_one_atom, computed[1:], rtol=0, atol=1e-6)
 
 
 def test_another_state_is_no_gradient() -> None:
@@ -239,9 +239,9 @@ def test_a_basis_or_geometry_of_its_own_has_integrals_of_its_own() -> None:
 def test_exact_exchange_keeps_the_laws_of_exchange(installed: Path) -> None:
     """Also those under uniform scaling and of the spins, which take its values elsewhere."""
     subject = check.Subject(load_spec(installed / "mgga_x_toy_whole"))
-    found = {result.name: result for result in physics.check(subject)}
+    computed = {result.name: result for result in physics.check(subject)}
     for constraint in ("uniform_gas", "spin_scaling", "exchange_scaling", "one_electron"):
-        result = found[physics.NAMES[constraint]]
+        result = computed[physics.NAMES[constraint]]
         assert result.verdict == PASS, result
         assert result.value is not None
         assert result.value < 1e-4
@@ -283,10 +283,10 @@ def test_hydrogen() -> None:
     """Its integral: exact for the whole range, by the transforms for the other."""
     radii, weights = np.polynomial.laguerre.laggauss(80)
     radii, weights = radii / 4.0, weights / 4.0 * np.exp(radii) * 4.0 * np.pi * (radii / 4.0) ** 2
-    found = (weights[:, None] * FIELD.hydrogen(radii)).sum(axis=0)
+    computed = (weights[:, None] * FIELD.hydrogen(radii)).sum(axis=0)
 
     def transform(k: float) -> float:
         return float(256.0 / (4.0 + k * k) ** 4 * np.exp(-(k * k) / (4.0 * 0.4**2)))
 
     far = -quad(transform, 0.0, 20.0, epsabs=1e-14)[0] / np.pi
-    np.testing.assert_allclose(found, [-0.3125, far, 0.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(computed, [-0.3125, far, 0.0, 0.0], atol=1e-9)

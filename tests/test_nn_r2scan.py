@@ -71,17 +71,20 @@ def both(density: GridDensity) -> tuple[dict[str, Array], dict[str, Array]]:
 @pytest.mark.parametrize("name", MOLECULES)
 def test_energy_and_potential_follow_r2scan(name: str, density: dict[str, GridDensity]) -> None:
     """At fixed densities; the tolerances are twice what was measured when the model was made."""
-    one = density[name]
-    network, wanted = both(one)
-    electrons = one.rho.sum(axis=1) * one.weights
+    column = density[name]
+    network, wanted = both(column)
+    electrons = column.rho.sum(axis=1) * column.weights
     errors = (network["zk"] - wanted["zk"])[:, 0]
     assert abs(errors @ electrons) < 4e-4
     total = electrons.sum()
     assert np.sqrt(errors**2 @ electrons / total) < 5e-4
     # Matrix elements of the potential are what counts, so derivatives go with their variable.
-    units = {"vrho": np.ones_like(one.rho), "vtau": one.tau / one.rho.sum(axis=1, keepdims=True)}
+    units = {
+        "vrho": np.ones_like(column.rho),
+        "vtau": column.tau / column.rho.sum(axis=1, keepdims=True),
+    }
     for label, unit in units.items():
-        inside = one.rho.min(axis=1) > 1e-6
+        inside = column.rho.min(axis=1) > 1e-6
         squares = ((network[label] - wanted[label]) * unit)[inside] ** 2
         assert np.sqrt((squares.T @ electrons[inside]).max() / total) < 4e-3, label
 

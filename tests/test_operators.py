@@ -92,7 +92,7 @@ def test_no_other_file_names_a_descriptor() -> None:
         home = Path(str(__import__(kind.__module__, fromlist=[""]).__file__))
         names = re.compile(rf"\b({label}|{kind.__name__}|{label.replace('_', '-')})\b")
         inside = home.parent if home.name == "__init__.py" else home
-        found = [
+        computed = [
             path.relative_to(ROOT).as_posix()
             for folder in (ROOT / "xcnet", ROOT / "adapters", ROOT / "models")
             for path in folder.rglob("*")
@@ -101,7 +101,7 @@ def test_no_other_file_names_a_descriptor() -> None:
             and names.search(path.read_text(encoding="utf-8"))
         ]
         users = ("xcnet/training/", "xcnet/published/")
-        assert [name for name in found if not name.startswith(users)] == [], label
+        assert [name for name in computed if not name.startswith(users)] == [], label
 
 
 class Gathered(torch.nn.Module):
@@ -122,8 +122,8 @@ def test_the_uniform_gas_of_a_check_has_the_width_of_the_record(tmp_path: Path) 
         facts = record(name, 199103, descriptor)
         facts |= {"family": "lda", "kind": "exchange", "inputs": ["rho"], "aliases": []}
         spec = export(Gathered(), facts, tmp_path / name, ("exc", "vxc"), lawful=False)
-        found = {result.name: result for result in physics.check(check.Subject(spec))}
-        verdicts.append(found[physics.NAMES["uniform_gas"]].verdict)
+        computed = {result.name: result for result in physics.check(check.Subject(spec))}
+        verdicts.append(computed[physics.NAMES["uniform_gas"]].verdict)
     assert verdicts == ["pass", "not required"]
 
 
@@ -174,16 +174,16 @@ def test_potential_is_the_derivative_of_the_energy(
         zk = functional.compute(values, grid=grid, do_vxc=False)["zk"][:, 0]
         return float(grid.points.weights @ (values["rho"].sum(axis=1) * zk))
 
-    found = functional.compute(inputs, grid=grid)
+    computed = functional.compute(inputs, grid=grid)
     slope = sum(
-        float(grid.points.weights @ (found[f"v{name}"] * along[name]).sum(axis=1))
+        float(grid.points.weights @ (computed[f"v{name}"] * along[name]).sum(axis=1))
         for name in inputs
     )
     assert slope == pytest.approx(float(difference(energy, 1e-3)), rel=1e-7)
     local = LibXCFunctional(hubs(folders), "polarized").compute(
         {**inputs, HUBS: np.zeros((len(grid), 2))}
     )
-    assert np.abs(found["vtau"] - local["vtau"]).max() > 1e-3  # the stages count
+    assert np.abs(computed["vtau"] - local["vtau"]).max() > 1e-3  # the stages count
 
 
 def test_response_is_the_derivative_of_the_potential(
@@ -286,8 +286,8 @@ def test_wrong_derivatives_of_channels_are_found(
     first_stage = NeuralTerm.first_stage
 
     def wrong(self: NeuralTerm, chunk: Any, order: int) -> dict[str, Array]:
-        found = first_stage(self, chunk, order)
-        return {k: v * (1.0 + 1e-4) if k == "vtau" else v for k, v in found.items()}
+        computed = first_stage(self, chunk, order)
+        return {k: v * (1.0 + 1e-4) if k == "vtau" else v for k, v in computed.items()}
 
     assert laws.channels(hubs(folders)).verdict == "pass"
     monkeypatch.setattr(NeuralTerm, "first_stage", wrong)

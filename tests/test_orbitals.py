@@ -35,7 +35,7 @@ def reference() -> Reference:
     matrices = np.asarray(mean_field.make_rdm1())
     inverter = Inverter(molecule, matrices)
     inversions = [inverter.solve(spin) for spin in range(2)]
-    filled = [one.orbitals[:, : one.occupied] for one in inversions]
+    filled = [channel.orbitals[:, : channel.occupied] for channel in inversions]
     return Reference(system, 0.0, blank.basis, matrices, (filled[0], filled[1]), 4096.0)
 
 
@@ -79,7 +79,7 @@ def test_elements_are_slopes_of_the_energy(
     """By rotating the highest occupied orbital into an empty one."""
     module, inversion = functional(form), reference.kohn_sham()[spin]
     rows = relaxation.rows[0][spin]
-    matrices = [one.density_matrix for one in reference.kohn_sham()]
+    matrices = [channel.density_matrix for channel in reference.kohn_sham()]
     i, a = inversion.occupied - 1, inversion.occupied + 1
     empty = len(inversion.energies) - inversion.occupied
     row = i * empty + 1

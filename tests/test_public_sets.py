@@ -38,20 +38,20 @@ def _tests() -> list[Reaction]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_says_what_it_is(name: str) -> None:
-    one = public_sets.load(name)
-    assert one.part in public_sets.PARTS
-    assert len(one.sha256) == 64
-    assert len(one.commit) == 40
-    assert one.title
-    assert one.citation
-    assert one.licence
+    public = public_sets.load(name)
+    assert public.part in public_sets.PARTS
+    assert len(public.sha256) == 64
+    assert len(public.commit) == 40
+    assert public.title
+    assert public.citation
+    assert public.licence
 
 
 def test_every_set_loads_and_holds_no_row_of_a_test_set(cache: Path) -> None:
     tests = _tests()
     for name in NAMES:
-        one = public_sets.load(name)
-        if one.part == "test":
+        public = public_sets.load(name)
+        if public.part == "test":
             continue
         public_data.install(name, public_folder(name))
         chosen = training_sets.load(name)
@@ -59,9 +59,9 @@ def test_every_set_loads_and_holds_no_row_of_a_test_set(cache: Path) -> None:
         assert training_sets.gather([chosen])
         for reaction in chosen.reactions:
             charges = sum(n * system.charge for n, system in reaction.terms)
-            if "ion" not in one.kind and one.kind not in ("atoms", "electron affinity"):
+            if "ion" not in public.kind and public.kind not in ("atoms", "electron affinity"):
                 assert charges == 0
-            if one.kind != "atoms":
+            if public.kind != "atoms":
                 nuclei = sum(n * (s.electrons + s.charge) for n, s in reaction.terms)
                 assert nuclei == 0
                 assert abs(reaction.reference) < LARGEST
@@ -119,7 +119,7 @@ def test_fields_of_q_chem_turn_their_sign(cache: Path) -> None:
     public_data.install("dip146", public_folder("dip146"))
     (fluoride,) = [r for r in training_sets.load("dip146").reactions if r.terms[0][1].name ==
                    "Dip146_AlF2+"]  # fmt: skip
-    plus, minus = (one.field for _, one in fluoride.terms)
+    plus, minus = (public.field for _, public in fluoride.terms)
     assert plus == (-0.0, -0.0, -1e-4)
     assert minus == (-0.0, -0.0, 1e-4)
     # Al at the origin, F above: mu_z < 0, and -field . mu is lower for the field along it.

@@ -119,11 +119,11 @@ def test_folder_of_several_collections() -> None:
 def test_records_of_dm21() -> None:
     collection = collections()["dm21"]
     family = dm21.functionals(collection, files("dm21"))
-    assert tuple(one.record["aliases"][0] for one in family) == collection.functionals
-    assert tuple(one.record["name"] for one in family) == collection.names
-    for one in family:
-        assert one.record["dispersion"]["method"] == "D3BJ"
-        assert not one.record["spin_symmetric"]
+    assert tuple(member.record["aliases"][0] for member in family) == collection.functionals
+    assert tuple(member.record["name"] for member in family) == collection.names
+    for member in family:
+        assert member.record["dispersion"]["method"] == "D3BJ"
+        assert not member.record["spin_symmetric"]
 
 
 def test_parts_of_skala_have_no_preferred_spin() -> None:

@@ -54,8 +54,8 @@ def changed(before: Attributes, after: Attributes) -> list[str]:
     return differ + [name for owner, name in after.keys() - before.keys()]
 
 
-def _same(one: Any, other: Any) -> bool:
-    return one is other or (isinstance(one, dict) and one.keys() == other.keys())
+def _same(first: Any, other: Any) -> bool:
+    return first is other or (isinstance(first, dict) and first.keys() == other.keys())
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def rho(mf: Any, matrices: Array) -> Array:
     """Density, gradient and tau, (spins, 5, N)."""
     orbitals = mf._numint.eval_ao(mf.mol, mf.grids.coords, deriv=1)
     rows = [
-        mf._numint.eval_rho(mf.mol, orbitals, each, xctype="MGGA", with_lapl=False)
-        for each in matrices
+        mf._numint.eval_rho(mf.mol, orbitals, matrix, xctype="MGGA", with_lapl=False)
+        for matrix in matrices
     ]
     assert (np.array(rows)[:, 0] < 0).any(axis=0).mean() > 0.3
     return np.array(rows)

@@ -79,7 +79,7 @@ def test_training_lowers_the_errors(made: Path) -> None:
     assert len(reactions["fixed"]) == 2
     # Atomization of three molecules, ionization of these, of N, O and H.
     assert reactions["self_consistent"]["trained"]["count"] == 9
-    start, end = (one["trained"]["mean_absolute"] for one in reactions["fixed"])
+    start, end = (item["trained"]["mean_absolute"] for item in reactions["fixed"])
     assert end < start
     progress = np.load(made.parents[1] / NAME / "checkpoint.npz")
     for number in range(2):
@@ -96,9 +96,9 @@ def test_resumed_training_is_the_uninterrupted_one(made: Path, tmp_path: Path) -
     (whole / "tiny.toml").write_text(TINY)
     assert _train(whole) == 0
     ends = [path / NAME / "weights.npz" for path in (made.parents[1], whole)]
-    one, two = (np.load(end) for end in ends)
-    for key in one.files:
-        np.testing.assert_array_equal(one[key], two[key])
+    item, two = (np.load(end) for end in ends)
+    for key in item.files:
+        np.testing.assert_array_equal(item[key], two[key])
 
 
 def test_self_consistent_errors_are_those_of_the_functional(
@@ -113,7 +113,7 @@ def test_self_consistent_errors_are_those_of_the_functional(
     states = recipe.load(made.parents[1] / "tiny.toml").refinement
     assert states is not None
     settings = calculation.Settings("sto-3g", 0, False, 1e-7)
-    reactions = {one.name: one for one in training_sets.load("three-molecules").reactions}
+    reactions = {item.name: item for item in training_sets.load("three-molecules").reactions}
     ionization = reactions["N+"]
     energies = {
         system.name: calculation.solve(system, "NN-refined", settings, lambda *_: None).energy
@@ -135,10 +135,10 @@ def test_shipped_weights_make_the_same_functional(made: Path, tmp_path: Path) ->
     publication.publish(
         settings, weights, training["metrics"], training["data_sha256"], tmp_path / NAME
     )
-    one, two = (
+    item, two = (
         json.loads((folder / "model.json").read_text()) for folder in (made, tmp_path / NAME)
     )
-    assert one == two
+    assert item == two
 
 
 def test_functionals_between_rounds_are_forgotten(made: Path) -> None:

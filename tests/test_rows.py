@@ -24,7 +24,7 @@ from xcnet.training.loss.rows import Row
 SMALL = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
 GENERAL = recipe.load("general")
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
-JOBS = {one.name: Job(one, SMALL, (1, 2)) for one in (atom("H"), atom("He"), H2)}
+JOBS = {item.name: Job(item, SMALL, (1, 2)) for item in (atom("H"), atom("He"), H2)}
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +91,17 @@ def test_the_recipe_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_no_set_is_fitted_and_watched() -> None:
-    fitted = {(one.set, one.part) for one in GENERAL.energies}
-    watched = {(one.set, one.part) for one in GENERAL.validation}
+    fitted = {(item.set, item.part) for item in GENERAL.energies}
+    watched = {(item.set, item.part) for item in GENERAL.validation}
     assert not fitted & watched
-    assert not {one.set for one in GENERAL.chosen()} & {"diet30", "diet100"}
+    assert not {item.set for item in GENERAL.chosen()} & {"diet30", "diet100"}
 
 
 def test_what_the_recipe_names_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reactions with a sigma of their own, in a set and its unit: H and He among the atoms."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     public_data.install("ae18", public_folder("ae18"))
-    (atoms,) = [one for one in GENERAL.energies if one.set == "ae18"]
+    (atoms,) = [item for item in GENERAL.energies if item.set == "ae18"]
     by_name = {row.name: row for row in energies.rows(atoms, "energies")}
     assert set(atoms.tight) <= by_name.keys()
     assert {by_name[name].terms[0][1].system.symbols for name in atoms.tight} == {("H",), ("He",)}
@@ -160,8 +160,8 @@ def test_bonds_are_stretched_by_halves() -> None:
     longer = stretched.stretch(water, bond, 0.02)
     i, j = bond
 
-    def length(one: Molecule) -> float:
-        return float(np.linalg.norm(np.subtract(one.positions[i], one.positions[j])))
+    def length(item: Molecule) -> float:
+        return float(np.linalg.norm(np.subtract(item.positions[i], item.positions[j])))
 
     assert length(longer) - length(water) == pytest.approx(0.02, abs=1e-12)
     still = next(k for k in range(3) if k not in bond)

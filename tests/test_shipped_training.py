@@ -19,9 +19,9 @@ from xcnet.training.publish import publication
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
 RECIPES = {
-    found.record.name: found
+    loaded.record.name: loaded
     for path in recipe.shipped_recipes().values()
-    for found in [recipe.load(path)]
+    for loaded in [recipe.load(path)]
 }
 
 

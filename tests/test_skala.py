@@ -113,10 +113,10 @@ def test_response_is_the_derivative_of_the_potential(method: str, atom: str) -> 
 def test_open_shells_without_spin_are_closed_shells() -> None:
     closed = calculation("RKS", HYDROGEN)
     density = closed.get_init_guess()
-    one = closed._numint.nr_rks(closed.mol, closed.grids, closed.xc, density)
+    restricted = closed._numint.nr_rks(closed.mol, closed.grids, closed.xc, density)
     both = closed._numint.nr_uks(closed.mol, closed.grids, closed.xc, [0.5 * density] * 2)
-    assert both[1] == pytest.approx(one[1], rel=1e-12)
-    np.testing.assert_allclose(both[2][0], one[2], rtol=0, atol=1e-10)
+    assert both[1] == pytest.approx(restricted[1], rel=1e-12)
+    np.testing.assert_allclose(both[2][0], restricted[2], rtol=0, atol=1e-10)
 
 
 def test_record_and_credit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

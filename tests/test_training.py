@@ -218,9 +218,9 @@ def test_interrupted_training_ends_with_the_same_weights(
     progress = trainer.resume(path, tiny, digest)
     trainer.train(tiny, densities, progress, path)
     for part in parts.of("meta-gga"):
-        one, two = whole.parts[part.name], progress.parts[part.name]
-        assert one.history == two.history
-        for left, right in zip(one.states, two.states, strict=True):
+        density_points, two = whole.parts[part.name], progress.parts[part.name]
+        assert density_points.history == two.history
+        for left, right in zip(density_points.states, two.states, strict=True):
             assert torch.equal(left.parameters, right.parameters)
 
 
@@ -257,7 +257,10 @@ def test_altered_densities_are_refused(
 def test_nan_in_the_loss_is_an_error(
     tiny: recipe.Recipe, prepared: tuple[list[GridDensity], str], tmp_path: Path
 ) -> None:
-    densities = [replace(one, tau=np.full_like(one.tau, np.nan)) for one in prepared[0][:2]]
+    densities = [
+        replace(density_points, tau=np.full_like(density_points.tau, np.nan))
+        for density_points in prepared[0][:2]
+    ]
     progress = trainer.Progress(tiny.sha256, "data")
     with pytest.raises(XCNetError, match="not a finite number"):
         trainer.train(tiny, densities, progress, tmp_path / "checkpoint.npz")

@@ -85,12 +85,12 @@ def test_shipped_sets_load(name: str) -> None:
     for reaction in chosen.reactions:
         assert all(known[system.name] == system for _, system in reaction.terms)
         # Nuclei balance, but for the proton that H becomes.
-        nuclei = sum(n * (one.electrons + one.charge) for n, one in reaction.terms)
+        nuclei = sum(n * (item.electrons + item.charge) for n, item in reaction.terms)
         assert nuclei == (-1 if reaction.name == "H+" else 0)
 
 
 def test_three_molecules_have_atomization_and_ionization_energies() -> None:
-    by_name = {one.name: one for one in training_sets.load("three-molecules").reactions}
+    by_name = {item.name: item for item in training_sets.load("three-molecules").reactions}
     assert set(by_name) == {"H2O", "NH3", "NO", "H+", "N+", "O+", "H2O+", "NH3+", "NO+"}
     # W4 of A. Karton et al. (2017), zero-point exclusive and nonrelativistic, kcal/mol.
     for name, wanted in {"H2O": 232.98, "NH3": 298.01, "NO": 152.75}.items():
@@ -163,7 +163,7 @@ def test_no_shipped_set_is_in_the_test_set() -> None:
 
 def test_w4_17_is_not_in_the_test_set_by_its_fingerprints() -> None:
     assert len(MEMBERS) == 75
-    assert not set(MEMBERS.values()) & {overlap.fingerprint(one) for one in TESTED}
+    assert not set(MEMBERS.values()) & {overlap.fingerprint(item) for item in TESTED}
 
 
 def test_w4_17_is_not_in_the_test_set_by_its_geometries(w4: training_sets.DataSet) -> None:
@@ -230,7 +230,7 @@ def test_parts_of_three_molecules() -> None:
     whole = training_sets.load("three-molecules")
     atomization, ionization = whole.part("atomization"), whole.part("ionization")
     assert whole.part("train").reactions == whole.reactions
-    assert {one.name for one in atomization.reactions} == {"H2O", "NH3", "NO"}
-    assert {one.name for one in atomization.systems} == {"H", "N", "O", "H2O", "NH3", "NO"}
+    assert {item.name for item in atomization.reactions} == {"H2O", "NH3", "NO"}
+    assert {item.name for item in atomization.systems} == {"H", "N", "O", "H2O", "NH3", "NO"}
     rest = set(whole.reactions) - set(atomization.reactions)
     assert set(ionization.reactions) == rest

@@ -198,13 +198,13 @@ def test_densities_of_one_thread_have_the_same_bits(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY.replace("sto-3g", "def2-svp"))
     settings = recipe.load(tmp_path / "tiny.toml").densities
     (water,) = (
-        one
-        for one in training_sets.load("water_ammonia_nitric_oxide").systems
-        if one.symbols.count("H") == 2
+        molecule
+        for molecule in training_sets.load("water_ammonia_nitric_oxide").systems
+        if molecule.symbols.count("H") == 2
     )
     with threads.limited(2), threads.limited(1):
-        one, two = (densities.solve(water, settings).arrays() for _ in range(2))
-    for name, array in one.items():
+        molecule, two = (densities.solve(water, settings).arrays() for _ in range(2))
+    for name, array in molecule.items():
         np.testing.assert_array_equal(array, two[name])
 
 
