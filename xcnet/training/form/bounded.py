@@ -33,7 +33,7 @@ DENSITY_THRESHOLD = 1e-12
 ONE_ORBITAL, LARGEST = 1.174, 1.804
 #: Largest factor of correlation: room for all that molecules ask for.
 CORRELATION = 3.0
-FERMI = (6.0 * math.pi**2) ** (2.0 / 3.0)
+FERMI = UNIFORM / 0.3  # squared Fermi wave number of one spin over rho^(2/3)
 START = 0.3
 #: Features of the uniform gas.
 GAS = (0.0, 0.5)

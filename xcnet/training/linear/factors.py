@@ -147,10 +147,14 @@ def _jacobian(factor: nn.Module, at: Projection) -> Tensor:
 
 def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
     """Rows and terms of a recipe in all columns that are kept, with its expansion's prior."""
-    whole = replace(recipe, expansion=expansion.KEPT)
-    prior = np.zeros(sum(expansion.KEPT.sizes().values()))
-    prior[recipe.expansion.within(expansion.KEPT)] = fit.problem(recipe, table).prior
-    return fit.problem(whole, table, prior)
+    whole, places = (
+        replace(recipe, expansion=expansion.KEPT),
+        recipe.expansion.within(expansion.KEPT),
+    )
+    fitted, watched = fit.ready(whole, table)
+    prior = np.zeros(fitted.matrix.shape[1])
+    prior[places] = fit.nearest(recipe, fit.columns(fitted, places), table)
+    return LinearProblem(whole, fitted, watched, prior)
 
 
 def train(

@@ -99,19 +99,29 @@ def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[
     ]
 
 
-def problem(recipe: RowsRecipe, table: IntegralTable, near: Array | None = None) -> LinearProblem:
-    """Problem of all rows that are ready, by default with the prior that is nearest to r2SCAN."""
+def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
+    """Problem of all rows that are ready, with the prior that is nearest to r2SCAN."""
+    fitted, watched = ready(recipe, table)
+    return LinearProblem(recipe, fitted, watched, nearest(recipe, fitted, table))
+
+
+def ready(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear]:
+    """Rows to fit and to look at that are ready, in the columns of the recipe's expansion."""
     places = recipe.expansion.within(expansion.KEPT)
     fitted, watched = (
-        _columns(rows.linear(group, table), places) for group in all_rows(recipe, table)
+        columns(rows.linear(group, table), places) for group in all_rows(recipe, table)
     )
-    if near is None:
-        r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
-        near = prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
-    return LinearProblem(recipe, fitted, watched, near)
+    return fitted, watched
 
 
-def _columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:
+def nearest(recipe: RowsRecipe, fitted: Linear, table: IntegralTable) -> Array:
+    """Coefficients of the recipe's expansion, whose columns ``fitted`` has, nearest to r2SCAN."""
+    r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
+    return prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
+
+
+def columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:
+    """Rows in some of their columns."""
     if not linear.rows:
         return Linear((), np.zeros((0, len(places))), np.zeros(0))
     return Linear(linear.rows, linear.matrix[:, places], linear.target)
