@@ -109,7 +109,9 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "energies, grids, bonds, the factors' curvature, and nearness to "
         f"{recipe.prior}. No test set was fitted or chose anything.",
         "## How good it is",
-        "At these densities and by the factors' expansion, mean absolute errors: " + "; ".join(map(_said, lines)) + ".",
+        "At these densities and by the factors' expansion, mean absolute errors: "
+        + "; ".join(map(_said, lines))
+        + ".",
         "## Limits",
         "Dispersion is not in it: it was fitted beside the D4 energies of its record. Elements in "
         f"the fit: {', '.join(facts['domain']['elements'])}.",
