@@ -30,15 +30,23 @@ class Statistics:
 
 @dataclass
 class Column:
-    """One functional: errors of the reactions that are known, and why others are not."""
+    """One functional: errors of the reactions that are known, and why others are not.
+
+    ``cycles`` and CPU ``seconds`` are those of each system.
+    """
 
     label: str
     grid_level: int
     errors: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     cycles: dict[str, int] = field(default_factory=dict)
-    hours: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> float:
+        """CPU time of all systems."""
+        return sum(self.seconds.values()) / 3600
 
     def statistics(self, names: Sequence[str]) -> Statistics | None:
         """Statistics over the named reactions; None if none of them is known."""
@@ -188,7 +196,7 @@ def _column(
         column.errors[reaction.name] = reaction.error(values, unit)
         column.weights[reaction.name] = reaction.weight
     column.cycles = {name: r["cycles"] + r["guess_cycles"] for name, r in good.items()}
-    column.hours = sum(r.get("cpu_seconds", 0.0) for r in by_system.values()) / 3600
+    column.seconds = {name: r.get("cpu_seconds", 0.0) for name, r in by_system.items()}
     return column
 
 

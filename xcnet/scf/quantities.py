@@ -26,7 +26,8 @@ FINE_GRID = 6  # PySCF's level that coarser ones are compared with
 #: Distances of the energies that a cubic goes through, relative to the middle one.
 SCAN = np.array([0.97, 0.99, 1.01, 1.03])
 SHIFT = 0.02  # relative: a minimum farther from the middle is looked for again from there
-TRIES = 5
+FAR = 0.1  # relative: the longest way to another middle
+TRIES = 8
 STEPS = 50  # of an optimization
 
 
@@ -93,14 +94,13 @@ def minimum(energy: Callable[[float], float], near: float) -> float:
     for _ in range(TRIES):
         energies = [energy(float(distance)) for distance in middle * SCAN]
         cubic = np.polynomial.Polynomial.fit(SCAN - 1.0, energies, 3)
-        roots = [x.real for x in cubic.deriv().roots() if abs(x.imag) < 1e-9]
+        roots = [float(x.real) for x in cubic.deriv().roots() if abs(x.imag) < 1e-9]
         lowest = [x for x in roots if cubic.deriv(2)(x) > 0.0]
-        if not lowest:
-            break
-        shift = min(lowest, key=abs)
+        downhill = -FAR * float(np.sign(cubic.deriv()(0.0)))
+        shift = min(lowest, key=abs) if lowest else downhill
         if abs(shift) < SHIFT:
-            return float(middle * (1.0 + shift))
-        middle *= 1.0 + float(np.clip(shift, -0.1, 0.1))
+            return middle * (1.0 + shift)
+        middle *= 1.0 + min(max(shift, -FAR), FAR)
     raise ConvergenceError(f"the energy has no minimum near {near:.3f} angstrom")
 
 
