@@ -65,7 +65,7 @@ class Projection:
 def _quadrature(order: int) -> tuple[Array, Array, Array]:
     """Gauss's points in a feature, the polynomials there, and coefficients from values there."""
     nodes, weights = legendre.leggauss(order + 8)
-    polynomials = legendre.legvander(nodes, order - 1)
+    polynomials = np.asarray(legendre.legvander(nodes, order - 1), dtype=np.float64)
     return 0.5 * (1.0 + nodes), polynomials, (polynomials * (np.arange(order) + 0.5)).T * weights
 
 
