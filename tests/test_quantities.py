@@ -32,7 +32,6 @@ from xcnet.systems.units import DEBYE_PER_AU, KCAL_PER_HARTREE
 HYDROGEN = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.74)))
 HYDRIDE = Molecule("LiH", ("Li", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.6)))
 SMALL = Settings("sto-3g", 0, False, 1e-10)
-KINDS = ("bonds", "frequencies", "grids")
 
 
 def energy(molecule: Molecule, settings: Settings = SMALL, xc: str = "PBE") -> float:
@@ -120,9 +119,7 @@ def test_vv10_is_there(xc: str) -> None:
 # -- sets ----------------------------------------------------------------------------------------
 
 
-def test_sets_and_their_small_subsets() -> None:
-    counts = {name: len(benchmarks.of_set(benchmarks.load(name))) for name in KINDS}
-    assert counts == {"bonds": 91, "frequencies": 15, "grids": 7}
+def test_one_number_or_all_of_a_molecule_by_name() -> None:
     water = benchmarks.of_set(benchmarks.load("frequencies"), ["H2O", "CO"])
     assert [quantity.name for quantity in water] == ["H2O 1", "H2O 2", "H2O 3", "CO"]
     with pytest.raises(InputError, match="bonds has no XY"):

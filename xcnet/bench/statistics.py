@@ -196,7 +196,7 @@ def _column(
         column.errors[reaction.name] = reaction.error(values, unit)
         column.weights[reaction.name] = reaction.weight
     column.cycles = {name: r["cycles"] + r["guess_cycles"] for name, r in good.items()}
-    column.seconds = {name: r.get("cpu_seconds", 0.0) for name, r in by_system.items()}
+    column.seconds = {n: r["cpu_seconds"] for n, r in by_system.items() if "cpu_seconds" in r}
     return column
 
 

@@ -32,8 +32,8 @@ STEPS = 50  # of an optimization
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Values of a quantity, in the unit that its function names, and all cycles they took."""
+class Values:
+    """Numbers of a quantity, in the unit that its function names, and all cycles they took."""
 
     values: tuple[float, ...]
     cycles: int
@@ -66,7 +66,7 @@ class _Calculation:
         return mf
 
 
-def bond(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
+def bond(molecule: Molecule, xc: str, settings: Settings) -> Values:
     """Length of a diatomic molecule's bond where its energy is least, angstrom.
 
     The scan begins at the molecule's own length.
@@ -79,7 +79,7 @@ def bond(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
         places = ((0.0, 0.0, 0.0), (0.0, 0.0, distance))
         return float(calculations.run(replace(molecule, positions=places)).e_tot)
 
-    return Outcome((minimum(energy, begin),), calculations.cycles)
+    return Values((minimum(energy, begin),), calculations.cycles)
 
 
 def minimum(energy: Callable[[float], float], near: float) -> float:
@@ -104,7 +104,7 @@ def minimum(energy: Callable[[float], float], near: float) -> float:
     raise ConvergenceError(f"the energy has no minimum near {near:.3f} angstrom")
 
 
-def frequencies(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
+def frequencies(molecule: Molecule, xc: str, settings: Settings) -> Values:
     """Harmonic frequencies at the functional's own geometry from the lowest, 1/cm.
 
     From differences of gradients with the response of the grid, for all functionals alike; an
@@ -117,7 +117,7 @@ def frequencies(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
     with _quiet():
         hessian = finite_differences(mf, range(mf.mol.natm), "all functionals are compared")
     analysis = thermo.harmonic_analysis(mf.mol, hessian, imaginary_freq=False)
-    return Outcome(
+    return Values(
         tuple(sorted(round(float(x), 2) for x in analysis["freq_wavenumber"])), calculations.cycles
     )
 
@@ -150,22 +150,22 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def dipole(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
+def dipole(molecule: Molecule, xc: str, settings: Settings) -> Values:
     """Dipole moment (x, y, z) in debye, the derivative of the energy by a field."""
     calculations = _Calculation(xc, settings)
     x, y, z = calculations.run(molecule).dip_moment(unit="Debye", verbose=0).tolist()
-    return Outcome((x, y, z), calculations.cycles)
+    return Values((x, y, z), calculations.cycles)
 
 
-def grid(molecule: Molecule, xc: str, settings: Settings) -> Outcome:
+def grid(molecule: Molecule, xc: str, settings: Settings) -> Values:
     """Energy on the grid of the settings minus that on a fine one, Hartree."""
     calculations = _Calculation(xc, settings)
     coarse = float(calculations.run(molecule).e_tot)
     fine = float(calculations.run(molecule, FINE_GRID).e_tot)
-    return Outcome((coarse - fine,), calculations.cycles)
+    return Values((coarse - fine,), calculations.cycles)
 
 
-KINDS: Mapping[str, Callable[[Molecule, str, Settings], Outcome]] = {
+KINDS: Mapping[str, Callable[[Molecule, str, Settings], Values]] = {
     "bond": bond,
     "frequencies": frequencies,
     "dipole": dipole,

@@ -44,7 +44,11 @@ def panels(sections: Sequence[Section]) -> list[Panel]:
 
 def _panel(section: Section) -> Panel:
     most = max((len(column.errors) for column in section.columns), default=0)
-    columns = [c for c in section.columns if c.errors and 2 * len(c.errors) >= most]
+    columns = [
+        column
+        for column in section.columns
+        if column.errors and 2 * len(column.errors) >= most and _is_timed(column)
+    ]
     cases = set.intersection(*(set(c.errors) for c in columns)) if columns else set()
     systems = {
         system.name
@@ -58,6 +62,11 @@ def _panel(section: Section) -> Panel:
     )
     accuracy = section.set.quantity not in NO_ACCURACY
     return Panel(title, section.set.unit, tables.digits(section), accuracy, points)
+
+
+def _is_timed(column: Column) -> bool:
+    """Whether the CPU time of all results is known; that of old ones is not."""
+    return column.seconds.keys() >= column.cycles.keys()
 
 
 def _point(column: Column, cases: set[str], systems: set[str]) -> Point:
@@ -126,7 +135,7 @@ def draw(axes: Any, of: Sequence[Panel]) -> None:
         place.set_title(title, fontsize=9)
         place.set_ylabel(f"error, {unit}", fontsize=8)
         place.set_xlabel("CPU seconds", fontsize=8)
-        place.set_ylim(0.0, 1.1 * max(point.error for point in points.values()))
+        place.set_ylim(0.0, 1.1 * (max(point.error for point in points.values()) or 1.0))
         _seconds(place, [point.seconds for point in points.values()])
         place.tick_params(labelsize=7)
     for place in places[len(shown) :]:
