@@ -17,7 +17,7 @@ from pyscf import dft
 from pyscf.data import nist
 
 from tests.bench_records import quantity_records
-from tests.training_sets import public_folder
+from tests.training_sets import public_folder, w4_17_file
 from xcnet import cli
 from xcnet.bench import launch, plan, report, statistics, tables
 from xcnet.bench.report import figures, summary
@@ -25,8 +25,9 @@ from xcnet.errors import ConvergenceError, InputError
 from xcnet.scf import calculation, quantities
 from xcnet.scf.calculation import Settings
 from xcnet.scf.molecule import build
-from xcnet.systems import benchmarks, public_data, sets
+from xcnet.systems import benchmarks, molecules, public_data, sets
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.quantities import bonds
 from xcnet.systems.units import DEBYE_PER_AU, KCAL_PER_HARTREE
 
 HYDROGEN = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.74)))
@@ -60,6 +61,12 @@ def test_a_bond_at_rest_has_no_force() -> None:
     mf.kernel()
     force = mf.nuc_grad_method().set(grid_response=True).kernel()
     assert abs(force).max() < 2e-5
+
+
+def test_a_molecule_at_rest_has_the_same_bonds() -> None:
+    assert quantities.geometry(HYDROGEN, "PBE", SMALL).values == pytest.approx(
+        quantities.bond(HYDROGEN, "PBE", SMALL).values, abs=1e-4
+    )
 
 
 def test_a_frequency_is_the_curvature_of_the_energy() -> None:
@@ -141,6 +148,18 @@ def test_accurate_dipole_moments_point_where_calculated_ones_do(
     assert -30.0 < water.error({"H2O": values}, "%") < 30.0
     reversed_values = [-value for value in values]
     assert water.error({"H2O": reversed_values}, "%") < -150.0
+
+
+def test_bonds_of_w4_17(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    public_data.install("w4-17", w4_17_file())
+    of = benchmarks.of_set(benchmarks.load("geometries"))
+    assert len({quantity.group for quantity in of}) == 15
+    assert all(0.6 < quantity.reference < 2.5 for quantity in of)
+    (first,) = {quantity.terms[0][1] for quantity in of if quantity.group == of[0].group}
+    assert len(bonds(first)) == sum(quantity.group == of[0].group for quantity in of)
+    assert bonds(molecules.read("CH4")) == [(0, 1)]
+    assert bonds(molecules.read("C2H6")) == [(0, 1), (0, 2)]
 
 
 def test_through_a_process_to_an_error(tmp_path: Path) -> None:

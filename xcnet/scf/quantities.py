@@ -21,6 +21,7 @@ from xcnet.errors import ConvergenceError, MissingPackageError
 from xcnet.scf import calculation
 from xcnet.scf.calculation import Settings
 from xcnet.systems.molecules import Molecule
+from xcnet.systems.quantities import bonds, length_of
 
 FINE_GRID = 6  # PySCF's level that coarser ones are compared with
 #: Distances of the energies that a cubic goes through, relative to the middle one.
@@ -104,6 +105,15 @@ def minimum(energy: Callable[[float], float], near: float) -> float:
     raise ConvergenceError(f"the energy has no minimum near {near:.3f} angstrom")
 
 
+def geometry(molecule: Molecule, xc: str, settings: Settings) -> Values:
+    """Lengths of the molecule's bonds, in the order of `bonds`, where no force is, angstrom."""
+    calculations = _Calculation(xc, settings)
+    mf = _at_rest(calculations.run(molecule))
+    positions = mf.mol.atom_coords(unit="Angstrom")
+    lengths = (length_of(positions, pair) for pair in bonds(molecule))
+    return Values(tuple(round(length, 6) for length in lengths), calculations.cycles)
+
+
 def frequencies(molecule: Molecule, xc: str, settings: Settings) -> Values:
     """Harmonic frequencies at the functional's own geometry from the lowest, 1/cm.
 
@@ -167,6 +177,7 @@ def grid(molecule: Molecule, xc: str, settings: Settings) -> Values:
 
 KINDS: Mapping[str, Callable[[Molecule, str, Settings], Values]] = {
     "bond": bond,
+    "geometry": geometry,
     "frequencies": frequencies,
     "dipole": dipole,
     "grid": grid,

@@ -7,6 +7,7 @@ reference. How it is calculated: `xcnet.scf.quantities`.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xcnet.systems import molecules, training_sets
+from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.sets import BenchmarkSet
 from xcnet.systems.units import DEBYE_PER_AU, PER_HARTREE
 
+NEAR = 1.25  # times the sum of covalent radii: the longest bond
+SAME = 1e-3  # angstrom: bonds of the same elements that differ less are one
 SMALL_DIPOLE = 1.0  # debye; see the reference of the set "dipoles"
 
 
@@ -77,6 +81,39 @@ def _bonds(chosen: BenchmarkSet) -> Iterator[Quantity]:
         yield Quantity(name, ((1, molecule),), length, scale=1000.0)
 
 
+def bonds(molecule: Molecule) -> list[tuple[int, int]]:
+    """Pairs of atoms that are bonds, of those that symmetry makes equal the first."""
+    from ase.data import covalent_radii
+
+    found: dict[tuple[int, int], tuple[list[str], float]] = {}
+    for first, second in itertools.combinations(range(len(molecule.symbols)), 2):
+        pair = [molecule.symbols[first], molecule.symbols[second]]
+        length = length_of(molecule.positions, (first, second))
+        radii = sum(covalent_radii[SYMBOLS.index(symbol)] for symbol in pair)
+        known = any(
+            sorted(pair) == elements and abs(length - other) < SAME
+            for elements, other in found.values()
+        )
+        if length < NEAR * radii and not known:
+            found[first, second] = sorted(pair), length
+    return list(found)
+
+
+def length_of(positions: Sequence[Sequence[float]], pair: tuple[int, int]) -> float:
+    """Distance of two atoms, in the unit of the positions."""
+    return math.dist(positions[pair[0]], positions[pair[1]])
+
+
+def _geometries(chosen: BenchmarkSet) -> Iterator[Quantity]:
+    for reaction in training_sets.load("w4-17").part("validation").reactions:
+        for _, molecule in reaction.terms:
+            for place, pair in enumerate(bonds(molecule)):
+                atoms = "-".join(f"{molecule.symbols[i]}{i + 1}" for i in pair)
+                length = length_of(molecule.positions, pair)
+                title = f"{molecule.name} {atoms}"
+                yield Quantity(title, ((1, molecule),), length, place=place, scale=1000.0)
+
+
 def _frequencies(chosen: BenchmarkSet) -> Iterator[Quantity]:
     assert chosen.table is not None
     for name, references in chosen.table.items():
@@ -120,6 +157,7 @@ def _moment(pair: Reaction) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 KINDS: Mapping[str, Callable[[BenchmarkSet], Iterator[Quantity]]] = {
     "bonds": _bonds,
+    "geometries": _geometries,
     "frequencies": _frequencies,
     "grids": _grids,
     "dipoles": _dipoles,

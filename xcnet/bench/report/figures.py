@@ -56,12 +56,14 @@ def cases(axes: Any, section: Section) -> None:
     """Error of each case, a row each, by functional; those that are farthest off where many are."""
     columns = [column for column in section.columns if column.errors]
     names = cases_shown(section)
+    most = max(len(column.errors) for column in columns)
     for number, column in enumerate(columns):
         errors = np.abs(list(column.errors.values()))
         worst = max(column.errors, key=lambda name: abs(column.errors[name]))
         digits = tables.digits(section)
+        some = "" if len(errors) == most else f"; {len(errors)} of {most}"
         label = f"{column.label}: mean {errors.mean():.{digits}f}, "
-        label += f"largest {errors.max():.{digits}f} ({worst})"
+        label += f"largest {errors.max():.{digits}f} ({worst}){some}"
         known = [(place, column.errors[name]) for place, name in enumerate(names)
                  if name in column.errors]  # fmt: skip
         shift = 0.6 * ((number + 0.5) / len(columns) - 0.5)
