@@ -178,5 +178,5 @@ $(PSI4)/.ready: $(SOURCES)
 	"$$(sed -n '1s/^#! *//p' "$$(command -v psi4)")" -m venv --system-site-packages $(PSI4)
 	psi4 --psiapi-path | sed -n 's/^export PYTHONPATH=\([^:]*\).*/\1/p' \
 	  > "$$($(PSI4)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/psi4.pth"
-	$(PSI4)/bin/python $(PIP_INSTALL) --editable '.[pyscf]' 'numpy<2' pytest pytest-xdist
+	$(PSI4)/bin/python $(PIP_INSTALL) --editable '.[pyscf]' 'numpy<2' 'dftd4>=3.6' pytest pytest-xdist
 	@touch $@

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xcnet.scf import calculation, dispersion, fixed_density
+from xcnet.scf import calculation, fixed_density
 from xcnet.scf.fixed_density import Scheme
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.linear import expansion, integrals, preparation
@@ -160,11 +160,3 @@ def test_failures_are_told_and_end_nothing(tmp_path: Path) -> None:
         failed = preparation.run(jobs, tmp_path, pool, lambda _: None)
     assert list(failed) == ["He"]
     assert preparation.done(jobs[1], tmp_path)
-
-
-def test_d4_attracts() -> None:
-    pair = Molecule("Ne2", ("Ne", "Ne"), ((0.0, 0.0, 0.0), (0.0, 0.0, 3.1)))
-    energy = dispersion.d4(pair, "r2scan")
-    assert energy is not None
-    assert -5e-4 < energy < -1e-6
-    assert dispersion.d4(pair, "nonsense") is None

@@ -8,6 +8,7 @@ Psi4 takes the name of a functional, in any case::
 
     energy('nn-metagga')                                  # gradient, optimize, frequency ...
     energy('nn-metagga/cc-pvdz')
+    energy('my-functional-d4')                            # whose record has parameters of D4
     energy('scf', dft_functional={
         "name": "mixed",
         "x_functionals": {"MGGA_XC_NN_METAGGA": {"alpha": 0.75}},

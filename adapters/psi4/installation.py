@@ -10,7 +10,14 @@ from psi4 import core
 
 from xcnet import native, registry
 from xcnet.adapters._patch import Patches
-from xcnet.adapters.psi4 import announcement, guards, nonlocal_hooks, recovery, registration
+from xcnet.adapters.psi4 import (
+    announcement,
+    dispersion,
+    guards,
+    nonlocal_hooks,
+    recovery,
+    registration,
+)
 from xcnet.errors import UnsupportedError
 
 _logger = logging.getLogger(__name__)
@@ -35,7 +42,7 @@ def install() -> None:
     if not _patches:
         slots = native.patch(core.__file__)
         _logger.debug("%d entry points of %s patched", slots, core.__file__)
-        for part in (guards, nonlocal_hooks, announcement, recovery):
+        for part in (guards, nonlocal_hooks, dispersion, announcement, recovery):
             part.put(_patches)
         registry.on_change(install)
     registration.register()

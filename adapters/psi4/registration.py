@@ -14,7 +14,8 @@ from typing import Any
 from psi4.driver.procrouting.dft import dft_builder
 from psi4.driver.procrouting.proc_table import procedures
 
-from xcnet import catalogue, registry
+from xcnet import catalogue, dispersion, registry
+from xcnet.dispersion import Correction
 from xcnet.errors import UnknownFunctionalError, UnsupportedError, XCNetError
 from xcnet.operators import OrbitalField
 from xcnet.registry import Entry
@@ -28,13 +29,14 @@ _PROCEDURES = ("energy", "gradient", "properties")
 
 _refused: dict[str, XCNetError] = {}
 _ours: list[tuple[dict[str, Any], str]] = []
+_corrections: dict[str, Correction] = {}
 
 
 def clear() -> None:
     """Take out all functionals that were entered."""
     for table, name in _ours:
         del table[name]
-    for memory in (_ours, _refused):
+    for memory in (_ours, _refused, _corrections):
         memory.clear()
 
 
@@ -53,6 +55,11 @@ def refusal(name: str) -> XCNetError | None:
     return _refused.get(name.lower())
 
 
+def correction(name: Any) -> Correction | None:
+    """Dispersion correction of a name with a suffix, such as ``my-functional-d4``; None if none."""
+    return _corrections.get(name.lower()) if isinstance(name, str) else None
+
+
 def parts_of(definition: Any) -> list[Entry]:
     """Our functionals among the parts of a functional's dictionary."""
     return [entry for _, entry in weighted(definition) if entry.spec is not None]
@@ -69,11 +76,12 @@ def weighted(definition: Any) -> list[tuple[float, Entry]]:
 
 
 def neural(names: list[str]) -> list[Entry]:
-    """Entries of those names (with or without ``XC_``) that are not libxc's own."""
+    """Entries of those names (with ``XC_`` or a suffix or without) that are not libxc's own."""
     entries = []
     for name in names:
+        base = dispersion.split(name)[0] if name.lower() in _corrections else name
         with contextlib.suppress(UnknownFunctionalError):  # Psi4 has an error of its own for it
-            entries.append(registry.find(name))
+            entries.append(registry.find(base))
     return [entry for entry in entries if entry.spec is not None]
 
 
@@ -97,7 +105,25 @@ def problem(entry: Entry) -> XCNetError | None:
 def _register(entry: Entry) -> None:
     error = problem(entry)
     definition = _definition(entry)
-    for name in spellings(entry):
+    _register_names(spellings(entry), definition, error)
+    assert entry.spec is not None
+    method = entry.spec.dispersion["method"] if entry.spec.dispersion else ""
+    if method not in dispersion.LABELS:
+        return
+    title = f"{definition['name']}-{method}"
+    names = {f"{name}-{method.lower()}" for name in spellings(entry)}
+    try:
+        found = Correction(method, dispersion.parameters(title, entry.spec, method))
+    except UnsupportedError as unusable:
+        error = error or unusable
+    else:
+        _corrections.update(dict.fromkeys(names, found))
+    _register_names(names, {**definition, "name": title, "alias": []}, error)
+
+
+def _register_names(names: set[str], definition: dict[str, Any], error: XCNetError | None) -> None:
+    """Enter a definition under its names, or what is wrong with it."""
+    for name in names:
         if error is not None:
             _refuse(name, error)
         elif _enter(dft_builder.functionals, name, definition):

@@ -68,6 +68,7 @@ HOOKS = (
     Hook(_BUILDER, "build_superfunctional_from_dictionary", _PARTS),
     Hook(_BUILDER, "check_consistency", ("func_dictionary",)),
     Hook(f"{_ROUTING}.dft", "build_superfunctional", ("name", "restricted")),
+    Hook(f"{_ROUTING}.proc", "scf_wavefunction_factory", ("name",)),
     Hook(f"{_ROUTING}.proc_table", "procedures"),
     Hook(f"{_ROUTING}.response.scf_response", "property_dicts"),
     *(

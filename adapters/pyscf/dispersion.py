@@ -13,57 +13,34 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from xcnet import dispersion
 from xcnet.adapters.pyscf import expressions
 from xcnet.errors import UnsupportedError
 
-NEEDED = frozenset({"s8", "a1", "a2"})
-KNOWN = NEEDED | {"s6", "s9", "alp"}
+ADVICE = (
+    "Leave out the suffix and mf.disp, or name a functional whose parameters suit: "
+    "mf.disp = 'd3bj:pbe'."
+)
 LISTED = "pbe"  # in the libraries' lists; its parameters are replaced at once
-
-_SUFFIX = re.compile(r"-(D[34]\w*?)(?:2B|ATM)?$", re.IGNORECASE)
-
-
-def split(text: str) -> tuple[str, str]:
-    """Expression (from `expressions.as_text`) without the suffix, and its version or nothing."""
-    match = _SUFFIX.search(text)
-    return (text[: match.start()], match[1].upper()) if match else (text, "")
 
 
 def check(text: str) -> None:
     """Refuse a suffix that no record has parameters for (UnsupportedError)."""
-    base, version = split(text)
-    if version:
-        parameters(base, version)
+    base, method = dispersion.split(text)
+    if method:
+        parameters(base, method)
 
 
-def parameters(text: str, version: str) -> dict[str, float]:
+def parameters(text: str, method: str) -> dict[str, float]:
     """Damping parameters of an expression (from `expressions.as_text`).
 
     Raises
     ------
     UnsupportedError
-        For a mixture, and for a functional whose record has no parameters of this version.
+        For a mixture, and for a functional whose record has no parameters of this method.
     """
     entry = expressions.sole_neural(text)
-    record = entry.spec.dispersion if entry is not None and entry.spec is not None else None
-    if record is None or record["method"] != version:
-        lacking = "is a mixture" if entry is None else "has no such parameters in its record"
-        raise UnsupportedError(
-            f"{text} {lacking}: no {version} dispersion correction. Leave out the suffix and "
-            "mf.disp, or name a functional whose parameters suit: mf.disp = 'd3bj:pbe'.",
-            functional=text,
-            expected=version,
-        )
-    values = dict(record["parameters"])
-    if not set(values) >= NEEDED or not set(values) <= KNOWN:
-        raise UnsupportedError(
-            f"the record of {text} has the {version} parameters {sorted(values)}; PySCF needs "
-            f"{sorted(NEEDED)} and can use {sorted(KNOWN - NEEDED)}",
-            functional=text,
-            expected=sorted(NEEDED),
-            given=sorted(values),
-        )
-    return values
+    return dispersion.parameters(text, entry.spec if entry else None, method, ADVICE)
 
 
 def asked_early(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,8 +58,8 @@ def asked_early(original: Callable[..., Any]) -> Callable[..., Any]:
         asked = str(mf.disp or "")
         text = expressions.as_text(mf.xc) if asked and ":" not in asked else ""
         if text and expressions.holds_neural(text):
-            version = re.sub(r"(2B|ATM)$", "", asked.upper())
-            parameters(split(text)[0], version)
+            method = re.sub(r"(2B|ATM)$", "", asked.upper())
+            parameters(dispersion.split(text)[0], method)
         return original(mf, verbose)
 
     return dump_flags

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from xcnet import dispersion
 from xcnet.bench.tasks import Task, ordered
-from xcnet.scf import dispersion
 from xcnet.scf.molecule import build
 from xcnet.systems import benchmarks
 from xcnet.systems.reactions import systems
@@ -58,7 +58,8 @@ def plan(
     MissingPackageError
     """
     if chosen.dispersion:
-        dispersion.require(chosen.dispersion)
+        for xc in functionals:
+            dispersion.of(xc, chosen.dispersion)
     molecules = systems(benchmarks.of_set(chosen, only))
     for molecule in molecules:
         build(molecule, protocol.basis)

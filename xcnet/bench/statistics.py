@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from xcnet import dispersion
 from xcnet.bench.store import Record
 from xcnet.bench.tasks import canonical
 from xcnet.errors import InputError
-from xcnet.scf import dispersion
 from xcnet.systems import benchmarks, sets
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.sets import BenchmarkSet

@@ -34,7 +34,7 @@ class Task:
     limits
         Memory and time.
     dispersion
-        Which dispersion energy is wanted, see `xcnet.scf.dispersion`; empty: none.
+        Which dispersion energy is wanted, see `xcnet.dispersion`; empty: none.
     """
 
     set: str

@@ -99,9 +99,10 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         "versions": calculation.versions(),
     }
     if task.dispersion:
-        from xcnet.scf import dispersion
+        from xcnet import dispersion
 
-        record["dispersion"] = dispersion.energy(task.dispersion, task.molecule, task.xc)
+        correction = dispersion.of(task.xc, task.dispersion)
+        record["dispersion"] = correction.energy(task.molecule) if correction else None
     return record
 
 

@@ -9,17 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 import xcnet
-from xcnet import domain, registry
+from xcnet import dispersion, domain, registry
 from xcnet.adapters import pyscf as adapter  # first: explains a missing PySCF
 from xcnet.adapters.pyscf.facade import StandIn
-from xcnet.errors import ExpressionError, UnsupportedError, XCNetError
+from xcnet.errors import ExpressionError, MissingPackageError, UnsupportedError, XCNetError
 from xcnet.scf.molecule import build
 from xcnet.spec import RECORD, FunctionalSpec
+from xcnet.systems import molecules
 from xcnet.systems.molecules import Molecule
 
 # isort: split
@@ -78,6 +80,8 @@ def check_functional(xc: str) -> dict[str, Any]:
     Raises
     ------
     UnknownFunctionalError, ExpressionError, UnsupportedError
+    MissingPackageError
+        For a suffix such as ``-D4`` without PySCF's package of dispersion corrections.
     """
     libxc = StandIn(dft.libxc)
     try:
@@ -97,6 +101,7 @@ def check_functional(xc: str) -> dict[str, Any]:
             f"{xc} is a functional of the kinetic energy, not of exchange and correlation",
             functional=xc,
         )
+    _check_dispersion(xc)
     specs = [entry.spec for _, entry in plan.neural if entry.spec] if plan else []
     neural = [
         {
@@ -109,6 +114,27 @@ def check_functional(xc: str) -> dict[str, Any]:
         for spec in specs
     ]
     return {"xc": xc, "neural": neural}
+
+
+def _check_dispersion(xc: str) -> None:
+    """Make sure of the parameters of a suffix, for which PySCF itself asks after the SCF."""
+    name, method = dispersion.split(xc)
+    if not method:
+        return
+    if find_spec("pyscf.dispersion") is None:
+        raise MissingPackageError(
+            f"{xc} needs pyscf-dispersion: pip install pyscf-dispersion", package="pyscf-dispersion"
+        )
+    helium = adapter.attach(dft.RKS(build(molecules.atom("He"), "sto-3g"), xc=xc))
+    try:
+        helium.get_dispersion()
+    except RuntimeError as error:
+        raise UnsupportedError(
+            f"no {method} dispersion correction of {name}: {error}. Grimme's lists have names "
+            "without dashes, such as M06L-D4",
+            functional=xc,
+            expected=method,
+        ) from error
 
 
 def grid_level(functionals: Sequence[dict[str, Any]]) -> int:

@@ -53,7 +53,7 @@ def _described(public: PublicSet) -> BenchmarkSet:
         quick={},
         protocol=PROTOCOL,
         limits=LIMITS,
-        dispersion="d4",
+        dispersion="D4",
     )
 
 

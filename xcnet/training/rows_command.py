@@ -56,10 +56,10 @@ def jobs(chosen: RowsRecipe) -> list[Job]:
     from xcnet.training.loss import bonds
 
     needed = [
-        group.job(system)
+        job
         for group in chosen.chosen()
         for reaction in group.reactions()
-        for _, system in reaction.terms
+        for job in group.jobs(reaction)
     ]
     return [*needed, *bonds.jobs(chosen)]
 

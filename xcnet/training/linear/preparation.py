@@ -32,6 +32,7 @@ STATES, INTEGRALS = "ground-states", "integrals"
 #: density's error changes energies in second order of what the functional's potential is off.
 FIT = "def2-universal-jkfit"
 COARSE = Scheme("r2scan", "def2-tzvppd", FIT, 1, 1e-8)
+COMPACT = Scheme("r2scan", "def2-tzvp", FIT, 1, 1e-8)
 FINE = Scheme("r2scan", "def2-tzvppd", FIT, 2, 1e-9)
 FIELD = Scheme("r2scan", "def2-tzvppd", FIT, 2, 1e-11)
 ATOMS = Scheme("r2scan", "def2-qzvppd", "", 3, 1e-9)
@@ -64,15 +65,17 @@ class Job:
     @property
     def cost(self) -> float:
         """Processor seconds, roughly: fitted to records of AE147 (general_functional)."""
-        size = sum(_functions(symbol) for symbol in self.system.symbols)
+        compact = self.scheme.basis == COMPACT.basis
+        size = sum(_functions(symbol, compact) for symbol in self.system.symbols)
         spin = 0.48 if self.system.spin else 0.0
         return math.exp(-10.13 + 2.37 * math.log(size) + spin)
 
 
-def _functions(symbol: str) -> int:
-    """Functions of def2-TZVPPD, roughly."""
+def _functions(symbol: str, compact: bool) -> int:
+    """Functions of def2-TZVPPD, or def2-TZVP, roughly."""
     number = SYMBOLS.index(symbol)
-    return 17 if number <= 2 else 40 if number <= 10 else 50 if number <= 18 else 65
+    row = 0 if number <= 2 else 1 if number <= 10 else 2 if number <= 18 else 3
+    return ((6, 31, 37, 48) if compact else (17, 40, 50, 65))[row]
 
 
 def unique(jobs: Iterable[Job]) -> list[Job]:

@@ -14,19 +14,20 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xcnet.errors import InputError
 from xcnet.systems import training_sets
 from xcnet.systems.elements import SYMBOLS
+from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 from xcnet.training.linear.expansion import Orders
-from xcnet.training.linear.preparation import ATOMS, COARSE, FIELD, FINE, Job
+from xcnet.training.linear.preparation import ATOMS, COARSE, COMPACT, FIELD, FINE, Job
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
-SCHEMES = {"coarse": COARSE, "fine": FINE, "field": FIELD, "atoms": ATOMS}
+SCHEMES = {"coarse": COARSE, "compact": COMPACT, "fine": FINE, "field": FIELD, "atoms": ATOMS}
 LAST_ELEMENT = SYMBOLS.index("Kr")  # heavier ones have effective core potentials in def2 bases
 UNITS = ("kcal/mol", "eV", "mHa", "e bohr")
 
@@ -55,9 +56,16 @@ class Chosen:
             if reaction.name not in self.without and _light(reaction)
         ]
 
-    def job(self, system: Any) -> Job:
-        """What has to be calculated of a system."""
+    def job(self, system: Molecule) -> Job:
+        """What has to be calculated of a system alone."""
         return Job(system, SCHEMES[self.scheme], self.levels, self.weight)
+
+    def jobs(self, reaction: Reaction) -> list[Job]:
+        """What has to be calculated of a reaction's systems, in their order."""
+        jobs = [self.job(system) for _, system in reaction.terms]
+        if self.scheme != "compact" or all(job.system.charge >= 0 for job in jobs):
+            return jobs
+        return [replace(job, scheme=COARSE) for job in jobs]
 
 
 @dataclass(frozen=True)

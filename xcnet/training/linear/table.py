@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xcnet import dispersion
 from xcnet.errors import InputError
-from xcnet.scf import dispersion, fixed_density, kept
+from xcnet.scf import fixed_density, kept
 from xcnet.training.linear import integrals, preparation
 from xcnet.training.linear.preparation import Job
 
@@ -89,10 +90,10 @@ def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegr
 
 
 def _dispersion(job: Job, parameters: str) -> float:
-    energy = dispersion.d4(job.system, parameters)
-    if energy is None:
+    correction = dispersion.of(parameters, "D4")
+    if correction is None:
         raise InputError(f"D4 has no parameters for {parameters}", given=parameters)
-    return energy
+    return correction.energy(job.system)
 
 
 _NUMBERS = ("rest", "total", "exact_exchange", "dispersion", "seconds")

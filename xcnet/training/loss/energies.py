@@ -18,11 +18,12 @@ def rows(chosen: Chosen, term: str) -> Iterator[Row]:
     """Rows of a set's reactions."""
     for reaction in chosen.reactions():
         per_hartree = _per_hartree(chosen, reaction)
+        jobs = chosen.jobs(reaction)
         yield Row(
             term,
             chosen.set,
             reaction.name,
-            tuple((float(n), chosen.job(system), LEVEL) for n, system in reaction.terms),
+            tuple((float(n), job, LEVEL) for (n, _), job in zip(reaction.terms, jobs, strict=True)),
             reaction.reference * per_hartree,
             chosen.unit,
             per_hartree,
