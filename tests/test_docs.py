@@ -28,7 +28,7 @@ pytest.importorskip("torch", reason="the documentation's examples need the train
 import xcnet
 from docs import generate
 from docs.generate import commands as reference
-from docs.generate import messages, reports, sources
+from docs.generate import messages, paper, reports, sources
 from tests.docs_pages import NOT_RUN, ROOT, agrees, blocks, commands, pages
 from tests.hosts import need, need_libxc_headers
 from xcnet import cli, errors, paths
@@ -183,6 +183,15 @@ def test_generated_parts_are_filled(name: str) -> None:
 def test_every_generator_is_used() -> None:
     used = set(re.findall(r"<!-- generated: ([\w-]+)", " ".join(TEXTS.values())))
     assert used == set(generate.GENERATORS)
+
+
+def test_the_papers_errors_stand_beside_the_measured_ones() -> None:
+    """The same mean errors as in the table of all functionals, and fewer molecules without F."""
+    head, _, *lines = paper.beside().splitlines()
+    assert head.count("without 18 with F") == 2
+    for line in lines:
+        name, _, known, experiment = (cell.strip(" `") for cell in line.split("|")[1:5])
+        assert f"| {name} | {known} | {experiment} |" in TEXTS["accuracy.md"]
 
 
 def test_every_error_class_has_its_section() -> None:

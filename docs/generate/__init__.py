@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from docs.generate import commands, folder, messages, reports
+from docs.generate import commands, folder, messages, paper, reports
 
 #: Name of a generator -> what makes its Markdown from the text after the name.
 GENERATORS: Mapping[str, Callable[[str], str]] = MappingProxyType(
@@ -25,6 +25,7 @@ GENERATORS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "limits": lambda argument: folder.limits(),
         "nn-r2scan": lambda argument: reports.stand_in(),
         "operators": lambda argument: folder.operators(),
+        "paper": lambda argument: paper.beside(),
         "record": lambda argument: folder.record(),
         "reports": lambda argument: reports.listing(),
         "trained": lambda argument: reports.trained(),

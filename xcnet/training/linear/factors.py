@@ -7,6 +7,7 @@ fit of networks needs the table of integrals only, no densities.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,7 @@ from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss.equations import Equations
 
 Array = npt.NDArray[np.float64]
-BEYOND = 3e-4  # root mean square beyond the expansion that counts 1
+BEYOND = 1e-4  # root mean square beyond the expansion that counts 1
 DECAY = 10.0  # weights of this size count 1: large ones cancel, and lose digits
 ENOUGH = 1e-6  # relative gain of a step of the fit that ends it
 
@@ -37,6 +38,8 @@ class Projection:
     """Legendre coefficients (k,) of a factor, ``matrix`` times its values at points (N,).
 
     ``beyond`` (N, N) times the values is what the polynomials leave of them, in units of `BEYOND`.
+    One orbital alone (beta = 0) has points of its own: series converge worst at an edge, and
+    atoms' cores and hydrogen lie on it.
     """
 
     u: Tensor
@@ -47,20 +50,23 @@ class Projection:
     @classmethod
     def of(cls, orders: tuple[int, int]) -> Projection:
         """By Gauss's quadrature, with more nodes than polynomials."""
-        axes = [legendre.leggauss(order + 8) for order in orders]
-        polynomials = [
-            legendre.legvander(nodes, order - 1)
-            for (nodes, _), order in zip(axes, orders, strict=True)
-        ]
-        rows = [
-            (values * (np.arange(values.shape[1]) + 0.5)).T * weights
-            for values, (_, weights) in zip(polynomials, axes, strict=True)
-        ]
-        matrix = np.kron(*rows)
-        beyond = np.eye(matrix.shape[1]) - np.kron(*polynomials) @ matrix
-        points = np.meshgrid(*(0.5 * (1.0 + nodes) for nodes, _ in axes), indexing="ij")
-        arrays = *(x.ravel() for x in points), matrix, beyond * (len(matrix.T) ** -0.5 / BEYOND)
-        return cls(*map(torch.from_numpy, arrays))
+        (u, in_u, rows_u), (beta, in_beta, rows_beta) = (_quadrature(order) for order in orders)
+        inside, edge = len(u) * len(beta), len(u)
+        matrix = np.hstack([np.kron(rows_u, rows_beta), np.zeros((math.prod(orders), edge))])
+        one_orbital = (-1.0) ** np.arange(orders[1])[None]
+        polynomials = np.vstack([np.kron(in_u, in_beta), np.kron(in_u, one_orbital)])
+        share = np.repeat([inside, edge], [inside, edge])[:, None]
+        beyond = (np.eye(inside + edge) - polynomials @ matrix) / (BEYOND * np.sqrt(share))
+        points = [np.repeat(u, len(beta)), np.tile(beta, len(u))]
+        points = [np.append(x, end) for x, end in zip(points, (u, np.zeros(edge)), strict=True)]
+        return cls(*map(torch.from_numpy, (*points, matrix, beyond)))
+
+
+def _quadrature(order: int) -> tuple[Array, Array, Array]:
+    """Gauss's points in a feature, the polynomials there, and coefficients from values there."""
+    nodes, weights = legendre.leggauss(order + 8)
+    polynomials = np.asarray(legendre.legvander(nodes, order - 1), dtype=np.float64)
+    return 0.5 * (1.0 + nodes), polynomials, (polynomials * (np.arange(order) + 0.5)).T * weights
 
 
 class FactorProblem:
