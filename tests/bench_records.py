@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from xcnet.systems import sets
+from xcnet.systems import quantities, sets
 from xcnet.systems.reactions import reactions
 from xcnet.systems.units import KCAL_PER_HARTREE
 
@@ -30,6 +30,17 @@ def atomization_records(errors: dict[str, float], xc: str = "PBE") -> list[dict[
         bound = (reaction.reference + errors[name]) / KCAL_PER_HARTREE
         energies.update({**atoms, name: reaction.value({**atoms, name: 0.0}) - bound})
     return [record(name, xc, energy=energy) for name, energy in energies.items()]
+
+
+def quantity_records(name: str, xc: str, off: float, seconds: float = 1.0) -> list[dict[str, Any]]:
+    """Records of a set of one number a molecule, the values off by that much."""
+    chosen = sets.load(name)
+    own = {"set": name, "protocol": asdict(chosen.protocol), "cpu_seconds": seconds}
+    return [
+        record(q.molecule.name, xc, values=[q.reference + off], **own)
+        for q in quantities.of_set(chosen)
+        if q.name in chosen.quick["only"]
+    ]
 
 
 def speed_records() -> list[dict[str, Any]]:

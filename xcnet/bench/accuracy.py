@@ -110,6 +110,9 @@ def _line(record: Record, width: int) -> str:
     start = f"{record['system']:<{width}}  {record['xc']}"
     if record["status"] != "converged":
         return f"{start}  {record['status'].upper()}: {statistics.explain(record)}"
+    if "values" in record:
+        values = " ".join(f"{value:.6g}" for value in record["values"])
+        return f"{start}  {values}  {record['cycles']} cycles  {record['seconds']:.1f} s"
     cycles = f"{record['guess_cycles']}+{record['cycles']}"
     return (
         f"{start}  {record['energy']:.8f} Ha  {cycles} cycles  {record['rungs'][-1][0]}  "

@@ -73,6 +73,7 @@ def plan(
             grid_level=grid_level(xc, protocol),
             limits=limits,
             dispersion=chosen.dispersion,
+            quantity=chosen.quantity,
         )
         for xc in functionals
         for molecule in molecules

@@ -13,7 +13,6 @@ from xcnet.errors import InputError
 from xcnet.systems import benchmarks, sets
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.sets import BenchmarkSet
-from xcnet.systems.units import PER_HARTREE
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,23 @@ class Statistics:
 
 @dataclass
 class Column:
-    """One functional: errors of the reactions that are known, and why others are not."""
+    """One functional: errors of the reactions that are known, and why others are not.
+
+    ``cycles`` and CPU ``seconds`` are those of each system.
+    """
 
     label: str
     grid_level: int
     errors: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     cycles: dict[str, int] = field(default_factory=dict)
-    hours: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> float:
+        """CPU time of all systems."""
+        return sum(self.seconds.values()) / 3600
 
     def statistics(self, names: Sequence[str]) -> Statistics | None:
         """Statistics over the named reactions; None if none of them is known."""
@@ -179,22 +186,26 @@ def _column(
     with_dispersion: bool,
 ) -> Column:
     good = {name: r for name, r in by_system.items() if r["status"] == "converged"}
-    energies = {
-        name: r["energy"] + (r["dispersion"] if with_dispersion else 0.0)
-        for name, r in good.items()
-    }
+    values = {name: _values(record, with_dispersion) for name, record in good.items()}
     column = Column(label, max(r["grid_level"] for r in by_system.values()))
     for reaction in of:
-        lacking = [s.name for _, s in reaction.terms if s.name not in energies]
+        lacking = [s.name for _, s in reaction.terms if s.name not in values]
         if lacking:
             column.missing[reaction.name] = _why(lacking, by_system)
             continue
-        value = reaction.value(energies) * PER_HARTREE[unit]
-        column.errors[reaction.name] = value - reaction.reference
+        column.errors[reaction.name] = reaction.error(values, unit)
         column.weights[reaction.name] = reaction.weight
     column.cycles = {name: r["cycles"] + r["guess_cycles"] for name, r in good.items()}
-    column.hours = sum(r.get("cpu_seconds", 0.0) for r in by_system.values()) / 3600
+    column.seconds = {n: r["cpu_seconds"] for n, r in by_system.items() if "cpu_seconds" in r}
     return column
+
+
+def _values(record: Record, with_dispersion: bool) -> Sequence[float]:
+    """What was calculated: the energy alone, or the values of another quantity."""
+    if "values" in record:
+        values: list[float] = record["values"]
+        return values
+    return [record["energy"] + (record["dispersion"] if with_dispersion else 0.0)]
 
 
 def _why(lacking: Sequence[str], by_system: Mapping[str, Record]) -> str:

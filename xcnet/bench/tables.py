@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from xcnet.bench.statistics import Section, Statistics
 
+DIGITS = {"kcal/mol": 2, "eV": 3, "mÅ": 1, "1/cm": 1, "%": 1}
 HEADER = ("functional", "subset", "known", "MAE", "ME", "largest", "of")
 
 
@@ -23,7 +24,7 @@ def rows(section: Section) -> list[tuple[str, ...]]:
 
 def digits(section: Section) -> int:
     """Decimals worth showing in the set's unit."""
-    return 2 if section.set.unit == "kcal/mol" else 3
+    return DIGITS[section.set.unit]
 
 
 def _cells(stats: Statistics, digits: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xcnet.systems.molecules import Molecule
-from xcnet.systems.sets import Limits, Protocol
+from xcnet.systems.sets import ENERGY, Limits, Protocol
 
 Key = tuple[str, str, str, str]
 
@@ -35,6 +35,8 @@ class Task:
         Memory and time.
     dispersion
         Which dispersion energy is wanted, see `xcnet.dispersion`; empty: none.
+    quantity
+        What is calculated: ``energy``, or one of `xcnet.scf.quantities`.
     """
 
     set: str
@@ -45,6 +47,7 @@ class Task:
     grid_level: int
     limits: Limits
     dispersion: str = ""
+    quantity: str = ENERGY
 
     @property
     def key(self) -> Key:

@@ -12,10 +12,13 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xcnet.bench.tasks import Task
+from xcnet.systems.sets import ENERGY
+
+if TYPE_CHECKING:
+    from xcnet.scf.calculation import Progress, Settings
 
 GIB = 1 << 30
 
@@ -63,15 +66,16 @@ def _guarded(task: Task) -> dict[str, Any]:
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
-def calculate(task: Task, progress: Callable[[int, float], None] | None = None) -> dict[str, Any]:
+def calculate(task: Task, progress: Progress | None = None) -> dict[str, Any]:
     """Solve the task in this process.
 
     Returns
     -------
     dict
         ``status`` (converged, unconverged, failed), ``energy`` (Hartree), ``cycles`` on the final
-        grid, ``guess_cycles``, the ``rungs`` that were tried, ``peak_mb`` of memory, ``versions``,
-        and ``dispersion`` (Hartree; None without parameters) where the task wants it.
+        grid, ``guess_cycles``, the ``rungs`` that were tried, ``cpu_seconds``, ``peak_mb`` of
+        memory, ``versions``, and ``dispersion`` (Hartree; None without parameters) where the task
+        wants it. Of other quantities ``values`` in place of the energy, and all ``cycles``.
     """
     from xcnet.bench import plan
     from xcnet.scf import calculation
@@ -87,13 +91,8 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         guess_grid_level=task.protocol.guess_grid_level,
     )
     start = time.process_time()
-    result = calculation.solve(task.molecule, task.xc, settings, progress or (lambda *_: None))
-    record: dict[str, Any] = {
-        "status": "converged" if result.converged else "unconverged",
-        "energy": result.energy,
-        "cycles": result.cycles,
-        "guess_cycles": result.guess_cycles,
-        "rungs": [list(rung) for rung in result.rungs],
+    record = (_energy if task.quantity == ENERGY else _quantity)(task, settings, progress)
+    record |= {
         "cpu_seconds": round(time.process_time() - start, 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "versions": calculation.versions(),
@@ -104,6 +103,31 @@ def calculate(task: Task, progress: Callable[[int, float], None] | None = None) 
         correction = dispersion.of(task.xc, task.dispersion)
         record["dispersion"] = correction.energy(task.molecule) if correction else None
     return record
+
+
+def _energy(task: Task, settings: Settings, progress: Progress | None) -> dict[str, Any]:
+    from xcnet.scf import calculation
+
+    result = calculation.solve(task.molecule, task.xc, settings, progress or (lambda *_: None))
+    return {
+        "status": "converged" if result.converged else "unconverged",
+        "energy": result.energy,
+        "cycles": result.cycles,
+        "guess_cycles": result.guess_cycles,
+        "rungs": [list(rung) for rung in result.rungs],
+    }
+
+
+def _quantity(task: Task, settings: Settings, progress: Progress | None) -> dict[str, Any]:
+    from xcnet.scf import quantities
+
+    outcome = quantities.KINDS[task.quantity](task.molecule, task.xc, settings)
+    return {
+        "status": "converged",
+        "values": list(outcome.values),
+        "cycles": outcome.cycles,
+        "guess_cycles": 0,
+    }
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ from pyscf.data.nist import BOHR, HARTREE2EV
 
 PLAIN_GRID = 3  # PySCF's own default level, enough for libxc's functionals
 GUESS_TOLERANCE = 1e-5  # Hartree
+#: PySCF's grid of VV10, whose pairs of points make its cost: level 3 gives water's energy with
+#: wB97M-V to 2e-7 Hartree the same, at nine times the time.
+VV10_GRID = 1
 ANGSTROM_PER_BOHR = float(BOHR)  # as PySCF converts positions
 
 Progress = Callable[[int, float], None]
@@ -165,11 +168,12 @@ def solve(
     settings: Settings,
     progress: Progress,
     inspect: Callable[[Any], None] = lambda mf: None,
+    guess: Any = None,
 ) -> Outcome:
     """Run one calculation.
 
     `progress` gets the cycle number and the energy after each cycle, `inspect` the finished mean
-    field.
+    field. With the density matrices of a `guess` nothing is converged on a coarser grid before.
     """
     start = time.perf_counter()
     mf = _mean_field(molecule, xc, settings)
@@ -180,9 +184,9 @@ def solve(
         count += 1
         progress(count, float(state["e_tot"]))
 
-    guess = None
-    if settings.guess_grid_level is not None and settings.guess_grid_level < settings.grid_level:
-        mf.grids.level, mf.conv_tol = settings.guess_grid_level, GUESS_TOLERANCE
+    coarse = settings.guess_grid_level
+    if guess is None and coarse is not None and coarse < settings.grid_level:
+        mf.grids.level, mf.conv_tol = coarse, GUESS_TOLERANCE
         adapter.converge(mf, callback=callback, ladder=False)
         guess = mf.make_rdm1()
     guess_cycles = count
@@ -208,6 +212,7 @@ def solve(
 def _mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
     mol = build(molecule, settings.basis)
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
+    mf.nlcgrids.level = VV10_GRID
     if settings.density_fit:
         mf = mf.density_fit(auxbasis=None if settings.density_fit is True else settings.density_fit)
     if molecule.field is not None:

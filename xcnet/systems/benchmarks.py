@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xcnet.systems import public_sets, reactions, sets, training_sets
+from xcnet.systems import public_sets, quantities, reactions, sets, training_sets
 from xcnet.systems.public_sets import PublicSet
 from xcnet.systems.reactions import Reaction
 from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
@@ -65,6 +65,8 @@ def of_set(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[Reac
     InputError
         The set has no reaction of a name, or its data are not on this machine.
     """
+    if chosen.quantity != sets.ENERGY:
+        return reactions.named(chosen.name, {q.name: q for q in quantities.of_set(chosen)}, only)
     if chosen.reactions != PUBLIC:
         return reactions.reactions(chosen, only)
     by_name = {

@@ -7,6 +7,7 @@ references come from ASE's data; a function here says what is summed.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from xcnet.systems import elements, molecules
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.sets import BenchmarkSet
-from xcnet.systems.units import EV_PER_HARTREE, KCAL_PER_HARTREE
+from xcnet.systems.units import EV_PER_HARTREE, KCAL_PER_HARTREE, PER_HARTREE
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,19 @@ class Reaction:
     reference: float
     weight: float = 1.0
 
+    @property
+    def group(self) -> str:
+        """Name that it shares with others of the set; empty where it stands alone."""
+        return ""
+
     def value(self, energies: Mapping[str, float]) -> float:
         """Energy of the reaction, Hartree, from the total energies by the systems' names."""
         return sum(coefficient * energies[system.name] for coefficient, system in self.terms)
+
+    def error(self, values: Mapping[str, Sequence[float]], unit: str) -> float:
+        """Difference from the reference in the set's unit, from what was calculated by system."""
+        energies = {name: energy for name, (energy, *_) in values.items()}
+        return self.value(energies) * PER_HARTREE[unit] - self.reference
 
 
 def reactions(chosen: BenchmarkSet, only: Sequence[str] | None = None) -> list[Reaction]:
@@ -62,12 +73,15 @@ def named(
     """All reactions of a set, or those of the names (InputError if there is none of a name)."""
     if only is None:
         return list(reactions.values())
-    unknown = [name for name in only if name not in reactions]
+    wanted = {
+        name: [key for key, r in reactions.items() if name in (key, r.group)] for name in only
+    }
+    unknown = [name for name, keys in wanted.items() if not keys]
     if unknown:
         near = difflib.get_close_matches(unknown[0], reactions, 4, 0.5)
         hint = f" Near names: {', '.join(near)}." if near else ""
         raise InputError(f"{title} has no {', '.join(unknown)}.{hint}", given=unknown)
-    return [reactions[name] for name in only]
+    return [reactions[key] for key in dict.fromkeys(itertools.chain(*wanted.values()))]
 
 
 def systems(of: list[Reaction]) -> list[Molecule]:

@@ -12,6 +12,7 @@ from typing import Any
 from xcnet.errors import InputError
 
 FOLDER = Path(__file__).resolve().parent / "protocols"
+ENERGY = "energy"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class BenchmarkSet:
-    """One set as its file describes it."""
+    """One set as its file describes it.
+
+    ``quantity``: what is calculated of each system, an energy or one of `xcnet.scf.quantities`;
+    ``table`` has the references that belong to no collection.
+    """
 
     name: str
     title: str
@@ -66,6 +71,8 @@ class BenchmarkSet:
     aims: Mapping[str, float] | None = None
     remark: str = ""
     accurate: Mapping[str, Any] | None = None
+    quantity: str = ENERGY
+    table: Mapping[str, Any] | None = None
 
 
 def names() -> list[str]:

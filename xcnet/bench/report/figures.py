@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from xcnet.bench import tables
 from xcnet.bench.speed.tables import exponent
 from xcnet.bench.statistics import Column, Section
 from xcnet.page import COLOURS, Draw
 
 NAMED = 4  # outliers of the scatter plot that get their names
+ROWS = 40  # cases that a figure has rows for
 FEWEST = 10  # values below which a violin says more than is known
 INCH = 0.55  # height of a functional's row
 
@@ -48,6 +50,54 @@ def errors(axes: Any, section: Section) -> None:
     axes.axvline(0.0, color=axes.xaxis.label.get_color(), lw=0.8)
     _rows(axes, columns)
     axes.set_xlabel(f"calculated - reference, {section.set.unit}")
+
+
+def cases(axes: Any, section: Section) -> None:
+    """Error of each case, a row each, by functional; those that are farthest off where many are."""
+    columns = [column for column in section.columns if column.errors]
+    names = cases_shown(section)
+    for number, column in enumerate(columns):
+        errors = np.abs(list(column.errors.values()))
+        worst = max(column.errors, key=lambda name: abs(column.errors[name]))
+        digits = tables.digits(section)
+        label = f"{column.label}: mean {errors.mean():.{digits}f}, "
+        label += f"largest {errors.max():.{digits}f} ({worst})"
+        known = [(place, column.errors[name]) for place, name in enumerate(names)
+                 if name in column.errors]  # fmt: skip
+        shift = 0.6 * ((number + 0.5) / len(columns) - 0.5)
+        axes.plot(
+            [error for _, error in known],
+            [place + shift for place, _ in known],
+            "o" if column.label.startswith("NN-") else "s",
+            **{"color": COLOURS[number % len(COLOURS)], "ms": 4.5, "mew": 0, "label": label},
+        )
+    axes.axvline(0.0, color=axes.xaxis.label.get_color(), lw=0.8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    total = len({name for column in columns for name in column.errors})
+    those = f"; the {len(names)} farthest off of {total}" if len(names) < total else ""
+    axes.set_xlabel(f"calculated - reference, {section.set.unit}{those}")
+    axes.figure.legend(loc="outside upper left", fontsize=8, framealpha=0.0)
+
+
+def cases_shown(section: Section) -> list[str]:
+    """Cases that have rows: all in their order, or the `ROWS` with the largest errors."""
+    largest = {
+        reaction.name: max(
+            (abs(c.errors[reaction.name]) for c in section.columns if reaction.name in c.errors),
+            default=-1.0,
+        )
+        for reaction in section.reactions
+    }
+    known = [name for name, error in largest.items() if error >= 0.0]
+    return sorted(known, key=lambda name: -largest[name])[:ROWS] if len(known) > ROWS else known
+
+
+def cases_height(section: Section) -> float:
+    """Height in inches of the figure of all cases."""
+    count = len(cases_shown(section))
+    columns = sum(bool(column.errors) for column in section.columns)
+    return 0.8 + 0.2 * columns + count * max(0.22, 0.05 * columns)
 
 
 def cycles(axes: Any, section: Section) -> None:

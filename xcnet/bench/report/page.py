@@ -8,12 +8,13 @@ from typing import Any
 
 import xcnet
 from xcnet.bench import statistics, tables
-from xcnet.bench.report import figures, readme
+from xcnet.bench.report import figures, readme, summary
 from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Column, Section
 from xcnet.bench.store import Record
 from xcnet.errors import BenchmarkError, InputError
 from xcnet.page import THEMES, Draw, Figure, draw_as, embedded, environment
+from xcnet.systems.sets import ENERGY
 
 WORST = 10  # reactions in the table of the worst
 
@@ -53,6 +54,7 @@ def write(
             for i, section in enumerate(sections)
         ]
         text = templates.get_template("page.html.j2").render(
+            summary=_summary(sections, folder),
             sections=shown,
             header=tables.HEADER,
             speed=speed_tables.tables(speed),
@@ -140,6 +142,16 @@ def _figures(
     section: Section, number: int, folder: Path, pair: tuple[str, ...]
 ) -> Iterator[Figure]:
     """Draw, save and embed the figures of a section that has something to draw."""
+    drawn = _of_energies(section, pair)
+    if section.set.quantity != ENERGY and any(column.errors for column in section.columns):
+        drawn = [("errors", "Errors", figures.cases, figures.cases_height(section))]
+    stem = section.set.name + (f"-{number}" if section.changed else "")
+    for name, title, draw, inches in drawn:
+        yield _figure(title, draw, section, folder / f"{stem}-{name}.png", inches)
+
+
+def _of_energies(section: Section, pair: tuple[str, ...]) -> list[tuple[str, str, Draw, float]]:
+    """Names, titles, figures and heights for a set of energies."""
     height = figures.rows_height(section)
     drawn: list[tuple[str, str, Draw, float]] = []
     if any(column.errors for column in section.columns):
@@ -148,9 +160,7 @@ def _figures(
         drawn.append(("scatter", "Two functionals", figures.scatter(*two), 5.0))
     if any(column.cycles for column in section.columns):
         drawn.append(("cycles", "SCF cycles", figures.cycles, height))
-    stem = section.set.name + (f"-{number}" if section.changed else "")
-    for name, title, draw, inches in drawn:
-        yield _figure(title, draw, section, folder / f"{stem}-{name}.png", inches)
+    return drawn
 
 
 def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
@@ -166,11 +176,31 @@ def _scaling(speed: Sequence[Record], folder: Path) -> Iterator[Figure]:
             yield _figure(title, figures.growth, lines, folder / f"{stem}.png", 3.6)
 
 
-def _figure(title: str, draw: Draw, what: Any, path: Path, inches: float) -> Figure:
+def _summary(sections: Sequence[Section], folder: Path) -> dict[str, Any]:
+    """Table and picture of all sets together; empty where nothing can be compared."""
+    panels = summary.panels(sections)
+    if not panels:
+        return {}
+    shape = summary.shape(panels)
+    inches = 0.7 + 2.1 * shape[0]
+    path = folder / "summary.png"
+    drawn = _figure("Error against cost", summary.draw, panels, path, inches, shape)
+    header, rows = summary.table(panels)
+    return {"header": header, "rows": rows, "figures": [drawn]}
+
+
+def _figure(
+    title: str,
+    draw: Draw,
+    what: Any,
+    path: Path,
+    inches: float,
+    panels: tuple[int, int] = (1, 1),
+) -> Figure:
     """Draw in both themes, save beside the page, and embed."""
     shown = {}
     for theme in THEMES:
-        content = draw_as(draw, what, theme, inches)
+        content = draw_as(draw, what, theme, inches, panels=panels)
         name = path.stem if theme == "light" else f"{path.stem}-{theme}"
         path.with_stem(name).write_bytes(content)
         shown[theme] = embedded(content)

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from benchmarks import frequencies
+from benchmarks import hessians
 from xcnet import registry
 
-LINES = {(line["molecule"], line["xc"]): line for line in frequencies.read()}
+LINES = {(line["molecule"], line["xc"]): line for line in hessians.read()}
 
 
 def test_every_shipped_functional_on_ten_molecules() -> None:
-    assert not set(frequencies.tasks()) ^ set(LINES)
-    assert len(frequencies.MOLECULES) == 10
+    assert not set(hessians.tasks()) ^ set(LINES)
+    assert len(hessians.MOLECULES) == 10
     shipped = {entry.called for entry in registry.entries(origin="package")}
-    assert shipped == {*frequencies.FUNCTIONALS, *frequencies.NONLOCAL}
+    assert shipped == {*hessians.FUNCTIONALS, *hessians.NONLOCAL}
 
 
 def test_what_is_printed_is_near_the_differences() -> None:
     for line in LINES.values():
         if line["prints"] == "analytic":
-            distance = frequencies.distance(line["analytic"], line["differences"])
-            assert distance < frequencies.AIM, line
+            distance = hessians.distance(line["analytic"], line["differences"])
+            assert distance < hessians.AIM, line
 
 
 def test_the_measure_decides() -> None:
     for line in LINES.values():
-        if line["xc"] in frequencies.NONLOCAL:
+        if line["xc"] in hessians.NONLOCAL:
             continue
         assert line["prints"] == ("analytic" if line["breach"] <= 1e-3 else "differences")
-        if line["prints"] == "analytic" or line["xc"] == frequencies.COMPARED:
+        if line["prints"] == "analytic" or line["xc"] == hessians.COMPARED:
             assert len(line["analytic"]) == len(line["differences"])
 
 
 def test_hessians_by_differences_keep_the_sum_rule() -> None:
-    lines = [line for line in LINES.values() if line["xc"] in frequencies.NONLOCAL]
+    lines = [line for line in LINES.values() if line["xc"] in hessians.NONLOCAL]
     assert len(lines) == 20
     for line in lines:
         assert line["prints"] == "differences"
@@ -41,4 +41,4 @@ def test_hessians_by_differences_keep_the_sum_rule() -> None:
 
 
 def test_the_table_is_of_these_lines() -> None:
-    assert frequencies.TABLE.read_text(encoding="utf-8") == frequencies.table(frequencies.read())
+    assert hessians.TABLE.read_text(encoding="utf-8") == hessians.table(hessians.read())

@@ -1,8 +1,8 @@
 """Harmonic frequencies of ten molecules: what xcnet prints in PySCF, and what PySCF's own would be.
 
-``OMP_NUM_THREADS=1 python -m benchmarks.frequencies`` writes one line for each calculation to
-``benchmarks/results/frequencies.jsonl`` (lines that are there are kept) and the table to
-``benchmarks/results/frequencies.md``. Everything at the geometries of ASE's G2 set, def2-SVP with
+``OMP_NUM_THREADS=1 python -m benchmarks.hessians`` writes one line for each calculation to
+``benchmarks/results/hessians.jsonl`` (lines that are there are kept) and the table to
+``benchmarks/results/hessians.md``. Everything at the geometries of ASE's G2 set, def2-SVP with
 density fitting, grid level 3, the adapter's defaults.
 
 Both kinds of Hessian are computed wherever xcnet prints the analytic one, and for `COMPARED`; where
@@ -23,7 +23,7 @@ import numpy as np
 
 from xcnet.bench.tables import markdown
 
-RESULT = Path(__file__).resolve().parent / "results" / "frequencies.jsonl"
+RESULT = Path(__file__).resolve().parent / "results" / "hessians.jsonl"
 TABLE = RESULT.with_suffix(".md")
 BASIS, LEVEL = "def2-svp", 3
 MOLECULES = ("H2", "LiH", "HF", "N2", "CO", "F2", "HCl", "H2O", "HCN", "CO2")
@@ -39,7 +39,7 @@ In each cell: what the response of the grid, which PySCF's analytic Hessians lac
 (Hartree/bohr^2), measured before the Hessian. Above 1e-3 xcnet prints frequencies by differences of
 gradients, and says so; below, PySCF's. In brackets: the largest distance of PySCF's from those by
 differences, 1/cm, where both were computed. {BASIS}, density fitting, grid level {LEVEL}. Made by
-`python -m benchmarks.frequencies`. NN-NRA and NN-NRA-3mol are nonlocal and have differences only:
+`python -m benchmarks.hessians`. NN-NRA and NN-NRA-3mol are nonlocal and have differences only:
 the cell says by how much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
 """
 
