@@ -58,8 +58,8 @@ test: hosts $(VENV)/.dev
 
 # The published networks are converted in the main environment, which has torch.
 test-psi4: $(VENV)/.dev $(PSI4)/.ready
-	$(BIN)/python -m tests.published $(PSI4)/nagai2020
-	OMP_NUM_THREADS=1 XCNET_TEST_MODELS=$(CURDIR)/$(PSI4)/nagai2020 $(PSI4)/bin/python $(PYTEST) tests/psi4
+	$(BIN)/python -m tests.published $(PSI4)/published
+	OMP_NUM_THREADS=1 XCNET_TEST_MODELS=$(CURDIR)/$(PSI4)/published $(PSI4)/bin/python $(PYTEST) tests/psi4
 
 # Programs that the tests run xcnet in; installed where that takes nothing but apt.
 hosts:

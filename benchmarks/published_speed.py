@@ -1,10 +1,11 @@
 """Published functionals at points: our graphs, their torch modules, and their layers alone.
 
-Energies and potentials (exc+vxc), spins apart, of one thread in double precision. The torch module
+Energies and potentials (exc+vxc) of one thread in double precision. The torch module
 is the original's formula, differentiated by autograd over all points at once, as authors' programs
 do it. The bare arithmetic is that of the layers, each as often as the formula needs it: matrix
-products, activations and their slopes by torch's own kernels, in blocks that stay in the cache. The
-three take turns, the best of several rounds counts, in processor time.
+products, activations and their slopes by torch's own kernels, in blocks that stay in the cache.
+Skala's operator, which both share, is not in it (`benchmarks.published_grid`). The three take
+turns, the best of several rounds counts, in processor time.
 
 ``OMP_NUM_THREADS=1 python -m benchmarks.published_speed`` writes
 ``benchmarks/results/published_speed.md``; `benchmarks.published` says where the weights come from.
@@ -27,10 +28,12 @@ import torch
 
 import xcnet
 from benchmarks.published import weights_folder
+from benchmarks.published_grid import OnGrid, benzene_grid
 from xcnet.bench.machine import machine
 from xcnet.bench.speed.cases import densities
 from xcnet.catalogue import collections
 from xcnet.export.exporter import export
+from xcnet.operators import GridOperator
 from xcnet.published import sources
 from xcnet.published.conversion import family
 
@@ -73,6 +76,11 @@ def _normalized_slope(z: torch.Tensor) -> torch.Tensor:
     return result
 
 
+def _silu_slope(z: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = torch.ops.aten.silu_backward(torch.ones_like(z), z)
+    return result
+
+
 class LocalExactExchange(torch.nn.Module):
     """DM21's graph with functions of the density in the place of local exact exchange."""
 
@@ -101,6 +109,18 @@ LAYERS: Mapping[str, Layers] = {
         _gelu_slope,
     ),
     "dm21": Layers([(256, 11, 1), (256, 256, 6), (3, 256, 1)], _normalized_elu, _normalized_slope),
+}
+#: Skala's: the first network once for each order of the spins.
+SKALA = {
+    closed: Layers(
+        [
+            *((256, 7, orders), (256, 256, orders)),
+            *((16, 256, 1), (16, 16, 1), (256, 272, 1), (256, 256, 2), (1, 256, 1)),
+        ],
+        torch.nn.functional.silu,
+        _silu_slope,
+    )
+    for closed, orders in ((False, 2), (True, 1))
 }
 
 
@@ -176,12 +196,38 @@ def measured(name: str, folder: Path, rounds: int) -> tuple[str, dict[str, float
     return spec.aliases[0], best(works, rounds)
 
 
+def measured_on_grid(folder: Path, rounds: int, closed: bool) -> tuple[str, dict[str, float]]:
+    """The same of Skala-1.0 with its operator."""
+    collection = collections()["skala-1.0"]
+    files = sources.files(collection, weights_folder("skala-1.0"))
+    published = family(collection).functionals(collection, files)[0]
+    spec = export(
+        *(published.module, published.record, folder / f"skala-{closed}", published.orders),
+        lawful=False,
+        channels=published.channels,
+        hidden=published.hidden,
+    )
+    spins = "unpolarized" if closed else "polarized"
+    functional, grid = xcnet.LibXCFunctional(spec, spins), benzene_grid(POINTS)
+    inputs = densities(POINTS, spins)
+    inputs = {name: inputs[name].reshape(POINTS, -1) for name in spec.inputs}
+    (operator,) = spec.descriptors.values()
+    assert isinstance(operator, GridOperator)
+    works = {
+        "ours": lambda: functional.compute(inputs, grid=grid),
+        "torch": original(OnGrid(published, grid, operator, closed), inputs),
+        "layers": bare(SKALA[closed]),
+    }
+    return f"{spec.aliases[0]}{', closed shells' if closed else ''}", best(works, rounds)
+
+
 def report(rows: Mapping[str, Mapping[str, float]], rounds: int) -> str:
     """Table of microseconds per point and ratios."""
     lines = [
         "# Published functionals at points",
         "",
-        f"exc+vxc at {POINTS} points, spins apart, microseconds per point of one thread "
+        f"exc+vxc at {POINTS} points, spins apart where nothing else is said, microseconds per "
+        "point of one thread "
         f"(processor time, best of {rounds}; `python -m benchmarks.published_speed`).",
         "",
         "| functional | xcnet | torch, autograd | layers alone | xcnet/torch | xcnet/layers |",
@@ -194,7 +240,11 @@ def report(rows: Mapping[str, Mapping[str, float]], rounds: int) -> str:
             f"{ours / torch_time:.2f} | {ours / layers:.2f} |"
         )
     versions = f"xcnet {xcnet.__version__}, torch {torch.__version__.partition('+')[0]}"
-    lines += ["", "DM21 without its local exact exchange, which the host computes."]
+    lines += [
+        "",
+        "DM21 without its local exact exchange, which the host computes; Skala-1.0 and torch with "
+        "the same operator around the atoms of benzene, the layers alone without it.",
+    ]
     return "\n".join([*lines, "", f"{machine()['cpu']}; {versions}", ""])
 
 
@@ -209,6 +259,8 @@ def main() -> None:
     xcnet.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         rows = dict(measured(name, Path(folder), arguments.rounds) for name in LAYERS)
+        for closed in SKALA:
+            rows |= [measured_on_grid(Path(folder), arguments.rounds, closed)]
     text = report(rows, arguments.rounds)
     RESULT.write_text(text)
     print(text)

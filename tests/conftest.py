@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.published import CONVERTED_VARIABLE, prepared, required_weights
+from tests.published import converted, required_weights
 from xcnet import registry, variables
 
 # PySCF counts the memory of the whole test process against its limit of 4 GB, and beyond it turns
@@ -84,10 +84,7 @@ def nagai2020_models(converted_folder: Path) -> Path:
 
     Put it on ``XCNET_MODEL_PATH`` to find them by name.
     """
-    ready = Path(os.environ.get(CONVERTED_VARIABLE, ""))
-    if ready.name and ready.is_dir():
-        return ready.absolute()
-    return prepared("nagai2020", converted_folder)
+    return converted("nagai2020", converted_folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The published functionals for tests: as converted from the authors' files, or as installed.
 
-``python -m tests.published FOLDER`` prepares those of 2020 for an environment that has no torch,
-whose tests find them through ``XCNET_TEST_MODELS``.
+``python -m tests.published FOLDER`` prepares those of `FOR_PSI4` for an environment that has no
+torch, whose tests find them through ``XCNET_TEST_MODELS``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from xcnet.catalogue import collections
 
 #: Folder of converted functionals, for environments that cannot convert.
 CONVERTED_VARIABLE = "XCNET_TEST_MODELS"
+#: Collections that Psi4's tests want.
+FOR_PSI4 = ("nagai2020", "skala-1.0")
 #: Models folder of the person who runs the tests, which themselves are given an empty one.
 INSTALLED = registry.user_folder()
 
@@ -38,6 +40,14 @@ def are_installed(collection: str) -> bool:
     """Whether ``xcnet models install`` was called for it on this machine."""
     names = collections()[collection].names
     return all((INSTALLED / name / "model.json").is_file() for name in names)
+
+
+def converted(collection: str, shared: Path) -> Path:
+    """Folder of a collection's functionals, from `CONVERTED_VARIABLE` if it has them."""
+    ready = Path(os.environ.get(CONVERTED_VARIABLE, "")) / collection
+    if os.environ.get(CONVERTED_VARIABLE) and ready.is_dir():
+        return ready.absolute()
+    return prepared(collection, shared)
 
 
 def prepared(collection: str, shared: Path) -> Path:
@@ -70,8 +80,10 @@ def _prepare(collection: str, folder: Path) -> None:
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     shutil.rmtree(target, ignore_errors=True)
-    if have_weights("nagai2020") or are_installed("nagai2020"):
-        _prepare("nagai2020", target)
-    else:
-        where = f"{weights_folder('nagai2020')} or {INSTALLED}"
-        print(f"no published functionals in {where}", file=sys.stderr)
+    target.mkdir(parents=True)
+    for wanted in FOR_PSI4:
+        if have_weights(wanted) or are_installed(wanted):
+            _prepare(wanted, target / wanted)
+        else:
+            where = f"{weights_folder(wanted)} or {INSTALLED}"
+            print(f"no published functionals in {where}", file=sys.stderr)

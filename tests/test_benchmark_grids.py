@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks import grid_levels
 from xcnet import paths
+from xcnet.scf import quantities
+from xcnet.scf.calculation import Settings
 from xcnet.spec import load_spec
+from xcnet.systems import molecules, sets
+from xcnet.systems.units import KCAL_PER_HARTREE
+
+RESULT = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "grid_levels.md"
 
 
 def committed() -> dict[tuple[str, str], list[float]]:
-    lines = grid_levels.RESULT.read_text(encoding="utf-8").splitlines()
+    lines = RESULT.read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
     return {(name, level): [float(x) for x in cells] for name, level, *cells in rows[2:]}
 
 
 def test_differences_are_those_committed() -> None:
-    column = grid_levels.MOLECULES.index("CH4")
-    differences = grid_levels.differences("M06-L", "CH4")
-    for level, value in zip(grid_levels.LEVELS, differences, strict=True):
-        assert value == pytest.approx(committed()["M06-L", str(level)][column], abs=2e-3)
+    chosen = sets.load("grids")
+    assert chosen.table is not None
+    protocol, column = chosen.protocol, chosen.table["names"].index("CH4")
+    settings = Settings(protocol.basis, 3, protocol.density_fit, protocol.tolerance)
+    (difference,) = quantities.grid(molecules.read("CH4"), "M06-L", settings).values
+    expected = committed()["M06-L", "3"][column]
+    assert difference * KCAL_PER_HARTREE == pytest.approx(expected, abs=2e-3)
 
 
 def test_grid_that_the_record_of_nn_nra_asks_for() -> None:

@@ -139,7 +139,7 @@ def fitted(folder: Path) -> tuple[LinearProblem, Bounded, np.ndarray]:
     places = expansion.KEPT.parts()
     prior[[part.start for part in places.values()]] = 1.0
     whole = replace(GENERAL, expansion=expansion.KEPT)
-    problem = LinearProblem(whole, system, none, prior)
+    problem = LinearProblem(whole, system, none, none, prior)
     return problem, *factors.train(problem)
 
 

@@ -11,12 +11,21 @@ import pytest
 
 pytest.importorskip("torch", reason="it is converted from the authors' files")
 
+import torch
 from pyscf import dft, gto
 
-from tests.published import prepared
+import xcnet
+from tests.published import prepared, required_weights
 from tests.pyscf_methods import installed
-from xcnet import cli
-from xcnet.spec import load_spec
+from xcnet import cli, engine, tape
+from xcnet.catalogue import collections
+from xcnet.errors import ExportError
+from xcnet.export.exporter import export
+from xcnet.grid import Grid
+from xcnet.published import sources
+from xcnet.published.conversion import family
+from xcnet.sample import closed_shell, sample
+from xcnet.spec import PARTS, load_spec
 
 #: ASE's water of G2, angstrom, and ASE's units.
 WATER = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
@@ -117,6 +126,79 @@ def test_open_shells_without_spin_are_closed_shells() -> None:
     both = closed._numint.nr_uks(closed.mol, closed.grids, closed.xc, [0.5 * density] * 2)
     assert both[1] == pytest.approx(restricted[1], rel=1e-12)
     np.testing.assert_allclose(both[2][0], restricted[2], rtol=0, atol=1e-10)
+
+
+@pytest.fixture
+def random_points() -> dict[str, dict[str, Any]]:
+    """300 points with their grid, by spins: some empty, some at the floor of a gradient."""
+    spins = sample(("rho", "sigma", "tau"), 300, 3)
+    spins["rho"][:5] = 1e-14
+    totals, _ = closed_shell(spins)
+    totals["sigma"][5:9] = 0.0
+    rng = np.random.default_rng(4)
+    grid = Grid(
+        rng.normal(size=(300, 3)),
+        rng.uniform(size=300),
+        centres=rng.normal(size=(2, 3)),
+        parents=np.zeros(300, dtype=int),
+        volumes=np.ones(300),
+    )
+    return {"polarized": {**spins, "grid": grid}, "unpolarized": {**totals, "grid": grid}}
+
+
+@pytest.mark.parametrize("spins", ["polarized", "unpolarized"])
+def test_hidden_values_change_nothing_but_the_time(
+    spins: str, random_points: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them kept, those of the first chunks only, and none."""
+    functional, points = xcnet.functional("Skala-1.0", spins), random_points[spins]
+    monkeypatch.setitem(engine.CHUNK, {"polarized": 2, "unpolarized": 1}[spins], 64)
+    results = []
+    for kept in (1 << 30, 1 << 20, 0):
+        monkeypatch.setattr("xcnet.grid.MOST_HIDDEN", kept)
+        results.append(functional.compute(**points))
+    for label, values in results[0].items():
+        for other in results[1:]:
+            size = np.abs(other[label]).max(axis=0)
+            np.testing.assert_allclose(values, other[label], rtol=1e-11, atol=1e-13 * size.max())
+
+
+def test_shared_layers_are_computed_once(folder: Path) -> None:
+    """First network forwards and backwards once, energy network once, in matrix products."""
+    spec = load_spec(folder / "mgga_xc_skala_1_0")
+
+    def products(order: str, spin: int, of_channels: bool = False) -> int:
+        return tape.Tape(tape.content(spec, order, spin, of_channels)).multiply_adds
+
+    for spin, networks in ((1, 1), (2, 2)):
+        first, energy = networks * (7 * 256 + 256 * 256), 272 * 256 + 2 * 256**2 + 256
+        inputs = networks * 7 * 256  # the first layer, whose slopes need its values once more
+        whole = 2 * (first + energy + 2 * 256 * 16 + 16 * 16) + inputs
+        assert sum(products(part, spin) for part in PARTS) < whole
+        assert products("vxc", spin) + products("vxc", spin, True) > 1.2 * whole
+
+
+def test_layers_that_are_not_shared_are_refused(tmp_path: Path) -> None:
+    """What is handed over must be what both stages compute."""
+    collection = collections()["skala-1.0"]
+    files = sources.files(collection, required_weights("skala-1.0"))
+    published = family(collection).functionals(collection, files)[0]
+    other = torch.nn.Linear(7, 256, dtype=torch.float64)
+
+    class Other(torch.nn.Module):
+        def forward(self, rho: Any, sigma: Any, tau: Any) -> Any:
+            return other(torch.cat([rho, sigma, tau], 1))
+
+    with pytest.raises(ExportError, match=r"that the channels of spin [12] are made of"):
+        export(
+            published.module,
+            published.record,
+            tmp_path / "folder",
+            published.orders,
+            channels=published.channels,
+            hidden=Other(),
+        )
+    assert not (tmp_path / "folder").exists()
 
 
 def test_record_and_credit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

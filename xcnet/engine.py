@@ -135,6 +135,15 @@ def run(
     return opened.run(inputs) if opened else run_session(spec, order, inputs, spin, of_channels)
 
 
+def run_part(
+    spec: FunctionalSpec, part: str, inputs: Mapping[str, Array], spin: int
+) -> dict[str, Array]:
+    """Evaluate one of the graphs that hand hidden values over. See `run` and `spec.PARTS`."""
+    which = part, spin, False
+    opened = _evaluator(spec, which, wish())[1]
+    return opened.run(inputs) if opened else _run_session(spec, which, inputs)
+
+
 def run_session(
     spec: FunctionalSpec,
     order: int,
@@ -143,7 +152,12 @@ def run_session(
     of_channels: bool = False,
 ) -> dict[str, Array]:
     """Evaluate by ONNX Runtime, the reference, whatever is chosen. See `run`."""
-    which = variables.ORDERS[order], spin, of_channels
+    return _run_session(spec, (variables.ORDERS[order], spin, of_channels), inputs)
+
+
+def _run_session(
+    spec: FunctionalSpec, which: tuple[str, int, bool], inputs: Mapping[str, Array]
+) -> dict[str, Array]:
     session, signature = _session(spec, *which, HOST)
     names = tuple(signature.outputs)
     feed = {name: inputs[name] for name in signature.inputs}

@@ -7,7 +7,7 @@ potential v (`xcnet.stages`): nothing is divided by a weight, which may be zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -26,9 +26,13 @@ from xcnet.operators import (
     read_points,
     read_values,
 )
-from xcnet.spec import ADJOINT, CHANNELS
+from xcnet.spec import ADJOINT, CHANNELS, HIDDEN, HIDDEN_SLOPES
 from xcnet.stages import Evaluation, FieldStage, GridStage, Stage
 from xcnet.terms import TermFunctional
+
+#: Bytes of hidden values and their slopes that are kept for one functional; points beyond compute
+#: them again.
+MOST_HIDDEN = 1 << 30
 
 Terms = Sequence[tuple[float, TermFunctional]]
 
@@ -147,7 +151,7 @@ def evaluate(
     """
     spin = variables.UNPOLARIZED if inputs["rho"].shape[1] == 1 else variables.POLARIZED
     stages: dict[Any, Stage] = {}
-    read = [_stages(grid, term, inputs, matrices, stages) for _, term in terms]
+    read = [_stages(grid, term, inputs, matrices, stages, order) for _, term in terms]
     evaluation = Evaluation(tuple(inputs), spin, [*stages.values()], grid.points.weights, order)
     if rest is not None:
         evaluation.add(rest)
@@ -158,16 +162,31 @@ def evaluate(
             chunk |= {label: stage.values[part] for label, stage in own.items()}
             flags = [True] * (order + 1)
             labels = list(variables.requested_labels(term.variables, flags))
-            evaluation.add(term.evaluate(chunk, labels), part, weight, own)
+            handed = _handed(own, part)
+            outputs = term.evaluate(chunk | handed, labels)
+            if handed:
+                handed[HIDDEN_SLOPES] += weight * outputs.pop(HIDDEN_SLOPES)
+            evaluation.add(outputs, part, weight, own)
 
-    size = engine.chunk([True] * (order + 1), spin)
-    threads.for_each_chunk(len(grid), size, work)
+    threads.for_each_chunk(len(grid), _chunk(order, spin), work)
     for stage in stages.values() if order else ():
         evaluation.close(stage)
         if isinstance(stage, GridStage):
             stage.adjoint = stage.transposed(stage.slopes)
-            evaluation.pull_back(stage, _first_stage(stage.term, inputs, order, stage.adjoint))
+            evaluation.pull_back(stage, _pulled_back(stage, inputs, order))
     return evaluation
+
+
+def _chunk(order: int, spin: int) -> int:
+    return engine.chunk([True] * (order + 1), spin)
+
+
+def _handed(stages: Mapping[str, Stage], part: slice) -> dict[str, Array]:
+    """What first stages hand over at some points: that of the one grid operator with channels."""
+    for stage in stages.values():
+        if isinstance(stage, GridStage) and stage.term is not None:
+            return stage.handed(part)
+    return {}
 
 
 def _stages(
@@ -176,6 +195,7 @@ def _stages(
     inputs: Mapping[str, Array],
     matrices: DensityMatrices | None,
     known: dict[Any, Stage],
+    order: int,
 ) -> dict[str, Stage]:
     """Stages of the descriptors that a functional reads, by label; new ones become known."""
     result = {}
@@ -183,7 +203,7 @@ def _stages(
         own = term if term.has_channels and isinstance(descriptor, GridOperator) else None
         key = descriptor, own
         if key not in known:
-            known[key] = _stage(grid, descriptor, own, inputs, matrices)
+            known[key] = _stage(grid, descriptor, own, inputs, matrices, order)
         result[label] = known[key]
     return result
 
@@ -194,11 +214,14 @@ def _stage(
     term: TermFunctional | None,
     inputs: Mapping[str, Array],
     matrices: DensityMatrices | None,
+    order: int,
 ) -> Stage:
     if isinstance(descriptor, GridOperator):
         channels = inputs["rho"].sum(axis=1, keepdims=True)
+        hidden = np.empty((0, 0))
         if term is not None:
-            channels = _first_stage(term, inputs, 0)[CHANNELS]
+            hidden = _room(term, inputs, order)
+            channels = _channels(term, inputs, hidden)
         return GridStage(
             descriptor=descriptor,
             values=grid.values(descriptor, channels),
@@ -206,6 +229,8 @@ def _stage(
             weights=grid.points.weights[:, None],
             term=term,
             channels=channels,
+            hidden=hidden,
+            hidden_slopes=np.zeros_like(hidden),
         )
     if not isinstance(descriptor, OrbitalField) or matrices is None:
         raise UnsupportedError(
@@ -216,30 +241,63 @@ def _stage(
     return FieldStage(descriptor=descriptor, values=matrices.values(descriptor), matrices=matrices)
 
 
-def _first_stage(
-    term: TermFunctional | None,
-    inputs: Mapping[str, Array],
-    order: int,
-    adjoint: Array | None = None,
-) -> dict[str, Array]:
-    """Outputs (N, width) of a functional's graph of channels; nothing for the density."""
+def _room(term: TermFunctional, inputs: Mapping[str, Array], order: int) -> Array:
+    """Uninitialized hidden values (M, h) of the first M points, where a potential is wanted."""
+    points, spin = inputs["rho"].shape
+    width = term.hidden_width
+    if order != 1 or not width:
+        return np.empty((0, width))
+    most = MOST_HIDDEN // (2 * 8 * width)
+    size = _chunk(order, spin)
+    return np.empty((points if points <= most else most // size * size, width))
+
+
+def _channels(term: TermFunctional, inputs: Mapping[str, Array], hidden: Array) -> Array:
+    """Channels (N, c); hidden values are filled in on the way."""
+
+    def work(part: slice) -> dict[str, Array]:
+        chunk = {name: array[part] for name, array in inputs.items()}
+        if part.stop > len(hidden):
+            return term.first_stage(chunk, 0)
+        outputs = term.hand_over(chunk)
+        hidden[part] = outputs.pop(HIDDEN)
+        return outputs
+
+    # The same chunks as those of potentials, so that what is kept covers whole ones.
+    return _gathered(inputs, 1, work)[CHANNELS]
+
+
+def _pulled_back(stage: GridStage, inputs: Mapping[str, Array], order: int) -> dict[str, Array]:
+    """Outputs (N, width) of the graph of channels with the adjoint; nothing for the density."""
+    term = stage.term
     if term is None:
         return {}
-    arrays = dict(inputs) if adjoint is None else {**inputs, ADJOINT: adjoint}
+    arrays = {**inputs, ADJOINT: stage.adjoint}
+
+    def work(part: slice) -> dict[str, Array]:
+        chunk = {name: array[part] for name, array in arrays.items()}
+        return term.first_stage(chunk | stage.handed(part), order)
+
+    return _gathered(inputs, order, work)
+
+
+def _gathered(
+    inputs: Mapping[str, Array], order: int, work: Callable[[slice], Mapping[str, Array]]
+) -> dict[str, Array]:
+    """Outputs (N, width) of what gives those of some points; all points give the derivatives."""
+    points, spin = inputs["rho"].shape
     result: dict[str, Array] = {}
     lock = Lock()
 
-    def work(part: slice) -> None:
-        outputs = term.first_stage({name: array[part] for name, array in arrays.items()}, order)
+    def put(part: slice) -> None:
+        outputs = work(part)
         with lock:
             for label, values in outputs.items():
                 if label not in result:
                     result[label] = np.empty((points, values.shape[1]))
                 result[label][part] = values
 
-    points = len(inputs["rho"])
-    spin = inputs["rho"].shape[1]
-    threads.for_each_chunk(points, engine.chunk([True] * (order + 1), spin), work)
+    threads.for_each_chunk(points, _chunk(order, spin), put)
     return result
 
 

@@ -25,6 +25,12 @@ REFERENCE = "reference.npz"
 CARD = "CARD.md"
 #: Output of the graphs of channels, and the input that their derivatives are contracted with.
 CHANNELS, ADJOINT = "channels", "adjoint"
+#: Output of the first stage that the later graphs read instead of computing it again, and the
+#: energy's derivative by it.
+HIDDEN, HIDDEN_SLOPES = "hidden", "vhidden"
+#: Graphs that hand hidden values over: the first stage, energy and potential, and what pulls the
+#: slopes of channels and hidden values back to the variables.
+FORWARD, ENERGY, BACKWARD = PARTS = ("forward", "energy", "backward")
 #: Fields of the record that results depend on, beside the graphs.
 DECISIVE = (
     *("kind", "inputs", "descriptors", "thresholds", "enforce_fhc"),
@@ -91,6 +97,22 @@ class Channels:
 
 
 @dataclass(frozen=True)
+class HiddenValues:
+    """Hidden values that the first stage hands over, and the graphs that do so.
+
+    Attributes
+    ----------
+    widths : mapping
+        Number of values at a point, by spin.
+    graphs : mapping
+        Files by part (`PARTS`) and spin.
+    """
+
+    widths: Mapping[int, int]
+    graphs: Mapping[tuple[str, int], str]
+
+
+@dataclass(frozen=True)
 class Signature:
     """Inputs and outputs of a graph, with the numbers of their components."""
 
@@ -130,6 +152,7 @@ class FunctionalSpec:
     constraints: tuple[str, ...] = ()
     closed_shell: Mapping[str, str] = field(default_factory=dict)
     channels: Channels | None = None
+    hidden: HiddenValues | None = None
     spin_symmetric: bool = True
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -152,18 +175,26 @@ class FunctionalSpec:
 
     @cached_property
     def all_graphs(self) -> tuple[tuple[str, int, bool], ...]:
-        """Order and spin of every graph, and whether it is one of channels."""
+        """Order (or part) and spin of every graph, and whether it is one of channels."""
         first = self.channels.graphs if self.channels else ()
-        return (*((*which, False) for which in self.graphs), *((*which, True) for which in first))
+        parts = self.hidden.graphs if self.hidden else ()
+        return (
+            *((*which, False) for which in (*self.graphs, *parts)),
+            *((*which, True) for which in first),
+        )
 
     def graph(self, order: str, spin: int, of_channels: bool = False) -> str:
-        """File of a graph, of the energy or of channels."""
+        """File of a graph, of the energy or of channels; the order may be one of `PARTS`."""
+        if order in PARTS and self.hidden is not None:
+            return self.hidden.graphs[order, spin]
         if of_channels and self.channels is not None:
             return self.channels.graphs[order, spin]
         return self.graphs[order, spin]
 
     def signature(self, order: str, spin: int, of_channels: bool = False) -> Signature:
-        """Inputs and outputs that a graph must have, in the order of labels."""
+        """Inputs and outputs that a graph must have, in the order of labels. See `graph`."""
+        if order in PARTS:
+            return self._signature_of_part(order, spin)
         level = variables.ORDERS.index(order)
         names = self.inputs if of_channels else self.variables
         labels = variables.requested_labels(names, [not of_channels, *[True] * level])
@@ -178,6 +209,20 @@ class FunctionalSpec:
             jacobian = {f"v2{name}{ADJOINT}": variables.width(name, spin) * count for name in names}
             outputs |= jacobian
         return Signature(inputs, {CHANNELS: count, **outputs})
+
+    def _signature_of_part(self, part: str, spin: int) -> Signature:
+        assert self.channels is not None
+        assert self.hidden is not None
+        count, hidden = self.channels.width, self.hidden.widths[spin]
+        inputs = {name: variables.width(name, spin) for name in self.inputs}
+        slopes = {f"v{name}": width for name, width in inputs.items()}
+        if part == FORWARD:
+            return Signature(inputs, {CHANNELS: count, HIDDEN: hidden})
+        if part == BACKWARD:
+            given = {ADJOINT: count, HIDDEN: hidden, HIDDEN_SLOPES: hidden}
+            return Signature({**inputs, **given}, slopes)
+        whole = self.signature(variables.ORDERS[1], spin)
+        return Signature({**whole.inputs, HIDDEN: hidden}, {**whole.outputs, HIDDEN_SLOPES: hidden})
 
     @cached_property
     def values_sha256(self) -> str:
@@ -312,6 +357,7 @@ def spec_from_record(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:
         constraints=tuple(record.get("constraints", ())),
         closed_shell=MappingProxyType(dict(record.get("closed_shell", {}))),
         channels=_channels(record),
+        hidden=_hidden(record),
         spin_symmetric=record.get("spin_symmetric", True),
     )
     problem = _inconsistency(spec)
@@ -337,6 +383,19 @@ def _channels(record: Mapping[str, Any]) -> Channels | None:
         return None
     first = record["channels"]
     return Channels(first["width"], MappingProxyType(_by_spin(first)))
+
+
+def _hidden(record: Mapping[str, Any]) -> HiddenValues | None:
+    if "hidden" not in record:
+        return None
+    widths: dict[int, int] = {}
+    graphs: dict[tuple[str, int], str] = {}
+    for spin, of_spin in enumerate(("closed_shell", "spin_resolved"), variables.UNPOLARIZED):
+        if of_spin in record["hidden"]:
+            facts = record["hidden"][of_spin]
+            widths[spin] = facts["width"]
+            graphs |= {(part, spin): facts[part] for part in PARTS}
+    return HiddenValues(MappingProxyType(widths), MappingProxyType(graphs))
 
 
 def _descriptors(record: Mapping[str, Any], source: Path) -> dict[str, Descriptor]:
@@ -474,6 +533,9 @@ def _inconsistency(spec: FunctionalSpec) -> str | None:
         ),
         f"domain.density [{low}, {high}] is not an increasing range": low >= high,
         **_wrong_channels(spec),
+        "hidden values need channels, and a functional that is not exchange alone": (
+            spec.hidden is not None and (spec.channels is None or spec.kind == "exchange")
+        ),
     }
     return next((message for message, wrong in checks.items() if wrong), None)
 

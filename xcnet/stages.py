@@ -29,7 +29,7 @@ from xcnet.operators import (
     Motion,
     OrbitalField,
 )
-from xcnet.spec import ADJOINT
+from xcnet.spec import ADJOINT, HIDDEN, HIDDEN_SLOPES
 from xcnet.terms import TermFunctional
 
 NOTHING: Array = np.empty(0)
@@ -74,6 +74,9 @@ class GridStage(Stage):
         a = S^T (w f_U); empty for order 0.
     jacobian : dict
         p_x by variable, (N, components, c); empty below order 2, and for the density.
+    hidden, hidden_slopes : (M, h)
+        What the channels' graph hands over to the energy's at the first M points, and the
+        derivatives by it; without rows where nothing is handed over.
     """
 
     descriptor: GridOperator
@@ -83,6 +86,14 @@ class GridStage(Stage):
     channels: Array
     adjoint: Array = field(default_factory=lambda: NOTHING)
     jacobian: dict[str, Array] = field(default_factory=dict)
+    hidden: Array = field(default_factory=lambda: NOTHING)
+    hidden_slopes: Array = field(default_factory=lambda: NOTHING)
+
+    def handed(self, part: slice) -> dict[str, Array]:
+        """Hidden values at some points and room for their slopes; nothing unless all have them."""
+        if part.stop > len(self.hidden):
+            return {}
+        return {HIDDEN: self.hidden[part], HIDDEN_SLOPES: self.hidden_slopes[part]}
 
     def transposed(self, slopes: Array) -> Array:
         """S^T (w y) (N, c) of y (N, k)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,27 @@ from xcnet.errors import EngineError, InputError
 from xcnet.operators import Descriptor
 from xcnet.registry import Entry
 from xcnet.sample import NO_DESCRIPTORS
-from xcnet.spec import ADJOINT, CHANNELS, FunctionalSpec
+from xcnet.spec import (
+    ADJOINT,
+    BACKWARD,
+    CHANNELS,
+    ENERGY,
+    FORWARD,
+    HIDDEN,
+    HIDDEN_SLOPES,
+    FunctionalSpec,
+)
 
 #: Outputs by label, and the points without density.
 _Values = tuple[dict[str, Array], NDArray[np.bool_]]
+
+
+class _Graph(NamedTuple):
+    """A graph of a functional; with a part, the one that hands hidden values over in its place."""
+
+    order: int
+    of_channels: bool = False
+    part: str = ""
 
 
 class TermFunctional(Protocol):
@@ -43,14 +60,26 @@ class TermFunctional(Protocol):
     def has_channels(self) -> bool:
         """Whether a graph of its own makes what its grid operator acts on."""
 
+    @property
+    def hidden_width(self) -> int:
+        """Hidden values at a point that the first stage can hand over; 0 for none."""
+
     def first_stage(self, chunk: Mapping[str, Array], order: int) -> dict[str, Array]:
         """Channels (P, c), and with orders the derivatives of adjoint . channels.
 
-        `FunctionalSpec.signature` of channels; ``adjoint`` (P, c) is in the chunk for orders.
+        `FunctionalSpec.signature` of channels; ``adjoint`` (P, c) is in the chunk for orders. With
+        ``hidden`` and its slopes ``vhidden`` (P, h) in the chunk, the derivatives of adjoint .
+        channels + vhidden . hidden.
         """
 
+    def hand_over(self, chunk: Mapping[str, Array]) -> dict[str, Array]:
+        """Channels (P, c), and the hidden values (P, h) that they are made of."""
+
     def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
-        """Outputs (N, width) of those labels that this functional has; zk is per particle."""
+        """Outputs (N, width) of those labels that this functional has; zk is per particle.
+
+        With ``hidden`` in the chunk, derivatives at fixed hidden values, and ``vhidden`` (N, h).
+        """
 
     def set_threshold(self, variable: str, value: float) -> None:
         """Set the floor of ``density``, ``zeta``, ``sigma`` (of the norm) or ``tau``."""
@@ -91,6 +120,15 @@ class NeuralTerm:
         return self.spec.channels is not None
 
     @property
+    def hidden_width(self) -> int:
+        """Hidden values at a point that the first stage can hand over; 0 for none."""
+        hidden = self.spec.hidden
+        both = self._has_closed_shell(True) and self._has_closed_shell(False)
+        if hidden is None or (self._spin == variables.UNPOLARIZED and not both):
+            return 0
+        return hidden.widths.get(self._spin, 0)
+
+    @property
     def flags(self) -> int:
         """libxc's flag bits, as far as they apply."""
         spec = self.spec
@@ -115,9 +153,11 @@ class NeuralTerm:
         """
         orders = variables.orders(self.spec.variables)
         order = max(orders[label] for label in labels if label in orders)
-        values, empty = self._values(chunk, order)
+        part = ENERGY if HIDDEN in chunk else ""
+        values, empty = self._values(chunk, _Graph(order, part=part))
         any_empty = bool(empty.any())
-        result = {}
+        # Whatever is not finite in the slopes of hidden values shows in what they are pulled into.
+        result = {HIDDEN_SLOPES: values[HIDDEN_SLOPES]} if part else {}
         for label in values.keys() & set(labels):
             value = values[label]
             if any_empty:
@@ -134,51 +174,73 @@ class NeuralTerm:
         EngineError
             The graph cannot be run, or gives NaN or infinity at a point.
         """
-        values, empty = self._values(chunk, order, of_channels=True)
+        graph = _Graph(order, True, BACKWARD if HIDDEN in chunk else "")
+        values, empty = self._values(chunk, graph)
         for label, value in values.items():
             if label != CHANNELS:
                 value[empty] = 0.0
             self._check_finite(label, value, chunk)
         return values
 
-    def _values(self, chunk: Mapping[str, Array], order: int, of_channels: bool = False) -> _Values:
+    def hand_over(self, chunk: Mapping[str, Array]) -> dict[str, Array]:
+        """See `TermFunctional.hand_over`.
+
+        Raises
+        ------
+        EngineError
+            The graph cannot be run, or gives NaN or infinity at a point.
+        """
+        values, _ = self._values(chunk, _Graph(0, True, FORWARD))
+        self._check_finite(CHANNELS, values[CHANNELS], chunk)
+        return values
+
+    def _values(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:
         """All outputs of a stage, and where there is no density."""
         if self._spin == variables.POLARIZED:
-            return self._spin_resolved(chunk, order, of_channels)
-        return self._closed_shell(chunk, order, of_channels)
+            return self._spin_resolved(chunk, graph)
+        return self._closed_shell(chunk, graph)
 
-    def _spin_resolved(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
+    def _run(self, graph: _Graph, inputs: Mapping[str, Array], spin: int) -> dict[str, Array]:
+        if graph.part:
+            return engine.run_part(self.spec, graph.part, inputs, spin)
+        return engine.run(self.spec, graph.order, inputs, spin, graph.of_channels)
+
+    def _spin_resolved(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:
         """The outputs for two spins."""
         inputs, empty, absent = density.clamp(chunk, self._thresholds, self._enforce_fhc)
-        values = engine.run(self.spec, order, inputs, of_channels=of_channels)
-        if self.spec.kind == "exchange" and not of_channels and absent.any():
+        values = self._run(graph, inputs, variables.POLARIZED)
+        if self.spec.kind == "exchange" and not graph.of_channels and absent.any():
             for label, value in values.items():
                 _silence(label, value, absent)
         return values, empty
 
-    def _closed_shell(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
-        """The same of closed shells, by the graphs for them wherever no floor is touched."""
+    def _has_closed_shell(self, of_channels: bool) -> bool:
         which = "exc", variables.UNPOLARIZED, of_channels
-        # Such a floor of 1 - |zeta| lies above that of a closed shell.
-        if which not in self.spec.all_graphs or self._thresholds.zeta >= 1.0:
-            return self._folded(chunk, order, of_channels)
+        # A floor of 1 - |zeta| that is no smaller lies above that of a closed shell.
+        return which in self.spec.all_graphs and self._thresholds.zeta < 1.0
+
+    def _closed_shell(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:
+        """The same of closed shells, by the graphs for them wherever no floor is touched."""
+        if not self._has_closed_shell(graph.of_channels):
+            return self._folded(chunk, graph)
         limits = self._thresholds, self._enforce_fhc
         inputs, empty, floored = density.clamp_closed_shell(chunk, *limits)
-        values = engine.run(self.spec, order, inputs, variables.UNPOLARIZED, of_channels)
+        values = self._run(graph, inputs, variables.UNPOLARIZED)
         # The graphs rely on the record's own floor, which the caller may have lowered.
         floored |= chunk["rho"][:, 0] <= 2.0 * self.spec.thresholds.density
         floored &= ~empty
         if floored.any():
-            part = {name: array[floored] for name, array in chunk.items()}
-            rows, _ = self._folded(part, order, of_channels)
-            for label, value in rows.items():
-                values[label][floored] = value
+            # Nothing is handed over between these: their hidden values have two spins.
+            own = {n: x[floored] for n, x in chunk.items() if n not in (HIDDEN, HIDDEN_SLOPES)}
+            rows, _ = self._folded(own, graph._replace(part=""))
+            for label, value in values.items():
+                value[floored] = rows.get(label, 0.0)
         return values, empty
 
-    def _folded(self, chunk: Mapping[str, Array], order: int, of_channels: bool) -> _Values:
+    def _folded(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:
         spins = density.spin_resolved({n: x for n, x in chunk.items() if n != ADJOINT})
         adjoint = {n: x for n, x in chunk.items() if n == ADJOINT}
-        values, empty = self._spin_resolved({**spins, **adjoint}, order, of_channels)
+        values, empty = self._spin_resolved({**spins, **adjoint}, graph)
         return {label: _fold(label, value) for label, value in values.items()}, empty
 
     def _check_finite(self, label: str, value: Array, chunk: Mapping[str, Array]) -> None:
@@ -261,6 +323,15 @@ class LibxcTerm:
         return False
 
     def first_stage(self, chunk: Mapping[str, Array], order: int) -> dict[str, Array]:
+        """Libxc has none."""
+        raise NotImplementedError
+
+    @property
+    def hidden_width(self) -> int:
+        """Libxc has none."""
+        return 0
+
+    def hand_over(self, chunk: Mapping[str, Array]) -> dict[str, Array]:
         """Libxc has none."""
         raise NotImplementedError
 

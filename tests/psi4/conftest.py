@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def adapter(user_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Clones and published functionals known by name, adapter loaded, output in a file."""
     psi4 = pytest.importorskip("psi4")
-    folders = [str(MODELS), *filter(None, [os.environ.get(CONVERTED_VARIABLE)])]
+    converted = os.environ.get(CONVERTED_VARIABLE)
+    published = sorted(Path(converted).iterdir()) if converted else []
+    folders = map(str, [MODELS, *published])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(registry.MODEL_PATH_VARIABLE, os.pathsep.join(folders))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

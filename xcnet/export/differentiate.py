@@ -208,6 +208,16 @@ def _network(energy: Node, order: int) -> Polynomial:
     }
 
 
+def layer_slopes(energy: Node, layers: Sequence[Node]) -> list[Node]:
+    """First derivatives of an energy by inputs that are whole layers, in their widths."""
+    columns = cut(energy)
+    symbols = [column_input("cut", i) for i in range(len(columns))]
+    (opaque,) = substitute([energy], dict(zip(columns, symbols, strict=True)))
+    adjoints = _adjoints(opaque, {*symbols, *layers})
+    values = [widen(adjoints.get(layer, ZERO), layer.width) for layer in layers]
+    return substitute(values, dict(zip(symbols, columns, strict=True)))
+
+
 def _expansion(energy: Node, symbols: Sequence[Node], order: int) -> dict[tuple[int, ...], Node]:
     """Taylor coefficients of the energy by positions of the columns."""
     leaves = set(symbols)

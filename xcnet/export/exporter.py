@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from xcnet import check, engine, operators, variables
-from xcnet.check.integrity import channel_values
+from xcnet.check.integrity import channel_values, handed_over
 from xcnet.errors import ArgumentTypeError, ExportError, ModelError
 from xcnet.export import algebra, graph
 from xcnet.export import channels as first_stage
+from xcnet.export import hidden as shared
 from xcnet.export.closed_shell import ClosedShell
 from xcnet.export.differentiate import derivatives
 from xcnet.export.onnx_writer import to_onnx
@@ -29,6 +30,7 @@ from xcnet.sample import NO_DESCRIPTORS, closed_shell, sample
 from xcnet.spec import (
     ADJOINT,
     CARD,
+    PARTS,
     RECORD,
     REFERENCE,
     FunctionalSpec,
@@ -50,6 +52,7 @@ def export(
     card: str | None = None,
     lawful: bool = True,
     channels: torch.nn.Module | None = None,
+    hidden: torch.nn.Module | None = None,
     notices: Mapping[str, bytes] = MappingProxyType({}),
 ) -> FunctionalSpec:
     """Write a torch module as a functional folder.
@@ -77,6 +80,10 @@ def export(
     channels : torch.nn.Module, optional
         First stage of a functional whose descriptor maps channels: called with the record's inputs
         as ``module`` is, returns (N, c). The descriptor of the record says how many.
+    hidden : torch.nn.Module, optional
+        What ``module`` and ``channels`` both begin with: called as ``channels`` is, returns layers
+        of one width side by side, (N, h), before their activation. Whole grids then compute them
+        once for both. Both modules must compute them by the same operations.
     notices : mapping
         Further files of the folder by name: licences and notices of those whose work it holds.
 
@@ -105,13 +112,16 @@ def export(
     orders = _valid_orders(orders)
     if folder.exists():
         raise ExportError(f"{folder} exists; remove it or choose another", folder=str(folder))
-    plan = planned(record, folder, orders, with_channels=channels is not None)
-    full = _complete(record, orders, with_channels=channels is not None)
+    widths = {} if hidden is None else shared.widths(hidden, record["inputs"])
+    full = _complete(record, orders, channels is not None, widths)
+    plan = _planned(full, folder)
     making = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         making.mkdir(parents=True)
         for name, content in notices.items():
             (making / name).write_bytes(content)
+        if channels is not None and hidden is not None:
+            _write_hidden(module, channels, hidden, plan, making)
         _write(module, channels, full, plan, making, card)
         if lawful:
             _require(making)
@@ -131,7 +141,10 @@ def planned(
     with_channels: bool = False,
 ) -> FunctionalSpec:
     """The functional that `export` would make of a record; ModelError if the record is wrong."""
-    full = _complete(record, orders, with_channels)
+    return _planned(_complete(record, orders, with_channels), folder)
+
+
+def _planned(full: Mapping[str, Any], folder: Path) -> FunctionalSpec:
     files = (*_graph_files(full), REFERENCE, CARD)
     return spec_from_record({**full, "files": dict.fromkeys(files, "0" * 64)}, folder)
 
@@ -182,6 +195,8 @@ def _write(
     results = engine.run_session(spec, len(orders) - 1, points)
     if first is not None:
         results |= _reference_channels(first, spec, points)
+    if spec.hidden is not None:
+        handed_over(spec, {**points, **results})
     np.savez(folder / REFERENCE, **points, **results)  # type: ignore[arg-type, unused-ignore]
     _seal(full, folder)
 
@@ -198,6 +213,22 @@ def _write_channels(module: torch.nn.Module, plan: FunctionalSpec, folder: Path)
         (folder / filename).write_bytes(to_onnx(kept, signature.inputs, plan.name))
 
 
+def _write_hidden(
+    module: torch.nn.Module,
+    channels: torch.nn.Module,
+    hidden: torch.nn.Module,
+    plan: FunctionalSpec,
+    folder: Path,
+) -> None:
+    """Write the graphs that hand hidden values over."""
+    assert plan.hidden is not None
+    for spin in plan.hidden.widths:
+        parts = shared.Shared(module, channels, hidden, plan, _trace_points(module), spin)
+        for part in PARTS:
+            data = to_onnx(parts.outputs(part), plan.signature(part, spin).inputs, plan.name)
+            (folder / plan.graph(part, spin)).write_bytes(data)
+
+
 def _reference_channels(
     module: torch.nn.Module, spec: FunctionalSpec, points: Mapping[str, Array]
 ) -> dict[str, Array]:
@@ -211,9 +242,12 @@ def _reference_channels(
 
 
 def _complete(
-    record: Mapping[str, Any], orders: Sequence[str], with_channels: bool = False
+    record: Mapping[str, Any],
+    orders: Sequence[str],
+    with_channels: bool = False,
+    hidden: Mapping[int, int] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Record with the graphs, where readers expect them."""
+    """Record with the graphs, where readers expect them; hidden values by spin."""
     graphs: dict[str, Any] = {
         "derivatives": {order: f"{order}.onnx" for order in orders},
         "closed_shell": {order: f"{order}_closed_shell.onnx" for order in orders},
@@ -227,6 +261,13 @@ def _complete(
             "derivatives": {order: f"channels_{order}.onnx" for order in first},
             "closed_shell": {order: f"channels_{order}_closed_shell.onnx" for order in first},
         }
+    if hidden:
+        names = {variables.POLARIZED: "spin_resolved", variables.UNPOLARIZED: "closed_shell"}
+        ends = {variables.POLARIZED: "", variables.UNPOLARIZED: "_closed_shell"}
+        graphs["hidden"] = {
+            names[s]: {"width": width, **{part: f"hidden_{part}{ends[s]}.onnx" for part in PARTS}}
+            for s, width in hidden.items()
+        }
     full: dict[str, Any] = {}
     for key, value in record.items():
         full[key] = value
@@ -238,7 +279,8 @@ def _complete(
 def _graph_files(record: Mapping[str, Any]) -> list[str]:
     first = record.get("channels", {})
     parts = [stage[key] for stage in (record, first) for key in GRAPHS if key in stage]
-    return [filename for part in parts for filename in part.values()]
+    shares = [part[name] for part in record.get("hidden", {}).values() for name in PARTS]
+    return [*(filename for part in parts for filename in part.values()), *shares]
 
 
 def _seal(record: Mapping[str, Any], folder: Path) -> FunctionalSpec:

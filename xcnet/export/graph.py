@@ -68,7 +68,9 @@ class Node:
         self.key = key
         #: True downstream of a matrix product, also of one that spreads a single column.
         self.deep: bool = (
-            op == "matmul" or any(a.deep for a in args) or (op == "mul" and _spreads(args))
+            op in ("matmul", "whole")
+            or any(a.deep for a in args)
+            or (op == "mul" and _spreads(args))
         )
 
     @property
@@ -97,6 +99,12 @@ class Node:
     @property
     def component(self) -> tuple[str, int]:
         """Variable and component of an input."""
+        assert isinstance(self.data, tuple)
+        return self.data
+
+    @property
+    def part(self) -> tuple[str, int, int]:
+        """Input, which of its parts, and how many there are, of a ``whole`` node."""
         assert isinstance(self.data, tuple)
         return self.data
 
@@ -139,6 +147,11 @@ def make(op: str, args: tuple[Node, ...] = (), data: object = None, width: int =
 def column_input(name: str, index: int) -> Node:
     """Component ``index`` of the density variable ``name``."""
     return make("input", data=(name, index), width=1)
+
+
+def whole(name: str, part: int, parts: int, width: int) -> Node:
+    """Rows of an input that is taken as a network's layer: one of its equal ``parts``."""
+    return make("whole", data=(name, part, parts), width=width)
 
 
 def const(value: float | Array | Sequence[float]) -> Node:

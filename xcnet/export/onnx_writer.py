@@ -106,20 +106,25 @@ class _GraphWriter:
         return self.constant(np.array(value, dtype=np.float64))
 
     def load(self, variable: str, width: int) -> None:
-        """Rows of an input as the columns of the graph, if any is used."""
+        """Rows of an input as the columns of the graph, or in equal parts, if any is used."""
+        wholes = [n for n in self._order if n.op == "whole" and n.part[0] == variable]
         columns = [n for n in self._order if n.op == "input" and n.component[0] == variable]
-        if not columns:
+        if not columns and not wholes:
             return
         rows = self.emit("Transpose", [variable], perm=[1, 0])
+        if wholes:
+            _, _, width = wholes[0].part
+            columns = wholes
         first = rows if width == 1 else self.emit("Split", [rows], count=width, axis=0)
         outputs = self.nodes[-1].output
         for node in columns:
-            self._names[node] = first if width == 1 else outputs[node.component[1]]
+            index = node.part[1] if wholes else node.component[1]
+            self._names[node] = first if width == 1 else outputs[index]
 
     def write(self) -> None:
         """Emit every node that no other one absorbs."""
         for node in self._order:
-            if node.op not in ("const", "pow", "input") and not self._absorbed(node):
+            if node.op not in ("const", "pow", "input", "whole") and not self._absorbed(node):
                 self.name(node)
 
     def _absorbed(self, node: Node) -> bool:
@@ -236,8 +241,9 @@ class _GraphWriter:
     def store(self, label: str, columns: Sequence[Node], points: str) -> None:
         """Join columns to the output ``(N, width)`` of a label."""
         if all(c.constant for c in columns):
-            row = np.concatenate([c.value for c in columns], axis=1)
-            shape = self.emit("Concat", [points, self.constant(np.array([len(columns)]))], axis=0)
+            row = np.concatenate([c.value for c in columns]).T
+            size = self.constant(np.array([row.shape[1]]))
+            shape = self.emit("Concat", [points, size], axis=0)
             self.emit("Expand", [self.constant(row), shape])
         else:
             # Row constants take the shape of a column, point by point.
@@ -274,7 +280,7 @@ def to_onnx(
     Parameters
     ----------
     outputs : mapping
-        Label -> its components, nodes of width 1; the model's outputs are ``(N, components)``.
+        Label -> its components, from first to last; the model's outputs are ``(N, components)``.
     inputs : mapping
         Variable -> number of components; the model's inputs are ``(N, components)``.
     name : str
@@ -302,7 +308,7 @@ def to_onnx(
         writer.nodes,
         name,
         [described(name, width) for name, width in inputs.items()],
-        [described(label, len(columns)) for label, columns in outputs.items()],
+        [described(label, sum(c.width for c in columns)) for label, columns in outputs.items()],
         writer.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])

@@ -22,6 +22,8 @@ _OWN_VALUE: Mapping[str, tuple[float, ...]] = {
 def partials(node: Node) -> list[tuple[Node, Node]]:
     """Arguments of an elementwise node with the derivative by each; constants left out."""
     args = node.args
+    if not args:
+        return []
     pairs: list[tuple[Node, Node]]
     if node.op == "add":
         pairs = [(a, ONE) for a in args]

@@ -270,7 +270,25 @@ def trace(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> Node:
         points; or the module itself failed. The message has the line of the module.
     """
     n = len(next(iter(inputs.values())))
-    mode = _Mode(n)
+    output, mode = _run(module, inputs)
+    if not isinstance(output, Tensor) or tuple(output.shape) not in ((n,), (n, 1)):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ExportError(f"the module must return ({n},) or ({n}, 1) for {n} points, not {shape}")
+    return _node(output, mode)
+
+
+def trace_rows(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> Node:
+    """The same of a module that returns (N, k), as a node of width k (ExportError)."""
+    n = len(next(iter(inputs.values())))
+    output, mode = _run(module, inputs)
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != n:
+        raise ExportError(f"the module must return ({n}, k) for {n} points")
+    return _node(output, mode)
+
+
+def _run(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> tuple[Any, _Mode]:
+    """What a module returns, and what was recorded."""
+    mode = _Mode(len(next(iter(inputs.values()))))
     # A fresh tensor for each input: the caller's may be a view of another one.
     fresh = tree_map(lambda x: x.detach().clone(), dict(inputs))
     for name, tensor in fresh.items():
@@ -284,8 +302,9 @@ def trace(module: Callable[..., Tensor], inputs: Mapping[str, Tensor]) -> Node:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ExportError(f"the module failed{_place(error)}: {reason}") from error
-    if not isinstance(output, Tensor) or tuple(output.shape) not in ((n,), (n, 1)):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ExportError(f"the module must return ({n},) or ({n}, 1) for {n} points, not {shape}")
+    return output, mode
+
+
+def _node(output: Tensor, mode: _Mode) -> Node:
     value = mode.get(output)
     return value.full() if value else mode._constant(output).full()

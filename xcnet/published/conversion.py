@@ -53,6 +53,7 @@ def convert(
             published.orders,
             published.card,
             channels=published.channels,
+            hidden=published.hidden,
             notices=notices,
         )
         made.append(folder / name)

@@ -16,7 +16,8 @@ from xcnet.catalogue import Collection
 class Published:
     """Torch module, record without what the exporter adds, card, and derivative orders.
 
-    ``channels`` makes what the grid operator of the record acts on.
+    ``channels`` makes what the grid operator of the record acts on; ``hidden`` is what it and the
+    energy begin with.
     """
 
     module: nn.Module
@@ -24,6 +25,7 @@ class Published:
     card: str
     orders: Sequence[str] = variables.ORDERS[:4]
     channels: nn.Module | None = None
+    hidden: nn.Module | None = None
 
 
 #: Of the density variables, where the authors state none.

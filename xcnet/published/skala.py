@@ -68,31 +68,35 @@ def dense(inputs: int, outputs: int) -> nn.Linear:
 
 
 class Hidden(nn.Module):
-    """Features of a point (N, 256), the mean over both orders of the spins."""
+    """Second layer of the first network before its activation, for both orders of the spins."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = dense(7, WIDTH), dense(WIDTH, WIDTH)
 
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-        """Return (N, 256); inputs in libxc's layout, spin resolved (N, k)."""
+        """Return (N, 512); inputs in libxc's layout, spin resolved (N, k)."""
         orders = ((0, 1), (1, 0))
-        both = [self.network(rho[:, o], sigma, tau[:, o], o) for o in orders]
-        return 0.5 * (both[0] + both[1])
+        return torch.cat([self.network(rho[:, o], sigma, tau[:, o], o) for o in orders], 1)
 
     def network(self, rho: Tensor, sigma: Tensor, tau: Tensor, order: tuple[int, int]) -> Tensor:
         """Network of the spins in one order."""
         total = sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]
         same = sigma[:, [2 * spin for spin in order]]
         x = torch.log(torch.abs(torch.cat([rho, same, tau, total[:, None]], 1)) + SMALL)
-        silu = nn.functional.silu
-        return silu(self.second(silu(self.first(x))))
+        return self.second(nn.functional.silu(self.first(x)))
 
     def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Return (N, 256); inputs are those of both spins together (N, 1)."""
         half, quarter = 0.5 * rho, 0.25 * sigma
         spins = (half.expand(-1, 2), quarter.expand(-1, 3), (0.5 * tau).expand(-1, 2))
         return self.network(*spins, (0, 1))
+
+
+def features(hidden: Tensor) -> Tensor:
+    """Features of a point (N, 256), the mean over the orders of the spins."""
+    values = [nn.functional.silu(part) for part in hidden.split(WIDTH, 1)]
+    return values[0] if len(values) == 1 else 0.5 * (values[0] + values[1])
 
 
 class Before(nn.Module):
@@ -104,11 +108,11 @@ class Before(nn.Module):
 
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Return (N, 16); inputs in libxc's layout, spin resolved (N, k)."""
-        return nn.functional.silu(self.down(self.hidden(rho, sigma, tau)))
+        return nn.functional.silu(self.down(features(self.hidden(rho, sigma, tau))))
 
     def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Return (N, 16); inputs are those of both spins together (N, 1)."""
-        return nn.functional.silu(self.down(self.hidden.closed_shell(rho, sigma, tau)))
+        return nn.functional.silu(self.down(features(self.hidden.closed_shell(rho, sigma, tau))))
 
 
 class After(nn.Module):
@@ -137,7 +141,7 @@ class After(nn.Module):
     def _energy(self, hidden: Tensor, multipoles: Tensor, n: Tensor) -> Tensor:
         """Factor of the local density's exchange (N,)."""
         silu = nn.functional.silu
-        x = torch.cat([hidden, silu(self.up(multipoles)) * torch.exp(-n)], 1)
+        x = torch.cat([features(hidden), silu(self.up(multipoles)) * torch.exp(-n)], 1)
         *layers, last = self.output
         for layer in layers:
             x = silu(layer(x))
@@ -206,7 +210,7 @@ def functionals(collection: Collection, files: Mapping[str, bytes]) -> list[Publ
         citations=[CITATION],
     )
     card = CARD.format(origin=functional.origin(collection))
-    return [Published(after, record, card, ("exc", "vxc"), before)]
+    return [Published(after, record, card, ("exc", "vxc"), before, before.hidden)]
 
 
 def _array(

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "missing and what it costs; table: write all integrals to --table, and energies beside "
         "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
         "--output")  # fmt: skip
-    add("recipe", help="recipe of rows (TOML), or name of a shipped one: general")
+    add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, three")
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
         "fit and train beside those of this machine")  # fmt: skip
     add("--report", type=Path, metavar="FILE", help="page that fit and train write (default: "
@@ -116,8 +116,10 @@ def _everything(chosen: RowsRecipe, path: Path | None) -> IntegralTable:
     from xcnet.training.linear import table
 
     here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
-    earlier = table.read(path).entries if path else {}
-    return table.IntegralTable(earlier | here.entries)
+    earlier = table.read(path) if path else table.IntegralTable()
+    if not chosen.dispersion:
+        earlier = table.without_dispersion(earlier)
+    return table.IntegralTable(earlier.entries | here.entries)
 
 
 def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from xcnet.bench.statistics import Column, Section
 from xcnet.page import COLOURS
 
 COLUMNS = 3  # of panels
+ROUND, EDGED = ("o", "8", "P"), ("s", "^", "D")  # markers
 ALL = "all of these"
 #: Deviations from nothing: how small they are says little once they are small.
 NO_ACCURACY = frozenset({"grid"})
@@ -168,7 +169,8 @@ def _legend(places: Sequence[Any], count: int) -> tuple[list[Any], list[str]]:
 
 
 def _look(number: int, label: str) -> dict[str, Any]:
-    """Circles are neural functionals."""
-    marker = "o" if label.startswith("NN-") else "s"
-    colour = COLOURS[number % len(COLOURS)]
+    """Round ones are neural functionals; where colours come again, the shape is another."""
+    shapes = ROUND if label.startswith("NN-") else EDGED
+    turn, place = divmod(number, len(COLOURS))
+    marker, colour = shapes[turn % len(shapes)], COLOURS[place]
     return {"marker": marker, "color": colour, "ms": 7, "ls": "", "mew": 0, "label": label}

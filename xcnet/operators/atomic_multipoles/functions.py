@@ -20,9 +20,9 @@ _A, _B, _C, _D = sqrt(3.0), sqrt(15.0), sqrt(3.0 / 8.0), sqrt(5.0 / 8.0)
 
 
 def harmonics(unit: Array) -> Array:
-    """Y_lm (..., 16) of unit vectors (..., 3)."""
-    x, y, z = np.moveaxis(unit, -1, 0)
-    result = np.empty((*unit.shape[:-1], 16))
+    """Y_lm (..., 16) of unit vectors (..., 3); each lies in one piece."""
+    x, y, z = np.ascontiguousarray(np.moveaxis(unit, -1, 0))
+    result = np.empty((16, *unit.shape[:-1]))
     columns = (
         *(np.ones_like(x), x, y, z),
         *(_A * x * y, _A * y * z, 1.5 * z * z - 0.5, _A * x * z, 0.5 * _A * (x * x - y * y)),
@@ -32,8 +32,8 @@ def harmonics(unit: Array) -> Array:
         _D * x * (x * x - 3.0 * y * y),
     )
     for i, column in enumerate(columns):
-        result[..., i] = column
-    return result
+        result[i] = column
+    return np.moveaxis(result, 0, -1)
 
 
 def harmonic_slopes(unit: Array) -> Array:

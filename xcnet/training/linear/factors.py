@@ -25,7 +25,7 @@ from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.fit import LinearProblem
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.table import IntegralTable
-from xcnet.training.loss.equations import Equations
+from xcnet.training.loss.equations import Equations, compressed, together
 
 Array = npt.NDArray[np.float64]
 BEYOND = 1e-4  # root mean square beyond the expansion that counts 1
@@ -86,9 +86,8 @@ class FactorProblem:
     def __init__(self, module: Bounded, orders: Orders, equations: Equations) -> None:
         self.module = module
         self.projections = {part: Projection.of(getattr(orders, part)) for part in PARTS}
-        whole = np.hstack([equations.matrix, equations.target[:, None]])
-        triangle = torch.from_numpy(np.linalg.qr(whole, mode="r"))
-        self.matrix, self.target = triangle[:, :-1], triangle[:, -1]
+        small = compressed(equations)
+        self.matrix, self.target = torch.from_numpy(small.matrix), torch.from_numpy(small.target)
 
     def vector(self) -> Tensor:
         """Parameters of all networks."""
@@ -152,15 +151,24 @@ def _jacobian(factor: nn.Module, at: Projection) -> Tensor:
 
 
 def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
-    """Rows and terms of a recipe in all columns that are kept, with its expansion's prior."""
-    whole, places = (
-        replace(recipe, expansion=expansion.KEPT),
-        recipe.expansion.within(expansion.KEPT),
-    )
-    fitted, watched = fit.ready(whole, table)
+    """Rows and terms of a recipe in all columns that are kept.
+
+    The prior is that of its expansion. Where the prior's energies are known, few accurate ones are:
+    then it is the expansion fitted to them, and the networks keep its energies of the known rows.
+    """
+    whole = replace(recipe, expansion=expansion.KEPT)
+    places = recipe.expansion.within(expansion.KEPT)
+    fitted, watched, known = fit.gather(whole, table)
+    expanded = fit.problem(recipe, table)
     prior = np.zeros(fitted.matrix.shape[1])
-    prior[places] = fit.nearest(recipe, fit.columns(fitted, places), table)
-    return LinearProblem(whole, fitted, watched, prior)
+    prior[places] = expanded.fit(constrained=False) if recipe.known else expanded.prior
+    return LinearProblem(whole, fitted, watched, known, prior)
+
+
+def _fixed(rows: LinearProblem) -> Equations:
+    """Prior and curvature, and the prior's energies of the known rows."""
+    scaled = rows.known.matrix / rows.known.sigma[:, None]
+    return together([rows.fixed(), Equations(scaled, scaled @ rows.prior)])
 
 
 def train(
@@ -173,7 +181,7 @@ def train(
     settings = rows.recipe.network
     module = Bounded(settings.hidden, (settings.seed,))
     orders = rows.recipe.expansion
-    fixed = rows.fixed()
+    fixed = _fixed(rows)
     FactorProblem(module, orders, fixed).minimize(settings.steps)
     weights = np.ones(len(rows.fitted.rows))
     for number in range(settings.rounds):

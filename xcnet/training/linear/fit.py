@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from xcnet.training.linear import expansion
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import bonds, constraints, curvature, energies, grids, prior, rows
-from xcnet.training.loss.equations import Equations, solve, together
+from xcnet.training.loss.equations import Equations, compressed, solve, together
 from xcnet.training.loss.rows import Linear, Row
 
 Array = npt.NDArray[np.float64]
@@ -24,27 +24,38 @@ SPARSE = 4.0  # rows of more than so many sigmas count as if they were that far:
 
 @dataclass(frozen=True)
 class LinearProblem:
-    """Rows to fit and rows to look at, in the columns of the recipe's expansion."""
+    """Rows to fit, rows to look at, and rows of which the prior's energies are known.
+
+    All in the columns of the recipe's expansion.
+    """
 
     recipe: RowsRecipe
     fitted: Linear
     validation: Linear
+    known: Linear
     prior: Array
 
-    def fit(self, kept: Places | None = None, constrained: bool = True) -> Array:
+    def fit(
+        self, kept: Places | None = None, constrained: bool = True, held: Equations | None = None
+    ) -> Array:
         """Coefficients fitted to some rows (all of them if none are named).
 
         Rows far off count less (Huber's loss by repeated weights), so that a multireference
-        molecule does not decide.
+        molecule does not decide. ``held`` is `held`'s result where many fits share it.
         """
         problem = self if kept is None else replace(self, fitted=self.fitted.subset(kept))
         weights = np.ones(len(problem.fitted.rows))
-        fixed = together([self.fixed(), constraints.uniform_gas(self.recipe.expansion)])
+        held = held or self.held()
         for _ in range(5):
-            equations = problem.equations(weights, fixed)
+            equations = problem.equations(weights, held)
             coefficients = _solve(self.recipe, equations, constrained)
             weights = robust(problem.fitted, coefficients)
         return coefficients
+
+    def held(self) -> Equations:
+        """`fixed` and the uniform gas, `compressed`."""
+        gas = constraints.uniform_gas(self.recipe.expansion)
+        return compressed(together([self.fixed(), gas]))
 
     def fixed(self) -> Equations:
         """Equations beside the rows: prior and curvature."""
@@ -60,11 +71,11 @@ class LinearProblem:
     def held_out(self, report: Callable[[str], None] = lambda _: None) -> Array:
         """Mean error of each fitted row when it was left out (rows,): 8 times 5 folds."""
         rng, count = np.random.default_rng(SEED), len(self.fitted.rows)
-        total = np.zeros(count)
+        total, held = np.zeros(count), self.held()
         for repeat in range(REPEATS):
             fold = _folds(self.fitted.rows, rng)
             for number in range(FOLDS):
-                coefficients = self.fit(np.flatnonzero(fold != number))
+                coefficients = self.fit(np.flatnonzero(fold != number), held=held)
                 out = np.flatnonzero(fold == number)
                 part = self.fitted.subset(out)
                 total[out] += np.abs(part.matrix @ coefficients - part.target)
@@ -101,23 +112,39 @@ def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[
 
 def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
     """Problem of all rows that are ready, with the prior that is nearest to r2SCAN."""
-    fitted, watched = ready(recipe, table)
-    return LinearProblem(recipe, fitted, watched, nearest(recipe, fitted, table))
+    ready = gather(recipe, table)
+    return LinearProblem(recipe.expanded(), *ready, nearest(recipe, ready, table))
 
 
-def ready(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear]:
-    """Rows to fit and to look at that are ready, in the columns of the recipe's expansion."""
+def gather(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear, Linear]:
+    """Rows that are ready, in the columns of the recipe's expansion.
+
+    Those to fit, those to look at, those of which the prior's energies are known.
+    """
     places = recipe.expansion.within(expansion.KEPT)
-    fitted, watched = (
-        columns(rows.linear(group, table), places) for group in all_rows(recipe, table)
+    known = [row for chosen in recipe.known for row in energies.rows(chosen, "known")]
+    fitted, watched, others = (
+        columns(rows.linear(group, table), places) for group in (*all_rows(recipe, table), known)
     )
-    return fitted, watched
+    return fitted, watched, others
 
 
-def nearest(recipe: RowsRecipe, fitted: Linear, table: IntegralTable) -> Array:
-    """Coefficients of the recipe's expansion, whose columns ``fitted`` has, nearest to r2SCAN."""
-    r2scan = np.array([rows.errors(row, table, recipe.prior) for row in fitted.rows])
-    return prior.coefficients(recipe, fitted.matrix, fitted.target + r2scan, fitted.sigma)
+def nearest(recipe: RowsRecipe, ready: Iterable[Linear], table: IntegralTable) -> Array:
+    """Coefficients of the recipe's expansion, whose columns the rows have, nearest to r2SCAN.
+
+    By its energies of the rows to fit and of those that are known.
+    """
+    fitted, _, known = ready
+    r2scan = [
+        linear.target + np.array([rows.errors(row, table, recipe.prior) for row in linear.rows])
+        for linear in (fitted, known)
+    ]
+    return prior.coefficients(
+        recipe,
+        np.concatenate([fitted.matrix, known.matrix]),
+        np.concatenate(r2scan),
+        np.concatenate([fitted.sigma, known.sigma]),
+    )
 
 
 def columns(linear: Linear, places: npt.NDArray[np.int64]) -> Linear:

@@ -1,10 +1,14 @@
 """Recipe of rows: which sets, how much an error counts, and what the linear expansion may do.
 
-TOML. ``[energies.SET]`` are fitted, ``[validation.SET]`` only looked at; each has ``unit`` and, as
-far as wanted, ``sigma`` (an error of this size counts 1), ``part`` of a set that has several,
-``scheme`` (``coarse``, ``fine``, ``field`` or ``atoms``, see `preparation`), ``levels`` of
-the integration grids, ``weight`` in the order of calculations (less is earlier), ``without``
-reactions, and ``tight``, sigmas of single reactions. ``[grids]``, ``[bonds]``, ``[expansion]``,
+TOML. ``[energies.SET]`` are fitted, ``[validation.SET]`` only looked at. Of ``[known.SET]`` the
+prior's own energies are used, not the accurate ones: where few of these are fitted, the prior is
+made by those, and ``[change]`` is the mesh of the expansion's fit to them. Each set has ``unit``
+and, as far as wanted, ``sigma`` (an error of this size counts 1), ``part`` of a set that has
+several, ``scheme`` (``coarse``, ``compact``, ``fine``, ``field`` or ``atoms``, see `preparation`),
+``levels`` of the integration grids, ``weight`` in the order of calculations (less is earlier),
+``without`` reactions or ``only`` some, and ``tight``, sigmas of single reactions.
+
+``[grids]``, ``[bonds]``, ``[expansion]``,
 ``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of;
 ``[network]`` and ``[record]`` are of functionals whose factors are networks.
 """
@@ -44,6 +48,7 @@ class Chosen:
     levels: tuple[int, ...] = (3,)
     weight: float = 1.0
     without: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     tight: Mapping[str, float] = field(default_factory=dict)
 
     def reactions(self) -> list[Reaction]:
@@ -53,7 +58,9 @@ class Chosen:
         return [
             reaction
             for reaction in data.reactions
-            if reaction.name not in self.without and _light(reaction)
+            if reaction.name not in self.without
+            and (not self.only or reaction.name in self.only)
+            and _light(reaction)
         ]
 
     def job(self, system: Molecule) -> Job:
@@ -119,7 +126,8 @@ class NetworkSettings:
 class RowsRecord:
     """Facts of the functional's record that the fit does not decide.
 
-    ``dispersion`` are D4's parameters; ``densities`` the least and the largest of the fit, bohr^-3.
+    ``densities`` are the least and the largest of the fit, bohr^-3; ``dispersion`` D4's parameters
+    if it was fitted beside D4.
     """
 
     name: str
@@ -127,8 +135,8 @@ class RowsRecord:
     id: int
     description: str
     grid_level: int
-    dispersion: Mapping[str, float]
     densities: tuple[float, float]
+    dispersion: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,9 +144,9 @@ class RowsRecipe:
     """All of it; ``sha256`` is that of the file."""
 
     prior: str
-    dispersion: str
     energies: tuple[Chosen, ...]
     validation: tuple[Chosen, ...]
+    known: tuple[Chosen, ...]
     grids: Grids
     bonds: Bonds
     expansion: Orders
@@ -147,11 +155,18 @@ class RowsRecipe:
     network: NetworkSettings
     record: RowsRecord
     sha256: str
+    dispersion: str = ""
+    change: MeshSettings | None = None
+
+    def expanded(self) -> RowsRecipe:
+        """Recipe of the expansion's fit: its mesh is that of the change, if there is one."""
+        return replace(self, mesh=self.change or self.mesh)
 
     def chosen(self) -> Iterator[Chosen]:
         """All sets of energies."""
         yield from self.energies
         yield from self.validation
+        yield from self.known
 
 
 def _light(reaction: Reaction) -> bool:
@@ -177,15 +192,18 @@ def load(source: str) -> RowsRecipe:
 
 
 def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
+    record.setdefault("known", {})
     sets: dict[str, Any] = {
         group: tuple(
             Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
             for name, entry in record.pop(group).items()
         )
-        for group in ("energies", "validation")
+        for group in ("energies", "validation", "known")
     }
     if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
+    if "change" in record:
+        record["change"] = MeshSettings(**record["change"])
     parts = {
         "grids": Grids,
         "bonds": Bonds,

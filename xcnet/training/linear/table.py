@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class IntegralTable:
 
 
 def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> IntegralTable:
-    """Table of those jobs that are done, with D4 energies of these parameters."""
+    """Table of those jobs that are done, with D4 energies of these parameters (none: zero)."""
     entries = {}
     for job in jobs:
         path = preparation.integrals_path(job, folder)
@@ -89,7 +89,14 @@ def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegr
     )
 
 
+def without_dispersion(table: IntegralTable) -> IntegralTable:
+    """The same densities, D4 left out."""
+    return IntegralTable({k: replace(entry, dispersion=0.0) for k, entry in table.entries.items()})
+
+
 def _dispersion(job: Job, parameters: str) -> float:
+    if not parameters:
+        return 0.0
     correction = dispersion.of(parameters, "D4")
     if correction is None:
         raise InputError(f"D4 has no parameters for {parameters}", given=parameters)

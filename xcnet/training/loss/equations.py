@@ -28,6 +28,13 @@ def together(parts: Iterable[Equations]) -> Equations:
     )
 
 
+def compressed(equations: Equations) -> Equations:
+    """As many equations as there are unknowns, and one more, with the same sum of squares."""
+    whole = np.hstack([equations.matrix, equations.target[:, None]])
+    triangle = np.asarray(np.linalg.qr(whole, mode="r"))
+    return Equations(triangle[:, :-1], triangle[:, -1])
+
+
 def solve(equations: Equations) -> Array:
     """Coefficients with the least sum of squares."""
     return np.asarray(np.linalg.lstsq(equations.matrix, equations.target, rcond=1e-13)[0])

@@ -71,12 +71,11 @@ def record(
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
         "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
-        "dispersion": {"method": "D4", "parameters": dict(facts.dispersion)},
+        "dispersion": facts.dispersion and {"method": "D4", "parameters": dict(facts.dispersion)},
         "grid_level": facts.grid_level,
         "constraints": ["uniform_gas", "spin_scaling"],
         "training": {
-            "protocol": "three factors fitted at once to energies, bonds and grids of fixed "
-            f"{recipe.prior} densities, with {recipe.prior}'s D4 dispersion",
+            "protocol": _protocol(recipe),
             "data": sorted({chosen.set for chosen in recipe.energies}),
             "data_sha256": table_sha256,
             "recipe_sha256": recipe.sha256,
@@ -89,6 +88,20 @@ def record(
         "citations": [R2SCAN, PROJECT],
         "license": "MIT",
     }
+
+
+def _protocol(recipe: RowsRecipe) -> str:
+    if recipe.known:
+        sets = " and ".join(dict.fromkeys(chosen.set for chosen in recipe.known))
+        return (
+            f"three factors that have {recipe.prior}'s energies of {sets}, but for what few "
+            f"accurate energies change, at fixed {recipe.prior} densities"
+        )
+    beside = f", with {recipe.prior}'s D4 dispersion" if recipe.record.dispersion else ""
+    return (
+        "three factors fitted at once to energies, bonds and grids of fixed "
+        f"{recipe.prior} densities{beside}"
+    )
 
 
 def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) -> str:
@@ -105,22 +118,25 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
         "positive, and none for one electron. The uniform gas is exact.",
         "## How it was made",
-        f"`xcnet train rows` fitted all three at once to rows of fixed {recipe.prior} densities: "
-        "energies, grids, bonds, the factors' curvature, and nearness to "
-        f"{recipe.prior}. No test set was fitted or chose anything.",
+        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. No test set "
+        "was fitted or chose anything.",
         "## How good it is",
         "At these densities and by the factors' expansion, mean absolute errors: "
         + "; ".join(map(_said, lines))
         + ".",
         "## Limits",
-        "Dispersion is not in it: it was fitted beside the D4 energies of its record. Elements in "
+        f"Dispersion is not in it: it was fitted {_beside(recipe)}. Elements in "
         f"the fit: {', '.join(facts['domain']['elements'])}.",
     ]
     return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
 
 
+def _beside(recipe: RowsRecipe) -> str:
+    return "beside the D4 energies of its record" if recipe.record.dispersion else "without any"
+
+
 def _said(line: Line) -> str:
-    watched = ", not fitted" if line.held_out is None else ""
+    watched = ", not fitted" if line.term == "validation" else ""
     return f"{line.set} ({line.count} {line.term}{watched}) {line.fit:.4g} {line.unit}"
 
 

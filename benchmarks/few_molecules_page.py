@@ -1,0 +1,203 @@
+"""Page and picture of `benchmarks.few_molecules`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xcnet.bench.tables import markdown
+
+if TYPE_CHECKING:
+    from benchmarks.few_molecules import Draw, Judged, Study
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "few_molecules.md"
+PICTURE = ROOT / "docs" / "static" / "few_molecules.png"
+BESIDE = ("r2SCAN", "M06-L")
+LINES = ("r2SCAN", "M06-L", "B3LYP", "NN-metaGGA-Nagai2020", "NN-NRA-Nagai2020")
+EARLIER = ("NN-metaGGA-3mol", "NN-NRA-3mol")
+HEADS = ("the fifteen", "the three", "the sixty", "AE147, accurate", "AE147, experiment")
+
+
+def write(
+    study: Study, judged: Sequence[Judged], triples: Sequence[Draw], curve: dict[int, list[Draw]]
+) -> None:
+    """Write both."""
+    from benchmarks.few_molecules import correlations
+
+    ranks = ", ".join(f"{name} {value:+.2f}" for name, value in correlations(judged).items())
+    RESULT.write_text(
+        TEXT.format(
+            fifteen=len(study.problem.validation.rows),
+            sixty=len(study.sixty),
+            members=len(study.ae147.members),
+            total=study.ae147.total,
+            number=len(judged),
+            ranks=ranks,
+            chosen=_chosen(judged),
+            beside=_beside(study),
+            alternatives=_alternatives(judged),
+            triples=_triples(triples),
+            curve=_curve(curve),
+        ),
+        encoding="utf-8",
+    )
+    picture(study, judged, curve)
+
+
+def _numbers(*values: float) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.2f}" for value in values]
+
+
+def _judged(item: Judged) -> list[str]:
+    return [
+        *item.alternative.name(),
+        *_numbers(item.left_out, item.evidence, item.validation, item.three, item.sixty),
+        *_numbers(*item.ae147),
+    ]
+
+
+JUDGED = ("may change", "curvature", "directions", "leave-one-out", "evidence", *HEADS)
+
+
+def _chosen(judged: Sequence[Judged]) -> str:
+    from benchmarks.few_molecules import CRITERIA
+
+    lines = [[name, *_judged(min(judged, key=of))] for name, of in CRITERIA.items()]
+    return markdown(("chosen by", *JUDGED), lines, left=2)
+
+
+def _alternatives(judged: Sequence[Judged]) -> str:
+    """Of each kind the one that the fifteen like best."""
+    best: dict[Any, Judged] = {}
+    for item in sorted(judged, key=lambda item: item.validation):
+        best.setdefault((item.alternative.factors, item.alternative.directions), item)
+    return markdown(JUDGED, [_judged(item) for item in best.values()])
+
+
+def _beside(study: Study) -> str:
+    lines = []
+    for name in BESIDE:
+        means = (study.beside(name, places) for places in (None, study.three, study.sixty))
+        lines.append([name, *_numbers(*means, *study.ae147.measured(name))])
+    measured = (*LINES[len(BESIDE) :], *EARLIER)
+    lines += [[n, "", "", "", *_numbers(*study.ae147.measured(n))] for n in measured]
+    prior = study.problem.prior
+    means = (study.errors(prior, places).mean() for places in (study.three, study.sixty))
+    numbers = _numbers(study.validation(prior), *means, *study.ae147.means(prior))
+    lines.append(["r2SCAN as the expansion has it", *numbers])
+    return markdown(("functional", *HEADS), lines)
+
+
+def _triples(triples: Sequence[Draw]) -> str:
+    lines = [
+        [
+            ", ".join(item.molecules),
+            " ".join(item.alternative.name()[:2]),
+            *_numbers(item.validation, item.left, *item.ae147),
+        ]
+        for item in triples
+    ]
+    heads = ("trained", "chosen", HEADS[0], "the others of the sixty", *HEADS[3:])
+    return markdown(heads, lines, left=2)
+
+
+def _curve(curve: dict[int, list[Draw]]) -> str:
+    lines = []
+    for size, draws in curve.items():
+        columns = zip(*((d.validation, d.left, *d.ae147) for d in draws), strict=True)
+        lines.append([str(size), str(len(draws)), *map(_band, columns)])
+    heads = ("molecules", "choices", HEADS[0], "the others of the sixty", *HEADS[3:])
+    return markdown(heads, lines)
+
+
+def _band(values: Sequence[float]) -> str:
+    low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+    if np.isnan(middle):
+        return ""
+    return f"{middle:.2f}" if len(values) == 1 else f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def picture(study: Study, judged: Sequence[Judged], curve: dict[int, list[Draw]]) -> None:
+    """Errors against the number of molecules, with bands."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shipped = min(judged, key=lambda item: item.validation)
+    many = {size: draws for size, draws in curve.items() if len(draws) > 1}
+    _bands(left, many, lambda item: item.left)
+    left.plot(3, shipped.sixty, "k*", markersize=11, label="H2O, NH3, NO")
+    _bands(right, curve, lambda item: item.ae147[0])
+    right.plot(3, shipped.ae147[0], "k*", markersize=11)
+    for number, name in enumerate(LINES):
+        style = {"color": f"C{number + 1}", "linestyle": "--", "linewidth": 1.2}
+        right.axhline(study.ae147.measured(name)[0], label=name, **style)
+        if name in BESIDE:
+            left.axhline(study.beside(name, study.sixty), **style)
+    left.set_title(f"W4-17, not trained on (of {len(study.sixty)})", fontsize=10)
+    right.set_title(
+        f"AE147, {len(study.ae147.members)} of {study.ae147.total}, accurate theory", fontsize=10
+    )
+    for axes, sizes in ((left, many), (right, curve)):
+        axes.set_xscale("log")
+        axes.set_xticks(list(sizes), [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel("molecules trained on")
+        axes.set_ylabel("mean absolute error, kcal/mol")
+        axes.set_ylim(bottom=0.0)
+        axes.legend(fontsize=7.5, loc="lower left")
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, dpi=130)
+
+
+def _bands(axes: Any, curve: dict[int, list[Draw]], value: Any) -> None:
+    sizes = list(curve)
+    quantiles = [np.quantile([value(i) for i in curve[s]], (0.1, 0.5, 0.9)) for s in sizes]
+    low, middle, high = np.transpose(quantiles)
+    axes.fill_between(sizes, low, high, color="C0", alpha=0.2, label="80 % of random choices")
+    axes.plot(sizes, middle, "o-", color="C0", label="median")
+
+
+TEXT = """# What few molecules teach a functional
+
+Made by `python -m benchmarks.few_molecules`, which explains it: the linear expansion of the recipe
+`three` at r2SCAN's fixed densities, mean absolute errors in kcal/mol. "The fifteen" are W4-17's
+validation molecules ({fifteen} with densities here): they choose. "The sixty" are its others
+({sixty} here), not trained on where H2O, NH3 and NO are; AE147 ({members} of {total} here) is
+estimated from r2SCAN's self-consistent energies (`benchmarks/ae147_rows.py`), and chose nothing.
+
+## Functionals beside
+
+W4-17 and the three at r2SCAN's densities, AE147 self-consistent, its members here.
+
+{beside}
+
+## Three molecules: what chooses well?
+
+{number} alternatives, trained on H2O, NH3 and NO with their atoms and ions. Rank correlation of
+each criterion with the error of the sixty: {ranks} (evidence is turned around).
+
+{chosen}
+
+Of each kind the curvature that the fifteen like best:
+
+{alternatives}
+
+## Other triples
+
+Random triples of the sixty with at most six atoms, at least one of them with carbon, and with the
+atoms H, He, N and O as always; for each the fifteen chose among all alternatives.
+
+{triples}
+
+## Learning curve
+
+Random choices among the sixty; medians, and what 80 % of the choices lie between. The picture of it
+is `docs/static/few_molecules.png`.
+
+{curve}
+"""
