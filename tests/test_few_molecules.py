@@ -20,6 +20,7 @@ from xcnet.training.linear import expansion, factors, fit, preparation, recipe, 
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.fit import LinearProblem
 from xcnet.training.linear.preparation import Job
+from xcnet.training.linear.report import Line
 from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import rows
 from xcnet.training.loss.equations import Equations, compressed, solve
@@ -28,6 +29,7 @@ from xcnet.training.publish import general
 
 THREE = replace(recipe.load("three"), expansion=Orders((3, 3), (2, 2), (3, 3), 1))
 SCHEME = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
+FACTS = {"description": "Three factors", "domain": {"elements": ["H"]}}
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
 JOBS = {system.name: Job(system, SCHEME, (1,)) for system in (atom("H"), atom("He"), H2)}
 
@@ -83,6 +85,18 @@ def test_the_recipe_trains_on_three_molecules_alone(
     assert facts["domain"]["elements"] == ["H", "He", "N", "O"]
     assert facts["dispersion"] is None
     assert "r2SCAN's energies of w4-17 and ae18" in facts["training"]["protocol"]
+
+
+def test_the_card_says_what_was_fitted() -> None:
+    """Errors of rows that only watched are told apart; no dispersion is claimed."""
+    lines = [
+        Line(term, "w4-17", "kcal/mol", 3, 3, 0.5, None, 0.7, "a", {})
+        for term in ("energies", "validation")
+    ]
+    three = recipe.load("three")
+    text = " ".join(general.card(three, FACTS, lines).split())
+    assert "w4-17 (3 energies) 0.5 kcal/mol; w4-17 (3 validation, not fitted) 0.5" in text
+    assert "it was fitted without any" in text
 
 
 def test_dispersion_is_left_out_where_no_recipe_asks_for_it(kept: IntegralTable) -> None:

@@ -136,7 +136,7 @@ def _beside(recipe: RowsRecipe) -> str:
 
 
 def _said(line: Line) -> str:
-    watched = ", not fitted" if line.held_out is None else ""
+    watched = ", not fitted" if line.term == "validation" else ""
     return f"{line.set} ({line.count} {line.term}{watched}) {line.fit:.4g} {line.unit}"
 
 
