@@ -1,4 +1,4 @@
-"""The quick subset of every set, end to end, with a libxc and a neural functional."""
+"""The quick subset of every set of energies, end to end, with a libxc and a neural functional."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ SMALL = ["--basis", "sto-3g", "--grid", "0"]
 FUNCTIONALS = ("PBE", "NN-r2SCAN")
 
 
-@pytest.mark.parametrize("name", sets.names())
+ENERGIES = [name for name in sets.names() if sets.load(name).quantity == sets.ENERGY]
+
+
+@pytest.mark.parametrize("name", ENERGIES)
 def test_quick_subset(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"{name}.jsonl"
     xc = ",".join(FUNCTIONALS)
@@ -45,3 +48,23 @@ def test_quick_subset(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     text = html.unescape(page.write([section], [], tmp_path / "page").read_text())
     assert section.set.title in text
     assert all(name in text for name in quick)
+
+
+def test_a_set_of_another_quantity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "bench",
+        "bonds",
+        "--only",
+        "H2",
+        "--xc",
+        "NN-r2SCAN",
+        "--jobs",
+        "1",
+        "--quiet",
+        *SMALL,
+    ]
+    words += ["--output", str(tmp_path / "bonds.jsonl")]
+    assert cli.main(words) == 0
+    assert "1/10   " in capsys.readouterr().out
+    assert cli.main(words) == 0
+    assert "1 of 1 results are in" in capsys.readouterr().out
