@@ -167,6 +167,25 @@ def test_the_expansion_is_the_functional(
         assert energy == pytest.approx(kept.value(job.name, 1, "columns") @ coefficients, abs=5e-4)
 
 
+def test_a_hybrid_is_its_energies(folder: Path) -> None:
+    """Rows of a hybrid: its share of exact exchange, the rest by a module of that share."""
+    kept = table.collect(JOBS.values(), folder, "r2scan")
+    job, share = JOBS["C"], 0.25
+    row = Row(*("energies", "a set", "C"), ((1.0, job, 1),), 0.0, "mHa", 1000.0, 0.5)
+    (matrix,), (target,) = (
+        getattr(rows.linear([row], kept, share), name) for name in ("matrix", "target")
+    )
+    module = Bounded((4, 4), (3,), share).requires_grad_(False)
+    coefficients = FactorProblem(module, expansion.KEPT, Equations(matrix[None], np.zeros(1)))
+    entry, state = kept.entries[job.name], fixed_density.read(preparation.state_path(job, folder))
+    energy = entry.rest + entry.dispersion + share * entry.exact_exchange
+    for rho, sigma, tau, weights in integrals.blocks(state, 1):
+        points = map(torch.from_numpy, (np.maximum(rho, 1e-20), sigma, tau))
+        energy += weights @ (module(*points).numpy() * rho.sum(axis=1))
+    by_row = matrix @ coefficients.coefficients().numpy() - target
+    assert by_row == pytest.approx(1000.0 * energy, abs=0.5)
+
+
 def test_it_is_published(
     fitted: tuple[LinearProblem, Bounded, np.ndarray],
     tmp_path: Path,

@@ -101,10 +101,16 @@ class Bounded(nn.Module):
         Hidden widths of each network.
     seed : sequence of int
         Seed of the initial weights.
+    exact_exchange : float
+        Share of exchange that is exact, calculated beside this module by the host: exchange here is
+        the rest.
     """
 
-    def __init__(self, hidden: Sequence[int], seed: Sequence[int]) -> None:
+    def __init__(
+        self, hidden: Sequence[int], seed: Sequence[int], exact_exchange: float = 0.0
+    ) -> None:
         super().__init__()
+        self.share = 1.0 - exact_exchange
         number = int(np.random.SeedSequence(seed).generate_state(1)[0])
         generator = torch.Generator().manual_seed(number)
         self.factors = nn.ModuleDict({part: Factor(part, hidden, generator) for part in PARTS})
@@ -137,7 +143,8 @@ class Bounded(nn.Module):
         """Exchange and correlation of equal spins per volume (N,) of one channel."""
         root = rho ** (1.0 / 3.0)
         u, beta = _features(FERMI * (root * root), rho, sigma, tau, UNIFORM * rho * (root * root))
-        exchange = SLATER * (rho * root) * self.factors["exchange"](u, beta)
+        slater = self.share * SLATER * (rho * root)
+        exchange = slater * self.factors["exchange"](u, beta)
         return exchange + pure * (2.0 * beta) * self.factors["equal"](u, beta)
 
     def _opposite(self, gas: Tensor, a: Tensor, b: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:

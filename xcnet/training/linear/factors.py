@@ -179,7 +179,7 @@ def train(
     They start from a fit to the prior alone. Rows far off count less, as in the linear fit.
     """
     settings = rows.recipe.network
-    module = Bounded(settings.hidden, (settings.seed,))
+    module = Bounded(settings.hidden, (settings.seed,), rows.recipe.exact_exchange)
     orders = rows.recipe.expansion
     fixed = _fixed(rows)
     FactorProblem(module, orders, fixed).minimize(settings.steps)

@@ -124,7 +124,8 @@ def gather(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear, Li
     places = recipe.expansion.within(expansion.KEPT)
     known = [row for chosen in recipe.known for row in energies.rows(chosen, "known")]
     fitted, watched, others = (
-        columns(rows.linear(group, table), places) for group in (*all_rows(recipe, table), known)
+        columns(rows.linear(group, table, recipe.exact_exchange), places)
+        for group in (*all_rows(recipe, table), known)
     )
     return fitted, watched, others
 

@@ -8,9 +8,10 @@ several, ``scheme`` (``coarse``, ``compact``, ``fine``, ``field`` or ``atoms``, 
 ``levels`` of the integration grids, ``weight`` in the order of calculations (less is earlier),
 ``without`` reactions or ``only`` some, and ``tight``, sigmas of single reactions.
 
-``[grids]``, ``[bonds]``, ``[expansion]``,
-``[mesh]`` and ``[constraints]`` are the terms that `xcnet.training.loss` has files of;
-``[network]`` and ``[record]`` are of functionals whose factors are networks.
+``[grids]``, ``[bonds]``, ``[expansion]``, ``[mesh]`` and ``[constraints]`` are the terms that
+`xcnet.training.loss` has files of; ``[network]`` and ``[record]`` are of functionals whose factors
+are networks. ``exact_exchange`` is a global hybrid's share. ``base`` names a shipped recipe that
+has what this one does not say.
 """
 
 from __future__ import annotations
@@ -156,6 +157,7 @@ class RowsRecipe:
     record: RowsRecord
     sha256: str
     dispersion: str = ""
+    exact_exchange: float = 0.0
     change: MeshSettings | None = None
 
     def expanded(self) -> RowsRecipe:
@@ -186,7 +188,11 @@ def load(source: str) -> RowsRecipe:
     path = shipped if shipped.exists() else Path(source)
     try:
         data = path.read_bytes()
-        return _recipe(tomllib.loads(data.decode()), hashlib.sha256(data).hexdigest())
+        record = tomllib.loads(data.decode())
+        if base := record.pop("base", ""):
+            before = (FOLDER / f"{base}.rows.toml").read_bytes()
+            record, data = tomllib.loads(before.decode()) | record, before + data
+        return _recipe(record, hashlib.sha256(data).hexdigest())
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} is not a recipe of rows: {error}", file=str(path)) from error
 

@@ -53,13 +53,15 @@ class IntegralTable:
         return key in self.entries and level in self.entries[key].levels
 
     def value(self, key: str, level: int, what: str) -> Array:
-        """``columns``; ``fixed``, all but exchange and correlation; or a functional's energy."""
+        """``columns``, ``exact_exchange``, ``fixed`` (all but those) or a functional's energy."""
         entry = self.entries[key]
         place = entry.levels.index(level)
         if what == "columns":
             return entry.columns[place]
         if what == "fixed":
             return np.array(entry.rest + entry.dispersion)
+        if what == "exact_exchange":
+            return np.array(entry.exact_exchange)
         return np.array(entry.functionals[place][list(integrals.FUNCTIONALS).index(what)])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xcnet.training.linear.expansion import KEPT
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.table import IntegralTable
 
@@ -77,11 +78,15 @@ class Linear:
         return Linear(tuple(self.rows[i] for i in kept), self.matrix[kept], self.target[kept])
 
 
-def linear(rows: Iterable[Row], table: IntegralTable) -> Linear:
-    """System of those rows that are `Row.ready`."""
+def linear(rows: Iterable[Row], table: IntegralTable, exact_exchange: float = 0.0) -> Linear:
+    """System of those rows that are `Row.ready`, with this share of their exchange exact."""
     ready = tuple(row for row in rows if row.ready(table))
     matrix = np.array([_sum(row, table, "columns") for row in ready])
     target = np.array([row.reference - float(_sum(row, table, "fixed")) for row in ready])
+    if exact_exchange and ready:
+        matrix[:, KEPT.parts()["exchange"]] *= 1.0 - exact_exchange
+        exact = np.array([float(_sum(row, table, "exact_exchange")) for row in ready])
+        target -= exact_exchange * exact
     return Linear(ready, matrix, target)
 
 

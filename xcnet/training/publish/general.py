@@ -17,6 +17,9 @@ from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.report import Line
 from xcnet.training.publish.records import PROJECT, R2SCAN
 
+#: A global hybrid has no share that depends on the distance.
+NONE_LONG_RANGE = {"omega": 0.0, "alpha": 0.0, "beta": 0.0}
+
 
 def publish(
     recipe: RowsRecipe,
@@ -63,17 +66,17 @@ def record(
         "name": facts.name,
         "aliases": [facts.alias],
         "id": facts.id,
-        "family": "mgga",
+        "family": "hyb_mgga" if recipe.exact_exchange else "mgga",
         "kind": "exchange-correlation",
         "description": facts.description,
         "inputs": ["rho", "sigma", "tau"],
         "descriptors": {},
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
-        "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
+        "exact_exchange": {"coefficient": recipe.exact_exchange} | NONE_LONG_RANGE,
         "dispersion": facts.dispersion and {"method": "D4", "parameters": dict(facts.dispersion)},
         "grid_level": facts.grid_level,
-        "constraints": ["uniform_gas", "spin_scaling"],
+        "constraints": [*([] if recipe.exact_exchange else ["uniform_gas"]), "spin_scaling"],
         "training": {
             "protocol": _protocol(recipe),
             "data": sorted({chosen.set for chosen in recipe.energies}),
@@ -116,7 +119,7 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         f"{'-'.join(map(str, recipe.network.hidden))}, activation z/sqrt(1 + z^2)) of two bounded "
         "measures of the gradient and of the kinetic energy density, within bounds: exchange "
         "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
-        "positive, and none for one electron. The uniform gas is exact.",
+        "positive, and none for one electron. The uniform gas is exact." + _exact(recipe),
         "## How it was made",
         f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. No test set "
         "was fitted or chose anything.",
@@ -129,6 +132,11 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         f"the fit: {', '.join(facts['domain']['elements'])}.",
     ]
     return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
+
+
+def _exact(recipe: RowsRecipe) -> str:
+    share = recipe.exact_exchange
+    return f" Of exchange, {100 * share:g} % is exact instead: a global hybrid." if share else ""
 
 
 def _beside(recipe: RowsRecipe) -> str:
