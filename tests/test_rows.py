@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from xcnet.errors import InputError
 from xcnet.scf.fixed_density import Scheme
 from xcnet.systems import molecules, public_data, stretched
 from xcnet.systems.molecules import Molecule, atom
+from xcnet.systems.reactions import Reaction
 from xcnet.training.linear import expansion, mesh, preparation, recipe, table
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.preparation import Job
+from xcnet.training.linear.recipe import Chosen
 from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import constraints, energies, prior, rows
 from xcnet.training.loss.equations import Equations, solve
@@ -179,3 +182,27 @@ def test_bonds_in_rings_are_left_alone() -> None:
 def test_orders_have_all_columns_once() -> None:
     places = expansion.KEPT.within(expansion.KEPT)
     assert (places == np.arange(sum(expansion.KEPT.sizes().values()))).all()
+
+
+def test_reactions_with_anions_have_diffuse_functions() -> None:
+    compact = Chosen("a set", "kcal/mol", scheme="compact")
+    chlorine, anion = atom("Cl"), replace(atom("Cl"), charge=-1, spin=0)
+    neutral = Reaction("neutral", ((1, chlorine),), 0.0)
+    charged = Reaction("charged", ((1, chlorine), (-1, anion)), 0.0)
+    assert [job.scheme for job in compact.jobs(neutral)] == [preparation.COMPACT]
+    assert [job.scheme for job in compact.jobs(charged)] == [preparation.COARSE] * 2
+
+
+def test_a_recipe_has_what_its_base_says() -> None:
+    hybrid = recipe.load("hybrid")
+    assert (hybrid.energies, hybrid.mesh) == (GENERAL.energies, GENERAL.mesh)
+    assert (GENERAL.exact_exchange, hybrid.exact_exchange) == (0.0, 0.15)
+    assert hybrid.record.name != GENERAL.record.name
+    assert hybrid.sha256 != GENERAL.sha256
+
+
+def test_no_recipe_has_a_base_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "nothing"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.toml is not a recipe of rows: .*nothing"):
+        recipe.load(str(path))

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "missing and what it costs; table: write all integrals to --table, and energies beside "
         "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
         "--output")  # fmt: skip
-    add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, three")
+    add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, "
+        "hybrid, three")  # fmt: skip
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
         "fit and train beside those of this machine")  # fmt: skip
     add("--report", type=Path, metavar="FILE", help="page that fit and train write (default: "
