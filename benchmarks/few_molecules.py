@@ -272,7 +272,7 @@ def main() -> None:
     base = recipe.load("three")
     folder = paths.training_folder()
     integrals = table.collect(rows_command.jobs(base), folder, base.dispersion)
-    study = Study(integrals, Ae147.of(table.collect(jobs(), folder, ""), base.expansion))
+    study = Study(integrals, Ae147.of(table.collect(jobs(), folder, None), base.expansion))
     page.write(study, judge(study), triples(study), curve(study))
 
 

@@ -207,7 +207,9 @@ def test_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 def test_statistics_of_known_errors() -> None:
     (section,) = statistics.sections(atomization_records({"H2": 1.0, "N2": -3.0, "COF2": 8.0}))
-    (column,) = section.columns
+    column, corrected = section.columns
+    assert corrected.label == f"{column.label}-D4"
+    assert corrected.errors["N2"] != column.errors["N2"]
     stats = column.statistics(section.subsets["AE147"])
     assert stats is not None
     assert (stats.count, stats.total, stats.worst) == (2, 147, "N2")
@@ -269,7 +271,7 @@ def test_accurate_references_stand_beside_experiment() -> None:
 def test_errors_against_accurate_references() -> None:
     records = atomization_records({"CH4": 1.0, "SiCl4": -2.0})
     (section,) = statistics.sections(records)
-    (column,), (plain,) = section.accurate, section.columns
+    (column, _), (plain, _) = section.accurate, section.columns
     energies = section.set.accurate["energies"] if section.set.accurate else {}
     for name in ("CH4", "SiCl4"):
         reference = _reactions("ae147")[name].reference

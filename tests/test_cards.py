@@ -14,7 +14,7 @@ from xcnet.training.publish.cards import card
 RECIPES = {
     "lda": ("nn_lsda", "PW92"),
     "gga": ("nn_gga", "PBE"),
-    "meta-gga": ("nn_metagga", "r2SCAN"),
+    "meta-gga": ("nn_r2scan", "r2SCAN"),
     "nra": ("nn_nra", "r2SCAN"),
 }
 

@@ -22,7 +22,7 @@ from tests.folders import copy_folder
 from tests.pyscf_methods import installed
 from xcnet import cli, dispersion
 from xcnet.adapters.ase import XCNet
-from xcnet.bench import plan, worker
+from xcnet.bench import plan, statistics, worker
 from xcnet.errors import MissingPackageError, UnsupportedError
 from xcnet.scf import calculation
 from xcnet.systems import benchmarks, molecules, sets
@@ -133,15 +133,28 @@ def test_bench() -> None:
     """A set's own column of D4, and the suffix: the same energy in two ways."""
     pytest.importorskip("pyscf.dispersion", reason="suffixes need pyscf-dispersion")
     chosen = benchmarks.load("s22")
-    of = dataclasses.replace(chosen, dispersion="D4")
     small = sets.changed(chosen.protocol, basis="sto-3g", grid_level=0, guess_grid_level=0)
-    tasks = plan.plan(of, [NAME, f"{NAME}-D4"], small, of.limits, ["Water_dimer"])
-    records = [worker.calculate(task) for task in tasks if task.molecule.name == "Water_dimer/1"]
-    (water,) = {task.molecule for task in tasks if task.molecule.name == "Water_dimer/1"}
-    assert records[0]["dispersion"] == pytest.approx(expected(water)["energy"], abs=1e-14)
-    assert records[1]["dispersion"] is None
-    total = records[0]["energy"] + records[0]["dispersion"]
-    assert records[1]["energy"] == pytest.approx(total, abs=1e-7)
+    tasks = plan.plan(chosen, [NAME, f"{NAME}-D4"], small, chosen.limits, ["Water_dimer"])
+    records = [
+        {
+            "format": 1,
+            "set": "s22",
+            "system": task.molecule.name,
+            "xc": task.xc,
+            "model": task.model,
+        }
+        | {"protocol": dataclasses.asdict(small), "grid_level": 0, "machine": {"cpu": "one"}}
+        | worker.calculate(task)
+        for task in tasks
+    ]
+    (section,) = statistics.sections(records)
+    assert [column.xc for column in section.columns] == [NAME, NAME, f"{NAME}-D4"]
+    plain, own, suffix = (column.errors["Water_dimer"] for column in section.columns)
+    assert own == pytest.approx(suffix, abs=1e-4)
+    assert own < plain - 0.1
+    other = [record | {"model": "0" * 64} for record in records if record["xc"] == NAME]
+    (section,) = statistics.sections(other)
+    assert [column.label for column in section.columns] == [NAME]
 
 
 def test_suffixes_are_looked_at_before_any_work() -> None:

@@ -13,6 +13,7 @@ from benchmarks import ae147_rows, few_molecules, few_molecules_page
 from benchmarks.ae147_rows import Ae147
 from benchmarks.few_molecules import Prepared
 from tests.training_sets import public_folder
+from xcnet.errors import InputError
 from xcnet.scf.fixed_density import Scheme
 from xcnet.systems import public_data
 from xcnet.systems.molecules import Molecule, atom
@@ -41,7 +42,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> IntegralTable:
     jobs = [*JOBS.values(), *lithium]
     with ThreadPoolExecutor(1) as pool:
         assert preparation.run(jobs, folder, pool, lambda _: None) == {}
-    return table.collect(jobs, folder, "")
+    return table.collect(jobs, folder, None)
 
 
 def _linear(integrals: IntegralTable, shift: float = 0.0) -> Linear:
@@ -102,10 +103,14 @@ def test_the_card_says_what_was_fitted() -> None:
 def test_dispersion_is_left_out_where_no_recipe_asks_for_it(kept: IntegralTable) -> None:
     assert {entry.dispersion for entry in kept.entries.values()} == {0.0}
     some = {key: replace(entry, dispersion=-1e-3) for key, entry in kept.entries.items()}
-    assert table.without_dispersion(IntegralTable(some)).entries.keys() == kept.entries.keys()
-    assert {
-        e.dispersion for e in table.without_dispersion(IntegralTable(some)).entries.values()
-    } == {0.0}
+    made = IntegralTable(some, {"s8": 1.0, "a1": 0.5, "a2": 5.0})
+    left = table.beside(made, None)
+    assert left.entries.keys() == kept.entries.keys()
+    assert {entry.dispersion for entry in left.entries.values()} == {0.0}
+    assert table.beside(made, {"s8": 1.0, "a1": 0.5, "a2": 5.0}) is made
+    for other in (made, left):
+        with pytest.raises(InputError, match="make a table by this recipe"):
+            table.beside(other, {"s8": 0.9, "a1": 0.5, "a2": 5.0})
 
 
 def test_the_prior_knows_no_accurate_energy(kept: IntegralTable, problem: LinearProblem) -> None:

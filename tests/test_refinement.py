@@ -210,6 +210,6 @@ def test_fit_alone_is_the_refinement_without_energies(
 
 
 def _recipe() -> recipe.Recipe:
-    whole = recipe.load(recipe.find("nn_metagga"))
+    whole = recipe.load(recipe.find("nn_r2scan"))
     sizes = replace(whole.sampling, points=30, energy_points=30, jittered=10, wide=20)
     return replace(whole, sampling=sizes)

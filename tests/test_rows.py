@@ -15,14 +15,14 @@ from xcnet.scf.fixed_density import Scheme
 from xcnet.systems import molecules, public_data, stretched
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.systems.reactions import Reaction
-from xcnet.training.linear import expansion, mesh, preparation, recipe, table
+from xcnet.training.linear import expansion, fit, mesh, preparation, recipe, table
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.recipe import Chosen
 from xcnet.training.linear.table import IntegralTable
-from xcnet.training.loss import constraints, energies, prior, rows
+from xcnet.training.loss import constraints, energies, grids, prior, rows
 from xcnet.training.loss.equations import Equations, solve
-from xcnet.training.loss.rows import Row
+from xcnet.training.loss.rows import Linear, Row
 
 SMALL = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
 GENERAL = recipe.load("general")
@@ -35,7 +35,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> IntegralTable:
     folder = tmp_path_factory.mktemp("rows")
     with ThreadPoolExecutor(1) as pool:
         assert preparation.run(JOBS.values(), folder, pool, lambda _: None) == {}
-    return table.collect(JOBS.values(), folder, "r2scan")
+    return table.collect(JOBS.values(), folder, GENERAL.dispersion)
 
 
 def _row(terms: dict[str, float], reference: float, level: int = 1) -> Row:
@@ -46,6 +46,7 @@ def _row(terms: dict[str, float], reference: float, level: int = 1) -> Row:
 def test_table_is_read_as_it_was_written(kept: IntegralTable, tmp_path: Path) -> None:
     table.write(tmp_path / "a.npz", kept)
     again = table.read(tmp_path / "a.npz")
+    assert again.dispersion == GENERAL.dispersion
     assert again.entries.keys() == kept.entries.keys()
     for key, entry in kept.entries.items():
         other = again.entries[key]
@@ -110,6 +111,28 @@ def test_what_the_recipe_names_is_there(tmp_path: Path, monkeypatch: pytest.Monk
     assert {by_name[name].terms[0][1].system.symbols for name in atoms.tight} == {("H",), ("He",)}
     assert by_name["AE18_1"].reference == pytest.approx(-500.0, abs=1e-3)  # mHa
     assert by_name["AE18_1"].sigma == atoms.tight["AE18_1"] < by_name["AE18_3"].sigma
+
+
+def test_grids_of_systems_without_energies() -> None:
+    """The set's tetrahedra have bonds where a grid has points; no test set has its molecules."""
+    settings = replace(GENERAL.grids, sets=("halides",))
+    chosen = replace(GENERAL, grids=settings)
+    jobs = {job.name for job in grids.jobs(chosen)}
+    made = list(grids.rows(chosen))
+    assert {row.name for row in made} >= {"SiHCl3", "PCl4+", "AlCl4-"}
+    for row in made:
+        (one, coarse, low), (other, fine, high) = row.terms
+        assert (one, other, low, high) == (1.0, -1.0, *settings.levels)
+        assert coarse.name == fine.name
+        assert coarse.name in jobs
+        assert set(settings.levels) <= set(coarse.levels)
+
+
+def test_rows_far_off_count_less_but_those_with_a_sigma_of_their_own() -> None:
+    off = np.array([[1.0], [40.0], [40.0]])
+    plain, far = _row({"H": 1.0}, 0.0), _row({"He": 1.0}, 0.0)
+    linear = Linear((plain, far, replace(far, tight=True)), off, np.zeros(3))
+    assert fit.robust(linear, np.ones(1)) == pytest.approx([1.0, fit.SPARSE / 40.0, 1.0])
 
 
 def test_derivatives_of_factors() -> None:

@@ -37,8 +37,12 @@ FOLDERS = [
 POINTS = {0: 200, 1: 200, 2: 60, 3: 16}
 TOLERANCE = 1e-13
 #: Larger differences are rare, among clones of libxc's less so, and rounding: far below the bound
-#: of what rounding can do.
+#: of what rounding can do. NN-metaGGA has PW92 in it, as clones have: a tenth of its third
+#: derivatives differ.
 RARE, SHARE_OF_BOUND = {True: 0.02, False: 0.2}, 0.1
+NETWORKS = {record.parent for record in TRAINED.glob("*/model.json")} - {
+    TRAINED / "mgga_xc_nn_metagga"
+}
 
 
 def corpus(spec: FunctionalSpec, n: int, spin: int) -> dict[str, Array]:
@@ -83,7 +87,7 @@ def test_same_as_onnxruntime(record: Path) -> None:
     for name, spin in spec.graphs:
         opened = tape.Tape(tape.content(spec, name, spin))
         rare, worst = compare(spec, variables.ORDERS.index(name), spin, opened)
-        assert rare < RARE[record.parents[1] == TRAINED]
+        assert rare < RARE[record.parent in NETWORKS]
         assert worst < SHARE_OF_BOUND
 
 

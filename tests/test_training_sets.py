@@ -25,7 +25,7 @@ from xcnet.systems import (
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.training_sets.described import DescribedSet
 
-SHIPPED = ("atoms_h_ne", "atoms_na_ar", "three-molecules", "water_ammonia_nitric_oxide")
+SHIPPED = ("atoms_h_ne", "atoms_na_ar", "halides", "three-molecules", "water_ammonia_nitric_oxide")
 W4_17 = training_sets.source("w4-17")
 assert isinstance(W4_17, DescribedSet)
 MEMBERS = W4_17.molecules

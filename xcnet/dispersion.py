@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from xcnet import registry
-from xcnet.errors import MissingPackageError, UnknownFunctionalError, UnsupportedError
+from xcnet.errors import MissingPackageError, UnsupportedError
 from xcnet.spec import FunctionalSpec
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
@@ -119,6 +119,13 @@ class Correction:
         return self.compute(numbers, positions, molecule.charge, gradient=False)[0]
 
 
+def method(xc: str, default: str) -> str:
+    """Method that the record of a functional has parameters of; the default if it has none."""
+    spec = registry.record(xc)
+    own = spec.dispersion if spec is not None else None
+    return str(own["method"]) if own is not None else default
+
+
 def of(xc: str, method: str) -> Correction | None:
     """Correction of a functional without a suffix; None if nobody has parameters for it.
 
@@ -129,10 +136,7 @@ def of(xc: str, method: str) -> Correction | None:
     MissingPackageError
     """
     require(method)
-    try:
-        spec = registry.find(xc).spec
-    except UnknownFunctionalError:  # an expression, or PySCF's own name
-        spec = None
+    spec = registry.record(xc)
     if spec is not None:
         has = spec.dispersion is not None and spec.dispersion["method"] == method
         return Correction(method, parameters(xc, spec, method)) if has else None

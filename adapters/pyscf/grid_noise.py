@@ -3,7 +3,7 @@
 Without it a molecule's Hessian breaks the sum rule of translations: sum over B of d^2E/dA dB is not
 0 but what the gradient changes by when the grid alone is moved. That takes six evaluations of the
 gradient's exchange-correlation part and no response of the orbitals, which changes little: 2.381
-Hartree/bohr^2 for CO with NN-metaGGA (def2-SVP, grid level 3), where the sum rule of PySCF's
+Hartree/bohr^2 for CO with a rough network (def2-SVP, grid level 3), where the sum rule of PySCF's
 Hessian is broken by 2.384.
 """
 

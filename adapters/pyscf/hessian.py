@@ -1,8 +1,8 @@
 """Hessians by finite differences of gradients, where PySCF's analytic ones are not reliable.
 
 PySCF's analytic Hessian has no response of the grid. What that is worth is measured before each
-Hessian (`grid_noise`): at grid level 3 some 1e-4 Hartree/bohr^2 for PBE, 0.1 for r2SCAN and 2 for
-NN-metaGGA, whose frequencies would be wrong by hundreds of 1/cm. Gradients with the response are
+Hessian (`grid_noise`): at grid level 3 some 1e-4 Hartree/bohr^2 for PBE, 0.1 for r2SCAN and 0.7 for
+NN-GGA, whose frequencies would be wrong by hundreds of 1/cm. Gradients with the response are
 right to 1e-7 Hartree/bohr, and so are their differences.
 """
 

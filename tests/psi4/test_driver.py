@@ -151,13 +151,13 @@ def test_elements_outside_the_training_data_are_named_in_the_output(tmp_path: Pa
     psi4.core.set_output_file(str(tmp_path / "out.dat"), False)
     try:
         for name in ("nn-metagga", "nn-nra"):
-            energy(name, molecule("Be 0 0 0"), options={"print": 1, "basis": "sto-3g"})
-            energy(name, molecule("H 0 0 0; H 0 0 1.4; @Be 0 0 4"), options={"basis": "sto-3g"})
+            energy(name, molecule("Sc 0 0 0", 3), options={"print": 1, "basis": "sto-3g"})
+            energy(name, molecule("H 0 0 0; H 0 0 1.4; @Sc 0 0 4"), options={"basis": "sto-3g"})
     finally:
         psi4.core.set_output_file("output.dat", True)
     assert _warnings(tmp_path / "out.dat") == [
         f"100 % of the electrons of the molecule are where {name} was not trained"
-        " (its training data lack Be)."
+        " (its training data lack Sc)."
         for name in ("NN-metaGGA", "NN-NRA")
     ]
 

@@ -57,9 +57,9 @@ def plan(
         For a basis set that is unknown or lacks an element.
     MissingPackageError
     """
-    if chosen.dispersion:
+    if chosen.dispersion:  # the tables need it: what is missing is said before any work
         for xc in functionals:
-            dispersion.of(xc, chosen.dispersion)
+            dispersion.of(xc, dispersion.method(xc, chosen.dispersion))
     molecules = systems(benchmarks.of_set(chosen, only))
     for molecule in molecules:
         build(molecule, protocol.basis)
@@ -72,7 +72,6 @@ def plan(
             protocol=protocol,
             grid_level=grid_level(xc, protocol),
             limits=limits,
-            dispersion=chosen.dispersion,
             quantity=chosen.quantity,
         )
         for xc in functionals

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from xcnet import dispersion
+from xcnet import dispersion, registry
 from xcnet.bench.store import Record
 from xcnet.bench.tasks import canonical
+from xcnet.dispersion import Correction
 from xcnet.errors import InputError
 from xcnet.systems import benchmarks, sets
 from xcnet.systems.reactions import Reaction
@@ -32,7 +33,8 @@ class Statistics:
 class Column:
     """One functional: errors of the reactions that are known, and why others are not.
 
-    ``cycles`` and CPU ``seconds`` are those of each system.
+    ``cycles`` and CPU ``seconds`` are those of each system, ``xc`` is what was calculated: the
+    label without the dispersion that was added.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Column:
     cycles: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
+    xc: str = ""
 
     @property
     def hours(self) -> float:
@@ -169,25 +172,40 @@ def _subsets(chosen: BenchmarkSet, names: list[str]) -> dict[str, list[str]]:
 def _columns(
     chosen: BenchmarkSet, xc: str, by_system: Mapping[str, Record], of: Sequence[Reaction]
 ) -> list[Column]:
-    """The functional, and the same with dispersion if all its records have it."""
-    columns = [_column(xc, by_system, of, chosen.unit, with_dispersion=False)]
-    good = [record for record in by_system.values() if record["status"] == "converged"]
-    if good and all(record.get("dispersion") is not None for record in good):
-        label = f"{xc}-{dispersion.LABELS[chosen.dispersion]}"
-        columns.append(_column(label, by_system, of, chosen.unit, with_dispersion=True))
+    """The functional, and the same with dispersion: its record's, or the set's if that is known."""
+    columns = [_column(xc, by_system, of, chosen.unit)]
+    correction = _correction(chosen, xc, next(iter(by_system.values()))["model"])
+    if correction:
+        columns.append(_column(xc, by_system, of, chosen.unit, correction))
     return columns
 
 
+def _correction(chosen: BenchmarkSet, xc: str, model: str) -> Correction | None:
+    """None also for results of a model that is no longer there: its parameters are unknown."""
+    if not chosen.dispersion:
+        return None
+    spec = registry.record(xc)
+    if spec is not None and spec.values_sha256 != model:
+        return None
+    return dispersion.of(xc, dispersion.method(xc, chosen.dispersion))
+
+
 def _column(
-    label: str,
+    xc: str,
     by_system: Mapping[str, Record],
     of: Sequence[Reaction],
     unit: str,
-    with_dispersion: bool,
+    correction: Correction | None = None,
 ) -> Column:
     good = {name: r for name, r in by_system.items() if r["status"] == "converged"}
-    values = {name: _values(record, with_dispersion) for name, record in good.items()}
-    column = Column(label, max(r["grid_level"] for r in by_system.values()))
+    values = {name: _values(record) for name, record in good.items()}
+    if correction:
+        systems = {s.name: s for reaction in of for _, s in reaction.terms if s.name in good}
+        values |= {
+            name: [values[name][0] + correction.energy(system)] for name, system in systems.items()
+        }
+    label = f"{xc}-{dispersion.LABELS[correction.method]}" if correction else xc
+    column = Column(label, max(r["grid_level"] for r in by_system.values()), xc=xc)
     for reaction in of:
         lacking = [s.name for _, s in reaction.terms if s.name not in values]
         if lacking:
@@ -200,12 +218,12 @@ def _column(
     return column
 
 
-def _values(record: Record, with_dispersion: bool) -> Sequence[float]:
+def _values(record: Record) -> Sequence[float]:
     """What was calculated: the energy alone, or the values of another quantity."""
     if "values" in record:
         values: list[float] = record["values"]
         return values
-    return [record["energy"] + (record["dispersion"] if with_dispersion else 0.0)]
+    return [record["energy"]]
 
 
 def _why(lacking: Sequence[str], by_system: Mapping[str, Record]) -> str:

@@ -33,8 +33,6 @@ class Task:
         Level for this functional.
     limits
         Memory and time.
-    dispersion
-        Which dispersion energy is wanted, see `xcnet.dispersion`; empty: none.
     quantity
         What is calculated: ``energy``, or one of `xcnet.scf.quantities`.
     """
@@ -46,7 +44,6 @@ class Task:
     protocol: Protocol
     grid_level: int
     limits: Limits
-    dispersion: str = ""
     quantity: str = ENERGY
 
     @property

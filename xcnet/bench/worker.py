@@ -74,8 +74,8 @@ def calculate(task: Task, progress: Progress | None = None) -> dict[str, Any]:
     dict
         ``status`` (converged, unconverged, failed), ``energy`` (Hartree), ``cycles`` on the final
         grid, ``guess_cycles``, the ``rungs`` that were tried, ``cpu_seconds``, ``peak_mb`` of
-        memory, ``versions``, and ``dispersion`` (Hartree; None without parameters) where the task
-        wants it. Of other quantities ``values`` in place of the energy, and all ``cycles``.
+        memory and ``versions``. Of other quantities ``values`` in place of the energy, and all
+        ``cycles``.
     """
     from xcnet.bench import plan
     from xcnet.scf import calculation
@@ -97,11 +97,6 @@ def calculate(task: Task, progress: Progress | None = None) -> dict[str, Any]:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "versions": calculation.versions(),
     }
-    if task.dispersion:
-        from xcnet import dispersion
-
-        correction = dispersion.of(task.xc, task.dispersion)
-        record["dispersion"] = correction.energy(task.molecule) if correction else None
     return record
 
 

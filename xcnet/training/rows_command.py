@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "printed)")  # fmt: skip
     add("--output", type=Path, default=Path(), metavar="FOLDER", help="where train makes the "
         "functional's folder (default: here)")  # fmt: skip
+    add("--held-out", action="store_true", help="train: also errors of rows that were left out, by "
+        "five more fits (fit always has them)")  # fmt: skip
     add("--jobs", type=int, default=1, metavar="N", help="processes of make (default: 1)")
     add("--dask", nargs="?", const="local", metavar="ADDRESS", help="run make on this Dask "
         "scheduler, or without an address on a local cluster")  # fmt: skip
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def jobs(chosen: RowsRecipe) -> list[Job]:
     """Everything that a recipe's rows need."""
-    from xcnet.training.loss import bonds
+    from xcnet.training.loss import bonds, grids
 
     needed = [
         job
@@ -62,7 +64,7 @@ def jobs(chosen: RowsRecipe) -> list[Job]:
         for reaction in group.reactions()
         for job in group.jobs(reaction)
     ]
-    return [*needed, *bonds.jobs(chosen)]
+    return [*needed, *grids.jobs(chosen), *bonds.jobs(chosen)]
 
 
 def _make(chosen: RowsRecipe, args: argparse.Namespace) -> int:
@@ -117,10 +119,10 @@ def _everything(chosen: RowsRecipe, path: Path | None) -> IntegralTable:
     from xcnet.training.linear import table
 
     here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
-    earlier = table.read(path) if path else table.IntegralTable()
-    if not chosen.dispersion:
-        earlier = table.without_dispersion(earlier)
-    return table.IntegralTable(earlier.entries | here.entries)
+    if not path:
+        return here
+    earlier = table.beside(table.read(path), chosen.dispersion)
+    return table.IntegralTable(earlier.entries | here.entries, chosen.dispersion)
 
 
 def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:
@@ -129,7 +131,7 @@ def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     integrals = _everything(chosen, args.table)
     problem = fit.problem(chosen, integrals)
     coefficients = problem.fit()
-    held_out = problem.held_out(_say)
+    held_out = problem.held_out(report=_say)
     lines = report.lines(problem, integrals, coefficients, held_out, _totals(chosen, integrals))
     _write(report.markdown(list(lines), problem, coefficients), args.report)
     return 0
@@ -140,14 +142,19 @@ def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import factors, report, table
     from xcnet.training.publish import general
 
+    if args.held_out and chosen.known:
+        raise InputError("no --held-out with [known]: the prior is made of all accurate rows")
     folder = args.output / chosen.record.name
     if folder.exists():
         raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
     integrals = _everything(chosen, args.table)
     problem = factors.problem(chosen, integrals)
     module, coefficients = factors.train(problem, _say)
+    held_out = None
+    if args.held_out:
+        held_out = problem.held_out(lambda rest: factors.train(rest)[1], 1, _say)
     totals = _totals(chosen, integrals)
-    lines = list(report.lines(problem, integrals, coefficients, None, totals))
+    lines = list(report.lines(problem, integrals, coefficients, held_out, totals))
     errors = factors.truncation(module, coefficients, problem.recipe.expansion)
     beyond = ", ".join(f"{part} {error:.1e}" for part, error in errors.items())
     note = f"\nErrors are of the factors' expansion, off the factors by at most {beyond}.\n"

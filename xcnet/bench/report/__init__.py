@@ -99,7 +99,7 @@ def read(files: Sequence[Path]) -> tuple[list[Section], list[Record]]:
 
 def _choose(sections: Sequence[Section], names: set[str]) -> None:
     for section in sections:
-        kept = [c for c in section.columns if c.label.removesuffix("-D3(BJ)") in names]
+        kept = [c for c in section.columns if names & {c.label, c.xc}]
         section.columns[:] = kept
         section.troubles[:] = [r for r in section.troubles if r["xc"] in names]
     if not any(section.columns for section in sections):

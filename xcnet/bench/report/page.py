@@ -82,9 +82,9 @@ def pictures(sections: Sequence[Section], speed: Sequence[Record], folder: Path)
         They cannot be written.
     """
     errors = readme.errors(sections)
-    costs = speed_tables.relative_times(speed)
-    both = {name: (costs[name], errors[name]) for name in errors if name in costs}
     chosen = {name: errors[name] for name in readme.SUMMARY if name in errors}
+    costs = readme.relative_costs(chosen, speed)
+    both = {name: (cost, errors[name]) for name, cost in costs.items()}
     drawn = (
         ("accuracy_cost", figures.accuracy_against_cost, both, 4.2),
         ("ae147", figures.bars, chosen, 3.6),

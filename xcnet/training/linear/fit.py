@@ -68,25 +68,40 @@ class LinearProblem:
         data = Equations(self.fitted.matrix * scale[:, None], self.fitted.target * scale)
         return together([data, fixed])
 
-    def held_out(self, report: Callable[[str], None] = lambda _: None) -> Array:
-        """Mean error of each fitted row when it was left out (rows,): 8 times 5 folds."""
-        rng, count = np.random.default_rng(SEED), len(self.fitted.rows)
-        total, held = np.zeros(count), self.held()
-        for repeat in range(REPEATS):
+    def held_out(
+        self,
+        by: Callable[[LinearProblem], Array] | None = None,
+        repeats: int = REPEATS,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> Array:
+        """Mean error of each fitted row when it was left out (rows,), in five folds, repeatedly.
+
+        ``by`` gives the coefficients that some of the rows lead to: those of `fit` by default.
+        """
+        if by is None:
+            held = self.held()
+            return self.held_out(lambda problem: problem.fit(held=held), repeats, report)
+        rng, total = np.random.default_rng(SEED), np.zeros(len(self.fitted.rows))
+        for repeat in range(repeats):
             fold = _folds(self.fitted.rows, rng)
             for number in range(FOLDS):
-                coefficients = self.fit(np.flatnonzero(fold != number), held=held)
-                out = np.flatnonzero(fold == number)
+                kept, out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+                coefficients = by(replace(self, fitted=self.fitted.subset(kept)))
                 part = self.fitted.subset(out)
                 total[out] += np.abs(part.matrix @ coefficients - part.target)
-            report(f"cross-validation: {repeat + 1} of {REPEATS}")
-        return total / REPEATS
+                done = repeat * FOLDS + number + 1
+                report(f"cross-validation: {done} of {repeats * FOLDS} fits")
+        return total / repeats
 
 
 def robust(linear: Linear, coefficients: Array) -> Array:
-    """Weights of the rows' squares in Huber's loss (rows,): less for those far off."""
+    """Weights of the rows' squares in Huber's loss (rows,): less for those far off.
+
+    Rows with a sigma of their own hold the fit, wherever it starts.
+    """
     off = np.abs(linear.matrix @ coefficients - linear.target) / linear.sigma
-    return np.asarray(np.minimum(1.0, SPARSE / np.maximum(off, 1e-12)))
+    weights = np.minimum(1.0, SPARSE / np.maximum(off, 1e-12))
+    return np.where([row.tight for row in linear.rows], 1.0, weights)
 
 
 def _folds(of: Sequence[Row], rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -10,8 +10,9 @@ several, ``scheme`` (``coarse``, ``compact``, ``fine``, ``field`` or ``atoms``, 
 
 ``[grids]``, ``[bonds]``, ``[expansion]``, ``[mesh]`` and ``[constraints]`` are the terms that
 `xcnet.training.loss` has files of; ``[network]`` and ``[record]`` are of functionals whose factors
-are networks. ``exact_exchange`` is a global hybrid's share. ``base`` names a shipped recipe that
-has what this one does not say.
+are networks. ``[dispersion]`` has D4's parameters, where the fit has D4's energies beside it; they
+go into the record. ``exact_exchange`` is a global hybrid's share. ``base`` names a shipped recipe
+that has what this one does not say.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from xcnet.dispersion import NEEDED
 from xcnet.errors import InputError
 from xcnet.systems import training_sets
 from xcnet.systems.elements import SYMBOLS
@@ -127,8 +129,7 @@ class NetworkSettings:
 class RowsRecord:
     """Facts of the functional's record that the fit does not decide.
 
-    ``densities`` are the least and the largest of the fit, bohr^-3; ``dispersion`` D4's parameters
-    if it was fitted beside D4.
+    ``densities`` are the least and the largest of the fit, bohr^-3.
     """
 
     name: str
@@ -137,12 +138,11 @@ class RowsRecord:
     description: str
     grid_level: int
     densities: tuple[float, float]
-    dispersion: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class RowsRecipe:
-    """All of it; ``sha256`` is that of the file."""
+    """All of it; ``dispersion`` is D4's parameters, ``sha256`` the file's."""
 
     prior: str
     energies: tuple[Chosen, ...]
@@ -156,7 +156,7 @@ class RowsRecipe:
     network: NetworkSettings
     record: RowsRecord
     sha256: str
-    dispersion: str = ""
+    dispersion: Mapping[str, float] | None = None
     exact_exchange: float = 0.0
     change: MeshSettings | None = None
 
@@ -208,6 +208,9 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     }
     if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
+    parameters = record.get("dispersion", {})
+    if not isinstance(parameters, dict) or (parameters and not set(parameters) >= NEEDED):
+        raise ValueError(f"[dispersion] has D4's {', '.join(sorted(NEEDED))}")
     if "change" in record:
         record["change"] = MeshSettings(**record["change"])
     parts = {

@@ -6,7 +6,7 @@ The file can stand in for the ground states: fits of the linear expansion need n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet import dispersion
+from xcnet.dispersion import Correction
 from xcnet.errors import InputError
 from xcnet.scf import fixed_density, kept
 from xcnet.training.linear import integrals, preparation
 from xcnet.training.linear.preparation import Job
 
 Array = npt.NDArray[np.float64]
+#: D4's parameters, or none.
+Parameters = Mapping[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class DensityIntegrals:
 
 @dataclass(frozen=True)
 class IntegralTable:
-    """Entries by the names of their files, see `fixed_density.key`."""
+    """Entries by the names of their files, see `fixed_density.key`; parameters of their D4."""
 
     entries: dict[str, DensityIntegrals] = field(default_factory=dict)
+    dispersion: Parameters = None
 
     def has(self, key: str, level: int) -> bool:
         """Whether there are integrals of a density on a grid."""
@@ -65,17 +68,17 @@ class IntegralTable:
         return np.array(entry.functionals[place][list(integrals.FUNCTIONALS).index(what)])
 
 
-def collect(jobs: Iterable[Job], folder: Path, parameters: str) -> IntegralTable:
+def collect(jobs: Iterable[Job], folder: Path, parameters: Parameters) -> IntegralTable:
     """Table of those jobs that are done, with D4 energies of these parameters (none: zero)."""
     entries = {}
     for job in jobs:
         path = preparation.integrals_path(job, folder)
         if job.name not in entries and path.exists():
             entries[job.name] = _entry(job, folder, path, parameters)
-    return IntegralTable(entries)
+    return IntegralTable(entries, parameters)
 
 
-def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegrals:
+def _entry(job: Job, folder: Path, path: Path, parameters: Parameters) -> DensityIntegrals:
     state = fixed_density.read(preparation.state_path(job, folder))
     numbers = integrals.read(path)
     return DensityIntegrals(
@@ -83,7 +86,7 @@ def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegr
         state.energies["rest"],
         state.energies["total"],
         state.energies["exact_exchange"],
-        _dispersion(job, parameters),
+        Correction("D4", parameters).energy(job.system) if parameters else 0.0,
         state.seconds,
         numbers.levels,
         numbers.columns,
@@ -91,18 +94,22 @@ def _entry(job: Job, folder: Path, path: Path, parameters: str) -> DensityIntegr
     )
 
 
-def without_dispersion(table: IntegralTable) -> IntegralTable:
-    """The same densities, D4 left out."""
-    return IntegralTable({k: replace(entry, dispersion=0.0) for k, entry in table.entries.items()})
+def beside(table: IntegralTable, parameters: Parameters) -> IntegralTable:
+    """The same densities with D4's energies of these parameters, or without them.
 
-
-def _dispersion(job: Job, parameters: str) -> float:
+    InputError if the table has energies of others: a table has no geometries.
+    """
     if not parameters:
-        return 0.0
-    correction = dispersion.of(parameters, "D4")
-    if correction is None:
-        raise InputError(f"D4 has no parameters for {parameters}", given=parameters)
-    return correction.energy(job.system)
+        entries = {k: replace(entry, dispersion=0.0) for k, entry in table.entries.items()}
+        return IntegralTable(entries)
+    if table.dispersion != parameters:
+        raise InputError(
+            f"the table has D4's energies with {table.dispersion or 'no parameters'}, the recipe "
+            f"asks for {dict(parameters)}: make a table by this recipe",
+            expected=dict(parameters),
+            given=table.dispersion,
+        )
+    return table
 
 
 _NUMBERS = ("rest", "total", "exact_exchange", "dispersion", "seconds")
@@ -116,6 +123,7 @@ def write(path: Path, table: IntegralTable) -> None:
         "functionals": list(integrals.FUNCTIONALS),
         "names": {key: entry.name for key, entry in table.entries.items()},
         "levels": [list(entry.levels) for entry in entries],
+        "dispersion": table.dispersion and dict(table.dispersion),
     }
     arrays: kept.Arrays = {
         "facts": np.array(json.dumps(facts)),
@@ -141,6 +149,8 @@ def read(path: Path) -> IntegralTable:
     facts: dict[str, Any] = json.loads(str(arrays["facts"]))
     if facts["key"] != integrals.key():
         raise InputError(f"{path} has integrals of other columns", file=str(path))
+    if "dispersion" not in facts:
+        raise InputError(f"{path} does not say D4's parameters: make it again", file=str(path))
     entries, first = {}, 0
     rows = zip(facts["names"].items(), facts["levels"], arrays["numbers"], strict=True)
     for (key, name), levels, numbers in rows:
@@ -153,4 +163,4 @@ def read(path: Path) -> IntegralTable:
             **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
         )
         first = last
-    return IntegralTable(entries)
+    return IntegralTable(entries, facts["dispersion"])

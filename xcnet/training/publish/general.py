@@ -7,14 +7,18 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+import torch
+
 import xcnet
+from xcnet import variables
 from xcnet.export.exporter import export
+from xcnet.scf import kept
 from xcnet.scf.densities import file_sha256
-from xcnet.scf.kept import write_arrays
 from xcnet.spec import FunctionalSpec
 from xcnet.training.form.bounded import DENSITY_THRESHOLD, Bounded
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.report import Line
+from xcnet.training.publish.publication import shipped_weights
 from xcnet.training.publish.records import PROJECT, R2SCAN
 
 #: A global hybrid has no share that depends on the distance.
@@ -49,9 +53,30 @@ def publish(
     return export(module, facts, folder, card=card(recipe, facts, lines))
 
 
+def republish(
+    recipe: RowsRecipe,
+    old: FunctionalSpec,
+    folder: Path,
+    orders: Sequence[str] = variables.ORDERS[:4],
+) -> FunctionalSpec:
+    """Export the shipped weights of a recipe again, with the metrics of the ``old`` record."""
+    weights = shipped_weights(recipe)
+    facts = record(recipe, [], old.training["data_sha256"], weights)
+    facts["training"]["metrics"] = old.training["metrics"]
+    return export(load_weights(weights, recipe), facts, folder, orders)
+
+
 def save_weights(module: Bounded, path: Path) -> None:
-    """Write the networks' weights to a small ``.npz`` file."""
-    write_arrays(path, {name: value.numpy() for name, value in module.state_dict().items()})
+    """Write the networks' weights to a small ``.npz`` file that `load_weights` reads."""
+    kept.write(path, {name: value.numpy() for name, value in module.state_dict().items()})
+
+
+def load_weights(path: Path, recipe: RowsRecipe) -> Bounded:
+    """Functional of a recipe with the weights of a file that `save_weights` wrote."""
+    module = Bounded(recipe.network.hidden, (recipe.network.seed,), recipe.exact_exchange)
+    arrays = kept.read(path, tuple(module.state_dict()), "weights")
+    module.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+    return module.requires_grad_(False)
 
 
 def record(
@@ -74,13 +99,13 @@ def record(
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
         "exact_exchange": {"coefficient": recipe.exact_exchange} | NONE_LONG_RANGE,
-        "dispersion": facts.dispersion and {"method": "D4", "parameters": dict(facts.dispersion)},
+        "dispersion": recipe.dispersion and {"method": "D4", "parameters": dict(recipe.dispersion)},
         "grid_level": facts.grid_level,
         # Nothing that `xcnet check` could measure where part of exchange is exact.
         "constraints": [] if recipe.exact_exchange else ["uniform_gas", "spin_scaling"],
         "training": {
             "protocol": _protocol(recipe),
-            "data": sorted({chosen.set for chosen in recipe.energies}),
+            "data": sorted({*recipe.grids.sets, *(chosen.set for chosen in recipe.energies)}),
             "data_sha256": table_sha256,
             "recipe_sha256": recipe.sha256,
             "weights_sha256": file_sha256(weights),
@@ -101,7 +126,7 @@ def _protocol(recipe: RowsRecipe) -> str:
             f"three factors that have {recipe.prior}'s energies of {sets}, but for what few "
             f"accurate energies change, at fixed {recipe.prior} densities"
         )
-    beside = f", with {recipe.prior}'s D4 dispersion" if recipe.record.dispersion else ""
+    beside = f", with {recipe.prior}'s D4 dispersion" if recipe.dispersion else ""
     return (
         "three factors fitted at once to energies, bonds and grids of fixed "
         f"{recipe.prior} densities{beside}"
@@ -122,8 +147,8 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
         "positive, and none for one electron. The uniform gas is exact." + _exact(recipe),
         "## How it was made",
-        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. No test set "
-        "was fitted or chose anything.",
+        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. No energy "
+        "of a test set was fitted or chose anything.",
         "## How good it is",
         "At these densities and by the factors' expansion, mean absolute errors: "
         + "; ".join(map(_said, lines))
@@ -141,7 +166,7 @@ def _exact(recipe: RowsRecipe) -> str:
 
 
 def _beside(recipe: RowsRecipe) -> str:
-    return "beside the D4 energies of its record" if recipe.record.dispersion else "without any"
+    return "beside the D4 energies of its record" if recipe.dispersion else "without any"
 
 
 def _said(line: Line) -> str:
