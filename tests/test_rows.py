@@ -92,6 +92,12 @@ def test_the_recipe_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(text.replace('"e bohr"', '"debye"'))
     with pytest.raises(InputError, match="unit debye"):
         recipe.load(str(tmp_path / "a.toml"))
+    for wrong in ("s8 = 1.0\na1 = 0.5", "s8 = 1.0\na1 = 0.5\na2 = 5.0\na3 = 1.0"):
+        (tmp_path / "a.toml").write_text(
+            f"{text.partition('[dispersion]')[0]}[dispersion]\n{wrong}"
+        )
+        with pytest.raises(InputError, match="has D4's a1, a2, s8"):
+            recipe.load(str(tmp_path / "a.toml"))
 
 
 def test_no_set_is_fitted_and_watched() -> None:

@@ -1,7 +1,7 @@
 """Gradients with the response of the grid, which Psi4 leaves out.
 
 Points and weights of a grid move with the atoms. Psi4 neglects it: 4e-4 Hartree/bohr for M06-L in
-water on its default grid, but 0.03 for a rough network. Functionals of ours are
+water on its default grid, but 4e-3 for NN-metaGGA and 6e-3 for NN-GGA. Functionals of ours are
 evaluated once more at the final density, on the same points, with that response (`NonlocalField`).
 """
 

@@ -83,8 +83,8 @@ def pictures(sections: Sequence[Section], speed: Sequence[Record], folder: Path)
     """
     errors = readme.errors(sections)
     chosen = {name: errors[name] for name in readme.SUMMARY if name in errors}
-    costs = readme.relative_costs(chosen, speed)
-    both = {name: (cost, errors[name]) for name, cost in costs.items()}
+    costs = readme.costs(sections, speed)
+    both = {name: (costs[name], error) for name, error in chosen.items() if name in costs}
     drawn = (
         ("accuracy_cost", figures.accuracy_against_cost, both, 4.2),
         ("ae147", figures.bars, chosen, 3.6),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xcnet import dispersion
 from xcnet.bench import tables
 from xcnet.bench.speed import tables as speed_tables
 from xcnet.bench.statistics import Column, Section, Statistics
@@ -68,11 +67,12 @@ def errors(sections: Sequence[Section]) -> dict[str, float]:
     return {column.label: stats.mae for column, stats in _measured(sections)}
 
 
-def relative_costs(labels: Iterable[str], speed: Iterable[Record]) -> dict[str, float]:
+def costs(sections: Sequence[Section], speed: Sequence[Record]) -> dict[str, float]:
     """Time of a calculation over M06-L's by label, where it is known; dispersion costs nothing."""
     times = speed_tables.relative_times(speed)
-    names = {label: dispersion.split(label)[0] for label in labels}
-    return {label: times[name] for label, name in names.items() if name in times}
+    return {
+        column.label: times[column.xc] for column, _ in _measured(sections) if column.xc in times
+    }
 
 
 def summary(sections: Sequence[Section], speed: Sequence[Record]) -> str:
@@ -88,9 +88,9 @@ def summary(sections: Sequence[Section], speed: Sequence[Record]) -> str:
         "largest",
         "time of a calculation / M06-L's",
     ]
-    costs = relative_costs((name for _, name, _ in rows), speed)
+    times = costs(sections, speed)
     body = [
-        [name, f"{mae:.2f}", largest, f"{costs[name]:.2f}" if name in costs else ""]
+        [name, f"{mae:.2f}", largest, f"{times[name]:.2f}" if name in times else ""]
         for mae, name, largest in rows
     ]
     return f"\n{tables.markdown(header, body)}\n\n"

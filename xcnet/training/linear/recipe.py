@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xcnet.dispersion import NEEDED
+from xcnet.dispersion import KNOWN, NEEDED
 from xcnet.errors import InputError
 from xcnet.systems import training_sets
 from xcnet.systems.elements import SYMBOLS
@@ -209,7 +209,7 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
         raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
     parameters = record.get("dispersion", {})
-    if not isinstance(parameters, dict) or (parameters and not set(parameters) >= NEEDED):
+    if not isinstance(parameters, dict) or (parameters and not NEEDED <= set(parameters) <= KNOWN):
         raise ValueError(f"[dispersion] has D4's {', '.join(sorted(NEEDED))}")
     if "change" in record:
         record["change"] = MeshSettings(**record["change"])

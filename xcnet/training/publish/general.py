@@ -147,8 +147,8 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
         "positive, and none for one electron. The uniform gas is exact." + _exact(recipe),
         "## How it was made",
-        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. No energy "
-        "of a test set was fitted or chose anything.",
+        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. The "
+        "validation sets were watched; no energy of AE147 was fitted or chose anything.",
         "## How good it is",
         "At these densities and by the factors' expansion, mean absolute errors: "
         + "; ".join(map(_said, lines))
