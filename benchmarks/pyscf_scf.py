@@ -15,7 +15,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,13 @@ def rows(
     ]
 
 
-def report(lines: list[str], rounds: int) -> str:
-    """The table, in Markdown."""
+def report(lines: list[str], rounds: int, chosen: Sequence[str] = ()) -> str:
+    """The table, in Markdown; ``chosen`` are the molecules, if not all."""
     import pyscf
 
     import xcnet
 
+    only = f" --molecules {' '.join(chosen)}" if chosen else ""
     return "\n".join(
         [
             "# Neural functionals in PySCF",
@@ -125,7 +126,7 @@ def report(lines: list[str], rounds: int) -> str:
             f"builds and of {CALCULATIONS} calculations.",
             "",
             f"{platform.machine()}, Python {platform.python_version()}, PySCF {pyscf.__version__}, "
-            f"xcnet {xcnet.__version__}. Made by `python -m benchmarks.pyscf_scf`.",
+            f"xcnet {xcnet.__version__}. Made by `python -m benchmarks.pyscf_scf{only}`.",
             "",
         ]
     )
@@ -135,6 +136,7 @@ def main() -> None:
     """Run the benchmark and write its result, after each molecule."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--molecules", nargs="+", choices=MOLECULES, default=[])
     arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("set OMP_NUM_THREADS=1: processor times of several threads do not compare")
@@ -146,10 +148,10 @@ def main() -> None:
         os.environ["XCNET_MODEL_PATH"] = str(models)
         adapter.install()
         lines: list[str] = []
-        for name in MOLECULES:
+        for name in arguments.molecules or MOLECULES:
             lines += rows(name, FUNCTIONALS, arguments.rounds)
             print(*lines[-len(FUNCTIONALS) :], sep="\n", flush=True)
-            RESULT.write_text(report(lines, arguments.rounds))
+            RESULT.write_text(report(lines, arguments.rounds, arguments.molecules))
 
 
 if __name__ == "__main__":

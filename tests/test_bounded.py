@@ -98,6 +98,23 @@ def test_closed_shell_is_the_same(module: Bounded) -> None:
     np.testing.assert_allclose(module.closed_shell(*total), module(*polarized), rtol=1e-12)
 
 
+def test_nothing_jumps_where_tau_passes_its_bound(module: Bounded) -> None:
+    """Programs' tau of one orbital is above and below by rounding: derivatives are the same there.
+
+    Far below, as where a program starts from tau = 0, the energy is that of the bound.
+    """
+    rho, sigma, _ = (given[:, :1] for given in _variables(50))
+    bound = sigma / (8.0 * rho)
+    values, slopes = [], []
+    for share in (1.0 + 1e-13, 1.0 - 1e-13, 0.0):
+        given = [rho.clone(), sigma.clone(), bound * share]
+        energy = module.closed_shell(*(variable.requires_grad_() for variable in given))
+        values.append(energy.detach())
+        slopes.append(torch.cat(torch.autograd.grad(energy.sum(), given), 1))
+    np.testing.assert_allclose(values[2], values[0], rtol=0.01)
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-6)
+
+
 def test_normal_equations_by_differences() -> None:
     rng = np.random.default_rng(0)
     size = sum(SMALL.sizes().values())

@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
 LOADED: list[Recipe | RowsRecipe] = [
     *map(recipe.load, recipe.shipped_recipes().values()),
-    rows_recipe.load("general"),
+    *map(rows_recipe.load, ("general", "hybrid")),
 ]
 RECIPES = {loaded.record.name: loaded for loaded in LOADED}
 

@@ -25,7 +25,7 @@ from xcnet.density import Array
 from xcnet.errors import InputError, NativeError
 from xcnet.graphs import model as onnx_file
 from xcnet.spec import FunctionalSpec, load_spec
-from xcnet.tape import rows, writer
+from xcnet.tape import rows, schedule, writer
 
 ROOT = Path(__file__).resolve().parent
 TRAINED = ROOT.parent / "models"
@@ -37,12 +37,11 @@ FOLDERS = [
 POINTS = {0: 200, 1: 200, 2: 60, 3: 16}
 TOLERANCE = 1e-13
 #: Larger differences are rare, among clones of libxc's less so, and rounding: far below the bound
-#: of what rounding can do. NN-metaGGA has PW92 in it, as clones have: a tenth of its third
-#: derivatives differ.
-RARE, SHARE_OF_BOUND = {True: 0.02, False: 0.2}, 0.1
-NETWORKS = {record.parent for record in TRAINED.glob("*/model.json")} - {
-    TRAINED / "mgga_xc_nn_metagga"
-}
+#: of what rounding can do. Bounded functionals have PW92 in them, as clones have: a tenth of their
+#: third derivatives differ.
+RARE, SHARE_OF_BOUND = {True: 0.02, False: 0.2}, 0.15
+BOUNDED = {TRAINED / "mgga_xc_nn_metagga", TRAINED / "hyb_mgga_xc_nn_hybrid"}
+NETWORKS = {record.parent for record in TRAINED.glob("*/model.json")} - BOUNDED
 
 
 def corpus(spec: FunctionalSpec, n: int, spin: int) -> dict[str, Array]:
@@ -138,14 +137,31 @@ def test_neither_order_nor_single_points_change_bits(
     inputs = corpus(spec, 10, 2)
     opened = tape.Tape(writer.tape(program))
     whole = opened.run(inputs)
+    monkeypatch.setattr(schedule, "LONG", 1)
+    with_few_rows = tape.Tape(writer.tape(program)).run(inputs)
     monkeypatch.setattr(writer, "scheduled", lambda steps: steps)
     unordered = tape.Tape(writer.tape(program)).run(inputs)
     for label, values in whole.items():
         np.testing.assert_array_equal(unordered[label], values)
+        np.testing.assert_array_equal(with_few_rows[label], values)
     for i in range(0, len(inputs["rho"]), 3):
         single = opened.run({name: array[i : i + 1] for name, array in inputs.items()})
         for label, values in whole.items():
             np.testing.assert_array_equal(single[label], values[i : i + 1])
+
+
+def test_single_points_of_several_tapes_in_turns(spec: FunctionalSpec) -> None:
+    """A thread's memory holds the constants of one tape at a time."""
+    inputs = densities(spec, 9)
+    opened = [tape.Tape(tape.content(spec, order)) for order in ("exc", "vxc", "fxc")]
+    expected = [each.run(inputs) for each in opened]
+    for i in range(9):
+        point = {name: array[i : i + 1] for name, array in inputs.items()}
+        for each, whole in zip(opened, expected, strict=True):
+            for _ in range(2):
+                for label, values in each.run(point).items():
+                    np.testing.assert_array_equal(values, whole[label][i : i + 1])
+        opened[i % 3].run(inputs)
 
 
 def test_sixteen_threads(spec: FunctionalSpec) -> None:
@@ -383,7 +399,7 @@ def test_engine_by_name(spec: FunctionalSpec, monkeypatch: pytest.MonkeyPatch) -
     assert engine.choose(spec, 1) == (engine.RUNTIME, "XCNET_ENGINE says so")
     by_runtime = engine.run(spec, 1, inputs)
     for label, values in by_tape.items():
-        np.testing.assert_allclose(values, by_runtime[label], rtol=1e-12)
+        np.testing.assert_allclose(values, by_runtime[label], rtol=1e-12, atol=1e-18)
     monkeypatch.setenv(engine.ENGINE_VARIABLE, "quick")
     with pytest.raises(InputError, match="neither"):
         engine.choose(spec, 1)

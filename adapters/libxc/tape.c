@@ -72,8 +72,13 @@ static size_t block_points(const struct tape *tape)
     return most < TAPE_LANES ? TAPE_LANES : most > MOST_POINTS ? MOST_POINTS : most;
 }
 
+/* The tape whose constants lie in this thread's memory for single points; 0: none. */
+static _Thread_local unsigned long at_hand;
+
 bool tape_prepare_single(struct tape *tape)
 {
+    static atomic_ulong last;
+    tape->serial = atomic_fetch_add(&last, 1) + 1;
     tape->single = calloc(tape->steps + 1, sizeof *tape->single);
     for (uint32_t i = 0; tape->single && i < tape->steps; i++) {
         const struct tape_step *step = &tape->step[i];
@@ -133,11 +138,13 @@ static void write_outputs(const struct tape *tape, size_t first, size_t n, size_
 static bool run_single(const struct tape *tape, const double *const *inputs,
                        double *const *outputs)
 {
-    size_t count = (size_t)tape->rows + tape->constants;
+    size_t count = (size_t)tape->rows + tape->constants + TAPE_ROOM; /* vectors end behind it */
     double *numbers = workspace(WORK_TAPE, count * sizeof *numbers);
+    if (numbers && at_hand != tape->serial)
+        memcpy(numbers + tape->rows, tape->constant_numbers, tape->constants * sizeof *numbers);
+    at_hand = numbers ? tape->serial : 0;
     if (!numbers)
         return false;
-    memcpy(numbers + tape->rows, tape->constant_numbers, tape->constants * sizeof *numbers);
     read_inputs(tape, 0, 1, 1, inputs, numbers);
     target()->run_single(tape->single, numbers);
     write_outputs(tape, 0, 1, 1, outputs, numbers);
@@ -149,6 +156,7 @@ bool tape_run(const struct tape *tape, size_t n, const double *const *inputs,
 {
     if (n == 1)
         return run_single(tape, inputs, outputs);
+    at_hand = 0;
     size_t points = block_points(tape), rounded = round_up(n);
     points = rounded < points ? rounded : points;
     size_t scratch_bytes = points * tape->rows * sizeof(double);

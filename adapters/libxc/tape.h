@@ -12,7 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TAPE_LANES = 8, TAPE_NAME = 32, TAPE_OPERANDS = 3 };
+enum { TAPE_LANES = 8, TAPE_NAME = 32, TAPE_OPERANDS = 3, TAPE_ROOM = 4 };
+
+/* Rows that a step of several may write for a single point, where vectors go across rows: what is
+   beyond its own is lost. */
+static inline uint32_t tape_room(uint32_t count)
+{
+    return count > 1 ? (count + TAPE_ROOM - 1) / TAPE_ROOM * TAPE_ROOM : 1;
+}
 
 /* Operators with their numbers of operands, in the order of xcnet/tape/writer.py. */
 #define TAPE_ELEMENTWISE(X)                                                                       \
@@ -81,6 +88,7 @@ struct tape {
     int32_t *code;
     struct tape_step *step;
     struct tape_single *single;
+    unsigned long serial; /* from 1; no other tape of this process has had it */
 };
 
 /* What a kernel works on. */

@@ -10,7 +10,7 @@
 #define MAGIC "xcnetape"
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     HASH_BYTES = 32,
     MOST_TENSORS = 128,
     MOST_WIDTH = 4096,
@@ -180,7 +180,7 @@ static bool read_operand(struct reader *r, const struct tape_step *step,
             return wrong(r, "an operand is no constant");
     } else if (!are_written(r, word, count)) {
         return wrong(r, "an operand is no row that holds a result");
-    } else if (step->count > 1 && overlap(word, count, step->first, step->count)) {
+    } else if (step->count > 1 && overlap(word, count, step->first, tape_room(step->count))) {
         return wrong(r, "a result overwrites an operand");
     }
     return true;
@@ -222,11 +222,18 @@ static bool read_product(struct reader *r, struct tape_step *step)
         int32_t row;
         if (!next_word(r, &row))
             return false;
-        if (!are_written(r, row, 1) || overlap(row, 1, step->first, step->count))
+        if (!are_written(r, row, 1) || overlap(row, 1, step->first, tape_room(step->count)))
             return wrong(r, "a product's term is no row that holds a result");
     }
     t->most_terms = step->term_count > t->most_terms ? step->term_count : t->most_terms;
     return turn_weights(r, step);
+}
+
+/* These rows hold results now, and the room beyond them nothing. */
+static void note_results(struct reader *r, uint32_t first, uint32_t count)
+{
+    memset(r->written + first, 1, count);
+    memset(r->written + first + count, 0, tape_room(count) - count);
 }
 
 static bool read_second(struct reader *r, struct tape_step *step)
@@ -235,14 +242,13 @@ static bool read_second(struct reader *r, struct tape_step *step)
         return false;
     if (step->second == UNUSED)
         return true;
-    if (!are_rows(r, step->second, step->count) ||
-        overlap(step->second, step->count, step->first, step->count))
+    uint32_t room = tape_room(step->count);
+    if (!are_rows(r, step->second, room) || overlap(step->second, room, step->first, room))
         return wrong(r, "a second result has no place");
     const struct tape_operand *x = step->operands;
-    if (!x->is_constant && overlap(step->second, step->count, x->index,
-                                   x->advances ? step->count : 1))
+    if (!x->is_constant && overlap(step->second, room, x->index, x->advances ? step->count : 1))
         return wrong(r, "a second result overwrites the operand");
-    memset(r->written + step->second, 1, step->count);
+    note_results(r, (uint32_t)step->second, step->count);
     return true;
 }
 
@@ -263,7 +269,7 @@ static bool read_step(struct reader *r, struct tape_step *step)
     int operator= head & 0xff, flags = head >> 8;
     if (operator>= TAPE_OPERATORS || flags < 0 || flags >= 1 << TAPE_OPERANDS)
         return wrong(r, "an operator is unknown");
-    if (count < 1 || count > MOST_WIDTH || !are_rows(r, first, count))
+    if (count < 1 || count > MOST_WIDTH || !are_rows(r, first, tape_room((uint32_t)count)))
         return wrong(r, "a result has no place");
     *step = (struct tape_step){.operator= (enum tape_operator) operator,
                                .count = (uint32_t)count,
@@ -282,7 +288,7 @@ static bool read_step(struct reader *r, struct tape_step *step)
         if (operator== TAPE_algebraic && !read_second(r, step))
             return false;
     }
-    memset(r->written + step->first, 1, step->count);
+    note_results(r, (uint32_t)first, step->count);
     return true;
 }
 

@@ -130,7 +130,8 @@ static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
 
 #ifdef TAPE_SINGLE
 
-/* An expression of one number, in all lanes; and of numbers that are neighbours. */
+/* An expression of one number, in all lanes; and of numbers that are neighbours, up to a whole
+   vector, for which there is room. */
 #define KERNEL(name, operand_count, expression)                                                   \
     static void one_##name(const struct tape_single *single, double *numbers)                     \
     {                                                                                             \
@@ -149,17 +150,14 @@ static ALWAYS_INLINE size_t vector_stride(const struct tape_operand *operand)
         const double *p = numbers + single->operands[0], *q = numbers + single->operands[1];      \
         const double *r = numbers + single->operands[2];                                          \
         double *result = numbers + single->first, *end = result + single->count;                  \
-        for (size_t step = LANE_COUNT; result < end; result += step) {                            \
-            step = result + LANE_COUNT <= end ? LANE_COUNT : 1;                                   \
-            vector a = load_single(p, moves[0] && step > 1);                                      \
-            vector b = operand_count > 1 ? load_single(q, moves[1] && step > 1) : a;              \
-            vector c = operand_count > 2 ? load_single(r, moves[2] && step > 1) : a;              \
+        for (; result < end; result += LANE_COUNT) {                                              \
+            vector a = load_single(p, moves[0]);                                                  \
+            vector b = operand_count > 1 ? load_single(q, moves[1]) : a;                          \
+            vector c = operand_count > 2 ? load_single(r, moves[2]) : a;                          \
             (void)b, (void)c;                                                                     \
-            if (step > 1)                                                                         \
-                store_single(result, expression);                                                 \
-            else                                                                                  \
-                *result = (expression)[0];                                                        \
-            p += moves[0] ? step : 0, q += moves[1] ? step : 0, r += moves[2] ? step : 0;         \
+            store_single(result, expression);                                                     \
+            p += moves[0] ? LANE_COUNT : 0, q += moves[1] ? LANE_COUNT : 0;                       \
+            r += moves[2] ? LANE_COUNT : 0;                                                       \
         }                                                                                         \
     }
 
@@ -234,14 +232,22 @@ KERNEL(sub_rsub, 3, c - (a - b))
 KERNEL(sub_div, 3, (a - b) / c)
 KERNEL(sub_rdiv, 3, c / (a - b))
 
-#ifdef TAPE_SINGLE
-
-/* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
-static ALWAYS_INLINE vector algebraic(vector x, vector *second)
+/* x / sqrt(x^2 + 1), and the cube of sqrt(x^2 + 1), by which its derivative divides. */
+static ALWAYS_INLINE vector algebraic(vector x, vector *cube)
 {
     vector sum = x * x + SPLAT(1.0), length = root(sum);
-    *second = length * sum;
+    *cube = length * sum;
     return x / length;
+}
+
+#ifdef TAPE_SINGLE
+
+static void one_algebraic(const struct tape_single *single, double *numbers)
+{
+    vector cube;
+    numbers[single->first] = algebraic(SPLAT(numbers[single->operands[0]]), &cube)[0];
+    if (single->step->second >= 0)
+        numbers[single->step->second] = cube[0];
 }
 
 static void wide_algebraic(const struct tape_single *single, double *numbers)
@@ -250,25 +256,18 @@ static void wide_algebraic(const struct tape_single *single, double *numbers)
     double *second = single->step->second < 0 ? NULL : numbers + single->step->second;
     const double *x = numbers + single->operands[0];
     bool moves = single->advances[0];
-    size_t row = 0;
     vector cube;
-    for (; row + LANE_COUNT <= single->count; row += LANE_COUNT) {
+    for (size_t row = 0; row < single->count; row += LANE_COUNT) {
         store_single(result + row, algebraic(load_single(x + (moves ? row : 0), moves), &cube));
         if (second)
             store_single(second + row, cube);
     }
-    for (; row < single->count; row++) {
-        result[row] = algebraic(SPLAT(x[moves ? row : 0]), &cube)[0];
-        if (second)
-            second[row] = cube[0];
-    }
 }
 
-/* Sums of up to SINGLE_TILE vectors of results; weights lie column by column (tape.h). */
+/* Up to SINGLE_TILE vectors of sums; weights lie column by column (tape.h). */
 static ALWAYS_INLINE void column(int vectors, const struct tape_step *step, size_t row,
-                                 const double *scratch, double *result)
+                                 const double *scratch, vector *sums)
 {
-    vector sums[SINGLE_TILE];
     size_t width = step->column_width;
     const double *weights = step->columns + row;
     for (int j = 0; j < vectors; j++)
@@ -278,37 +277,42 @@ static ALWAYS_INLINE void column(int vectors, const struct tape_step *step, size
         for (int j = 0; j < vectors; j++)
             sums[j] = fused(load_single(weights + (size_t)j * LANE_COUNT, true), x, sums[j]);
     }
-    for (int j = 0; j < vectors; j++) {
-        if (step->biases)
+    if (step->biases)
+        for (int j = 0; j < vectors; j++)
             sums[j] += load_single(weights + (size_t)j * LANE_COUNT, true);
-        store_single(result + (size_t)j * LANE_COUNT, sums[j]);
-    }
+}
+
+static ALWAYS_INLINE void columns(int vectors, const struct tape_step *step, size_t row,
+                                  double *scratch)
+{
+    vector sums[SINGLE_TILE];
+    column(vectors, step, row, scratch, sums);
+    for (int j = 0; j < vectors; j++)
+        store_single(scratch + step->first + row + (size_t)j * LANE_COUNT, sums[j]);
+}
+
+static void one_product(const struct tape_single *single, double *numbers)
+{
+    vector sum;
+    column(1, single->step, 0, numbers, &sum);
+    numbers[single->first] = sum[0];
 }
 
 static void wide_product(const struct tape_single *single, double *numbers)
 {
     const struct tape_step *step = single->step;
-    double *result = numbers + step->first;
-    size_t row = 0;
-    for (; row + SINGLE_TILE * LANE_COUNT <= step->count; row += SINGLE_TILE * LANE_COUNT)
-        column(SINGLE_TILE, step, row, numbers, result + row);
-    for (; row + LANE_COUNT <= step->count; row += LANE_COUNT)
-        column(1, step, row, numbers, result + row);
-    if (row < step->count) {
-        double rest[LANE_COUNT];
-        column(1, step, row, numbers, rest);
-        for (size_t i = 0; row + i < step->count; i++)
-            result[row + i] = rest[i];
-    }
+    size_t row = 0, tile = SINGLE_TILE * LANE_COUNT;
+    for (; row + tile <= tape_room(step->count); row += tile)
+        columns(SINGLE_TILE, step, row, numbers);
+    for (; row < step->count; row += LANE_COUNT)
+        columns(1, step, row, numbers);
 }
 
 #else
 
-/* x / sqrt(x^2 + 1) and, if wanted, sqrt(x^2 + 1) (x^2 + 1). */
 static void kernel_algebraic(const struct tape_step *step, const struct tape_frame *frame)
 {
     size_t bytes = frame->row_bytes;
-    const vector one = SPLAT(1.0);
     size_t stride = row_stride(step->operands, frame);
     const char *place = place_of(step->operands, frame);
     for (size_t row = 0; row < step->count; row++, place += stride) {
@@ -317,10 +321,10 @@ static void kernel_algebraic(const struct tape_step *step, const struct tape_fra
                                         : frame->scratch + ((size_t)step->second + row) * bytes;
         const char *x = place;
         for (size_t at = 0; at < bytes; at += VECTOR_BYTES, x += vector_stride(step->operands)) {
-            vector value = load(x), sum = value * value + one, length = root(sum);
-            store(result + at, value / length);
+            vector cube;
+            store(result + at, algebraic(load(x), &cube));
             if (second)
-                store(second + at, length * sum);
+                store(second + at, cube);
         }
     }
 }
@@ -396,10 +400,10 @@ void TAPE_TABLE(const struct tape_single *single, double *numbers)
     static const void *const places[] = {
         TAPE_ELEMENTWISE(ONE_PLACE)
         TAPE_ELEMENTWISE(WIDE_PLACE)
-        [TAPE_algebraic] = &&at_algebraic,
-        [TAPE_product] = &&at_product,
-        [TAPE_OPERATORS + TAPE_algebraic] = &&at_algebraic,
-        [TAPE_OPERATORS + TAPE_product] = &&at_product,
+        [TAPE_algebraic] = &&at_one_algebraic,
+        [TAPE_product] = &&at_one_product,
+        [TAPE_OPERATORS + TAPE_algebraic] = &&at_wide_algebraic,
+        [TAPE_OPERATORS + TAPE_product] = &&at_wide_product,
         [2 * TAPE_OPERATORS] = &&at_end,
     };
 #define STEP(place, run)                                                                          \
@@ -412,8 +416,10 @@ void TAPE_TABLE(const struct tape_single *single, double *numbers)
     goto *places[single->kernel];
     TAPE_ELEMENTWISE(ONE_STEP)
     TAPE_ELEMENTWISE(WIDE_STEP)
-    STEP(at_algebraic, wide_algebraic)
-    STEP(at_product, wide_product)
+    ONE_STEP(algebraic, 1)
+    WIDE_STEP(algebraic, 1)
+    ONE_STEP(product, 1)
+    WIDE_STEP(product, 1)
 at_end:
     return;
 }

@@ -108,7 +108,7 @@ def _pyscf(wfn: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("make", [water, radical], ids=["RKS", "UKS"])
-@pytest.mark.parametrize("name", ["TPSS_clone", "NN-r2SCAN", "NN-metaGGA-Nagai2020"])
+@pytest.mark.parametrize("name", ["TPSS_clone", "NN-r2SCAN", "NN-hybrid", "NN-metaGGA-Nagai2020"])
 def test_self_consistent_on_the_same_grid(make: Any, name: str, published_networks: None) -> None:
     _, wfn = run(psi4.energy, name, make(), options=EXACT, return_wfn=True)
     mf = _pyscf(wfn, name)

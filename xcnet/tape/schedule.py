@@ -1,7 +1,8 @@
-"""Order of a tape's instructions: what waits for a result lets others go first.
+"""Order of a tape's instructions: no result depends on it.
 
-For a single point most of the time is waiting, one network's layer for the layer before; networks
-that do not depend on each other are therefore evaluated in turns. No result depends on the order.
+A short tape is for single points, too, and there most of the time is waiting, one network's layer
+for the layer before: what waits for a result lets others go first. A long one, of second and third
+derivatives, has more rows than the first-level cache holds: what ends the use of rows goes first.
 """
 
 from __future__ import annotations
@@ -25,12 +26,59 @@ _CYCLES = {
 }
 
 
-def scheduled(steps: list[Instruction]) -> list[Instruction]:
-    """The same steps, each after those that it needs.
+#: Steps of a tape from which on its rows count more than its waits.
+LONG = 1000
 
-    Of those that can begin, the one with the longest way to an output comes first.
-    """
-    needs, users = _dependences(steps)
+
+def scheduled(steps: list[Instruction]) -> list[Instruction]:
+    """The same steps, each after those that it needs."""
+    order = _with_few_rows if len(steps) >= LONG else _with_few_waits
+    return order(steps, *_dependences(steps))
+
+
+def _with_few_rows(
+    steps: list[Instruction], needs: list[set[int]], users: list[list[int]]
+) -> list[Instruction]:
+    """Of those that can begin, the one after which the fewest rows are kept; then what is fresh."""
+    kept = [len(step.rows) + len(step.second) for step in steps]
+    remaining = [len(using) for using in users]
+    missing = [len(needed) for needed in needs]
+    last = [-1] * len(steps)  # position of the latest step that each needs
+    done = [False] * len(steps)
+    order: list[Instruction] = []
+    ready: list[tuple[int, int, int]] = []
+
+    def offer(i: int) -> None:
+        ended = sum(kept[needed] for needed in needs[i] if remaining[needed] == 1)
+        heappush(ready, (kept[i] - ended, -last[i], i))
+
+    for i, count in enumerate(missing):
+        if count == 0:
+            offer(i)
+    while ready:
+        _, _, i = heappop(ready)
+        if done[i]:
+            continue
+        done[i] = True
+        for needed in needs[i]:
+            remaining[needed] -= 1
+            if remaining[needed] == 1:  # whoever is left ends its use, and is worth more now
+                (other,) = (user for user in users[needed] if not done[user])
+                if missing[other] == 0:
+                    offer(other)
+        for user in users[i]:
+            last[user] = len(order)
+            missing[user] -= 1
+            if missing[user] == 0:
+                offer(user)
+        order.append(steps[i])
+    return order
+
+
+def _with_few_waits(
+    steps: list[Instruction], needs: list[set[int]], users: list[list[int]]
+) -> list[Instruction]:
+    """Of those that can begin, the one with the longest way to an output comes first."""
     height = [0] * len(steps)
     for i in reversed(range(len(steps))):
         height[i] = _cycles(steps[i])[0] + max((height[user] for user in users[i]), default=0)

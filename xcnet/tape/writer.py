@@ -15,7 +15,8 @@ All numbers are little endian. A tape is
 An operand is a register if it is not negative, else the constant ~operand. An instruction is its
 operator (bits 0 to 7) with the operands that advance from row to row (bits 8 to 10), its number of
 rows, its first result's register and its operands; a product has the number of its terms, the
-places of its weights and biases (-1: none) and one operand per term.
+places of its weights and biases (-1: none) and one operand per term. Of several rows the results
+have room up to a multiple of four registers, and what the room held is lost.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from xcnet.tape.schedule import scheduled
 from xcnet.tape.selection import Instruction, instructions
 
 MAGIC = b"xcnetape"
-VERSION = 1
+VERSION = 2
 NAME_BYTES = 32
+#: Results of several rows have room up to a multiple of this: for a single point, vectors go across
+#: rows. What is beyond the results belongs to nobody after the instruction.
+ROOM = 4
 HEAD = struct.Struct("<8I")
 HASH_BYTES = 32
 UNUSED = -1
@@ -87,6 +91,7 @@ class _TapeWriter:
         self.code: list[int] = []
         self.multiply_adds = 0
         self._copies: dict[int, int] = {}  # registers of constants
+        self._room: list[int] = []  # registers beyond an instruction's results
         self._places_of_weights: dict[bytes, int] = {}
         self._last = self._last_uses()
 
@@ -139,8 +144,11 @@ class _TapeWriter:
                 self.registers.give_back(self.places.pop(row))
 
     def _take(self, rows: Sequence[int]) -> int:
-        first = self.registers.take(len(rows))
-        self.places.update(zip(rows, range(first, first + len(rows)), strict=True))
+        count = len(rows)
+        room = -(-count // ROOM) * ROOM if count > 1 else 1
+        first = self.registers.take(room)
+        self.places.update(zip(rows, range(first, first + count), strict=True))
+        self._room += range(first + count, first + room)
         return first
 
     def load(self) -> None:
@@ -163,6 +171,9 @@ class _TapeWriter:
         else:
             self._wide(step)
         self._release(step, i)
+        for register in self._room:
+            self.registers.give_back(register)
+        self._room.clear()
 
     def _wide(self, step: Instruction) -> None:
         advancing = [self._advancing(operand) for operand in step.operands]

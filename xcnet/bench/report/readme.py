@@ -18,6 +18,7 @@ MARKS = {
 }
 #: The summary's functionals, and the set whose errors it has.
 SUMMARY = (
+    "NN-hybrid-D4",
     "NN-metaGGA-D4",
     "NN-NRA",
     "NN-GGA",

@@ -105,12 +105,17 @@ def pw92_fit(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
 def pw92(rho: Tensor, parameters: PW92 = PW92_ORIGINAL) -> Tensor:
     """Perdew-Wang correlation of the uniform gas, spin resolved."""
     n = rho.sum(1)
+    share = 2.0 * (rho + TINY) / n[:, None]
     zeta = (rho[:, 0] - rho[:, 1]) / n
     rs = WIGNER_SEITZ * n ** (-1.0 / 3.0)
+    return pw92_between(rs, zeta, (share ** (4.0 / 3.0)).sum(1), parameters)
+
+
+def pw92_between(rs: Tensor, zeta: Tensor, shares: Tensor, parameters: PW92) -> Tensor:
+    """The same; ``shares`` is (1 + zeta)^(4/3) + (1 - zeta)^(4/3)."""
     root = sqrt(rs)
     para, ferro, stiffness = (pw92_fit(rs, root, row) for row in parameters[:3])
-    share = 2.0 * (rho + TINY) / n[:, None]
-    f = F_ZETA * ((share ** (4.0 / 3.0)).sum(1) - 2.0)
+    f = F_ZETA * (shares - 2.0)
     z4 = zeta**4
     stiffness = stiffness / parameters.curvature
     return para + f * (z4 * (ferro - para + stiffness) - stiffness)

@@ -17,12 +17,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xcnet.training.form.baselines import PW92_MODIFIED, WIGNER_SEITZ, is_present, pw92, pw92_fit
+from xcnet.training.form.baselines import (
+    PW92_MODIFIED,
+    WIGNER_SEITZ,
+    is_present,
+    pw92_between,
+    pw92_fit,
+)
 from xcnet.training.form.features.exchange import SLATER
 from xcnet.training.form.features.shares import UNIFORM
 from xcnet.training.form.networks.algebraic import AlgebraicPerceptron
@@ -33,8 +40,11 @@ DENSITY_THRESHOLD = 1e-12
 ONE_ORBITAL, LARGEST = 1.174, 1.804
 #: Largest factor of correlation: room for all that molecules ask for.
 CORRELATION = 3.0
-FERMI = UNIFORM / 0.3  # squared Fermi wave number of one spin over rho^(2/3)
+#: Four squared Fermi wave numbers of one spin, and of both, over rho^(2/3).
+FERMI, FERMI_BOTH = UNIFORM / 0.075, 4.0 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 START = 0.3
+#: beta is more than -1 / (2 BELOW) where tau is below von Weizsaecker's.
+BELOW = 1000.0
 #: Features of the uniform gas.
 GAS = (0.0, 0.5)
 
@@ -119,57 +129,90 @@ class Bounded(nn.Module):
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
         n = rho.sum(1)
         present = [is_present(rho[:, i], n, DENSITY_THRESHOLD) for i in range(2)]
-        a, b = (torch.where(present[i], rho[:, i], DENSITY_THRESHOLD) for i in range(2))
+        spins = [
+            _Rooted.of(torch.where(present[i], rho[:, i], DENSITY_THRESHOLD)) for i in range(2)
+        ]
+        both = _Rooted.of(spins[0].n + spins[1].n)
+        pure = [gas.n * gas.correlation(PW92_MODIFIED.ferro) for gas in spins]
+        zeta = (spins[0].n - spins[1].n) / both.n
+        shares = 2.0 ** (4.0 / 3.0) * (spins[0].four_thirds + spins[1].four_thirds)
+        uniform = pw92_between(both.rs, zeta, shares / both.four_thirds, PW92_MODIFIED)
         whole = sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]
-        pure = [_pure(a), _pure(b)]
-        gas = (a + b) * pw92(torch.stack([a, b], 1), PW92_MODIFIED)
-        density = self._opposite(gas - pure[0] - pure[1], a, b, whole, tau.sum(1))
-        for i, channel in enumerate((a, b)):
-            alone = self._channel(channel, sigma[:, 2 * i], tau[:, i], pure[i])
+        kinetic = spins[0].kinetic + spins[1].kinetic
+        u, beta = _features(both.n, FERMI_BOTH * both.eight_thirds, whole, tau.sum(1), kinetic)
+        opposite = both.n * uniform - pure[0] - pure[1]
+        density = opposite * self.factors["opposite"](u, beta)
+        for i, gas in enumerate(spins):
+            u, beta = _features(
+                gas.n, FERMI * gas.eight_thirds, sigma[:, 2 * i], tau[:, i], gas.kinetic
+            )
+            alone = self._alone(gas.four_thirds, pure[i], u, beta)
             density = density + torch.where(present[i], alone, 0.0)
-        return density / (a + b)
+        return density / both.n
 
     def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-        """The same of a closed shell's totals, all (N, 1)."""
-        n, whole, kinetic = rho[:, 0], sigma[:, 0], tau[:, 0]
-        half = 0.5 * n
-        pure = _pure(half)
-        gas = n * _uniform(n, PW92_MODIFIED.para)
-        density = self._opposite(gas - 2.0 * pure, half, half, whole, kinetic)
-        alone = self._channel(half, 0.25 * whole, 0.5 * kinetic, pure)
-        return (density + 2.0 * alone) / n
+        """The same of a closed shell's totals, all (N, 1): all features are those of a channel."""
+        n, spin = rho[:, 0], _Rooted.of(0.5 * rho[:, 0])
+        pure = spin.n * spin.correlation(PW92_MODIFIED.ferro)
+        u, beta = _features(
+            spin.n, FERMI * spin.eight_thirds, 0.25 * sigma[:, 0], 0.5 * tau[:, 0], spin.kinetic
+        )
+        opposite = n * _Rooted(n, 2.0 ** (1.0 / 3.0) * spin.root).correlation(PW92_MODIFIED.para)
+        density = (opposite - 2.0 * pure) * self.factors["opposite"](u, beta)
+        return (density + 2.0 * self._alone(spin.four_thirds, pure, u, beta)) / n
 
-    def _channel(self, rho: Tensor, sigma: Tensor, tau: Tensor, pure: Tensor) -> Tensor:
+    def _alone(self, four_thirds: Tensor, pure: Tensor, u: Tensor, beta: Tensor) -> Tensor:
         """Exchange and correlation of equal spins per volume (N,) of one channel."""
-        root = rho ** (1.0 / 3.0)
-        u, beta = _features(FERMI * (root * root), rho, sigma, tau, UNIFORM * rho * (root * root))
-        slater = self.share * SLATER * (rho * root)
-        exchange = slater * self.factors["exchange"](u, beta)
+        exchange = (self.share * SLATER) * four_thirds * self.factors["exchange"](u, beta)
         return exchange + pure * (2.0 * beta) * self.factors["equal"](u, beta)
 
-    def _opposite(self, gas: Tensor, a: Tensor, b: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
-        """Correlation of opposite spins per volume (N,), ``gas`` that of the uniform gas."""
-        n = a + b
-        fermi2 = (3.0 * math.pi**2 * n) ** (2.0 / 3.0)
-        uniform = UNIFORM * (a ** (5.0 / 3.0) + b ** (5.0 / 3.0))
-        return gas * self.factors["opposite"](*_features(fermi2, n, sigma, tau, uniform))
+
+class _Rooted(NamedTuple):
+    """A density (N,) with its cube root, of which all powers are products."""
+
+    n: Tensor
+    root: Tensor
+
+    @classmethod
+    def of(cls, n: Tensor) -> _Rooted:
+        return cls(n, n ** (1.0 / 3.0))
+
+    @property
+    def four_thirds(self) -> Tensor:
+        return self.n * self.root
+
+    @property
+    def eight_thirds(self) -> Tensor:
+        return self.four_thirds * self.four_thirds
+
+    @property
+    def kinetic(self) -> Tensor:
+        """Kinetic energy density of the uniform gas of one spin."""
+        return UNIFORM * (self.four_thirds * self.root)
+
+    @property
+    def rs(self) -> Tensor:
+        return WIGNER_SEITZ / self.root
+
+    def correlation(self, row: tuple[float, ...]) -> Tensor:
+        return pw92_fit(self.rs, self.rs.sqrt(), row)
 
 
 def _features(
-    fermi2: Tensor, n: Tensor, sigma: Tensor, tau: Tensor, uniform: Tensor
+    n: Tensor, scale: Tensor, sigma: Tensor, tau: Tensor, kinetic: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """u and beta of a density n with the squared Fermi wave number ``fermi2``."""
-    scaled = 4.0 * fermi2 * (n * n)
-    weizsaecker = 0.125 * sigma / n
-    beta = (tau - weizsaecker).clamp(min=0.0) / (torch.maximum(tau, weizsaecker) + uniform)
-    return sigma / (sigma + scaled), beta
+    """u and beta of a density n; ``scale`` is 4 k_F^2 n^2, ``kinetic`` tau of the uniform gas."""
+    above, weizsaecker = n * tau, 0.125 * sigma
+    beta = (above - weizsaecker) / (torch.maximum(above, weizsaecker) + n * kinetic)
+    return sigma / (sigma + scale), _gently(beta)
 
 
-def _pure(rho: Tensor) -> Tensor:
-    """PW92's correlation per volume (N,) of one spin alone."""
-    return rho * _uniform(rho, PW92_MODIFIED.ferro)
+def _gently(beta: Tensor) -> Tensor:
+    """beta where tau is not below von Weizsaecker's, and hardly below zero anywhere.
 
-
-def _uniform(n: Tensor, row: tuple[float, ...]) -> Tensor:
-    rs = WIGNER_SEITZ * n ** (-1.0 / 3.0)
-    return pw92_fit(rs, rs.sqrt(), row)
+    Where one orbital is, programs' tau is above or below by rounding or by their grid's noise. With
+    beta cut off at zero, derivatives jump there, and self-consistency does not come to rest. Far
+    below, as where a program starts from tau = 0, it is zero as it would be with a cut.
+    """
+    below = BELOW * beta.clamp(max=0.0)
+    return beta / (1.0 + below * below)
