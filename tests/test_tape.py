@@ -38,8 +38,8 @@ POINTS = {0: 200, 1: 200, 2: 60, 3: 16}
 TOLERANCE = 1e-13
 #: Larger differences are rare, among clones of libxc's less so, and rounding: far below the bound
 #: of what rounding can do. Bounded functionals have PW92 in them, as clones have: a tenth of their
-#: third derivatives differ.
-RARE, SHARE_OF_BOUND = {True: 0.02, False: 0.2}, 0.15
+#: third derivatives differ, one of them by 0.112 of the bound.
+RARE, SHARE_OF_BOUND, SHARE_OF_BOUNDED = {True: 0.02, False: 0.2}, 0.1, 0.15
 BOUNDED = {TRAINED / "mgga_xc_nn_metagga", TRAINED / "hyb_mgga_xc_nn_hybrid"}
 NETWORKS = {record.parent for record in TRAINED.glob("*/model.json")} - BOUNDED
 
@@ -87,7 +87,7 @@ def test_same_as_onnxruntime(record: Path) -> None:
         opened = tape.Tape(tape.content(spec, name, spin))
         rare, worst = compare(spec, variables.ORDERS.index(name), spin, opened)
         assert rare < RARE[record.parent in NETWORKS]
-        assert worst < SHARE_OF_BOUND
+        assert worst < (SHARE_OF_BOUNDED if record.parent in BOUNDED else SHARE_OF_BOUND)
 
 
 @pytest.mark.parametrize("collection", ["nagai2020", "pcnn", "xcdiff"])
@@ -399,6 +399,7 @@ def test_engine_by_name(spec: FunctionalSpec, monkeypatch: pytest.MonkeyPatch) -
     assert engine.choose(spec, 1) == (engine.RUNTIME, "XCNET_ENGINE says so")
     by_runtime = engine.run(spec, 1, inputs)
     for label, values in by_tape.items():
+        # Of sums that cancel, as where one spin is nearly alone, only the terms agree to 1e-12.
         np.testing.assert_allclose(values, by_runtime[label], rtol=1e-12, atol=1e-18)
     monkeypatch.setenv(engine.ENGINE_VARIABLE, "quick")
     with pytest.raises(InputError, match="neither"):

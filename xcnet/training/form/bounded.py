@@ -40,8 +40,8 @@ DENSITY_THRESHOLD = 1e-12
 ONE_ORBITAL, LARGEST = 1.174, 1.804
 #: Largest factor of correlation: room for all that molecules ask for.
 CORRELATION = 3.0
-#: Four squared Fermi wave numbers of one spin, and of both, over rho^(2/3).
-FERMI, FERMI_BOTH = UNIFORM / 0.075, 4.0 * (3.0 * math.pi**2) ** (2.0 / 3.0)
+#: 4 k_F^2 over rho^(2/3): the scale of squared gradients of one spin, and of both, over rho^(8/3).
+SCALE, SCALE_BOTH = UNIFORM / 0.075, 4.0 * (3.0 * math.pi**2) ** (2.0 / 3.0)
 START = 0.3
 #: beta is more than -1 / (2 BELOW) where tau is below von Weizsaecker's.
 BELOW = 1000.0
@@ -139,12 +139,12 @@ class Bounded(nn.Module):
         uniform = pw92_between(both.rs, zeta, shares / both.four_thirds, PW92_MODIFIED)
         whole = sigma[:, 0] + 2.0 * sigma[:, 1] + sigma[:, 2]
         kinetic = spins[0].kinetic + spins[1].kinetic
-        u, beta = _features(both.n, FERMI_BOTH * both.eight_thirds, whole, tau.sum(1), kinetic)
+        u, beta = _features(both.n, SCALE_BOTH * both.eight_thirds, whole, tau.sum(1), kinetic)
         opposite = both.n * uniform - pure[0] - pure[1]
         density = opposite * self.factors["opposite"](u, beta)
         for i, gas in enumerate(spins):
             u, beta = _features(
-                gas.n, FERMI * gas.eight_thirds, sigma[:, 2 * i], tau[:, i], gas.kinetic
+                gas.n, SCALE * gas.eight_thirds, sigma[:, 2 * i], tau[:, i], gas.kinetic
             )
             alone = self._alone(gas.four_thirds, pure[i], u, beta)
             density = density + torch.where(present[i], alone, 0.0)
@@ -155,7 +155,7 @@ class Bounded(nn.Module):
         n, spin = rho[:, 0], _Rooted.of(0.5 * rho[:, 0])
         pure = spin.n * spin.correlation(PW92_MODIFIED.ferro)
         u, beta = _features(
-            spin.n, FERMI * spin.eight_thirds, 0.25 * sigma[:, 0], 0.5 * tau[:, 0], spin.kinetic
+            spin.n, SCALE * spin.eight_thirds, 0.25 * sigma[:, 0], 0.5 * tau[:, 0], spin.kinetic
         )
         opposite = n * _Rooted(n, 2.0 ** (1.0 / 3.0) * spin.root).correlation(PW92_MODIFIED.para)
         density = (opposite - 2.0 * pure) * self.factors["opposite"](u, beta)
@@ -212,7 +212,8 @@ def _gently(beta: Tensor) -> Tensor:
 
     Where one orbital is, programs' tau is above or below by rounding or by their grid's noise. With
     beta cut off at zero, derivatives jump there, and self-consistency does not come to rest. Far
-    below, as where a program starts from tau = 0, it is zero as it would be with a cut.
+    below, as where a program starts from tau = 0, it is zero as it would be with a cut. Between,
+    where no density is, equal spins' correlation is positive, by a thousandth of its factor.
     """
     below = BELOW * beta.clamp(max=0.0)
     return beta / (1.0 + below * below)
