@@ -29,7 +29,7 @@ SOLVERS = ("DIIS", "ladder")
 SYSTEMS = {"atoms": "atoms H to Cl", "hard": "hard cases"}
 FUNCTIONALS = (
     *("M06-L", "r2SCAN", "NN-r2SCAN", "NN-metaGGA", "NN-NRA", "NN-GGA", "NN-LSDA"),
-    *("NN-metaGGA-3mol", "NN-NRA-3mol"),
+    "NN-metaGGA-3mol",
 )
 ATOMS = "H He Li Be B C N O F Ne Na Mg Al Si P S Cl".split()
 #: Atoms, bond length in angstrom, and unpaired electrons.
