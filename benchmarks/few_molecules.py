@@ -17,6 +17,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,20 +70,50 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An alternative's problem, with what its fits share."""
+    """An alternative's problem, with what its fits share.
+
+    A fit is far from as large as its coefficients are many: its rows are few, and the equations
+    that hold it are solved once.
+    """
 
     problem: LinearProblem
     held: Equations
 
+    @cached_property
+    def start(self) -> Array:
+        """Coefficients without any row."""
+        count = self.held.matrix.shape[1]
+        return np.asarray(np.linalg.solve(self.held.matrix[:count], self.held.target[:count]))
+
+    @cached_property
+    def seen(self) -> Array:
+        """What unit changes of the holding equations do to rows (rows, coefficients)."""
+        triangle = self.held.matrix[: self.held.matrix.shape[1]]
+        return np.asarray(np.linalg.solve(triangle.T, self.problem.fitted.matrix.T).T)
+
+    @cached_property
+    def reach(self) -> Array:
+        """Coefficients that move each row at the least cost (coefficients, rows)."""
+        triangle = self.held.matrix[: self.held.matrix.shape[1]]
+        return np.asarray(np.linalg.solve(triangle, self.seen.T))
+
     def fit(self, kept: Sequence[int]) -> Array:
-        """Coefficients fitted to some rows."""
-        return self.problem.fit(np.array(kept), constrained=False, held=self.held)
+        """Coefficients fitted to some rows: what `LinearProblem.fit` gives without bounds."""
+        places = np.array(kept)
+        linear = self.problem.fitted.subset(places)
+        seen, reach = self.seen[places], self.reach[:, places]
+        off, weights = linear.target - linear.matrix @ self.start, np.ones(len(places))
+        for _ in range(fit.REWEIGHTED):
+            covariance = seen @ seen.T + np.diag(linear.sigma**2 / weights)
+            coefficients = self.start + reach @ np.linalg.solve(covariance, off)
+            weights = fit.robust(linear, coefficients)
+        return np.asarray(coefficients)
 
     def evidence(self, kept: Sequence[int]) -> float:
         """Logarithm of how likely the prior holds these rows, but for a constant."""
-        linear = self.problem.fitted.subset(np.array(kept))
-        inverse = np.linalg.pinv(self.held.matrix[: self.held.matrix.shape[1]])
-        seen = linear.matrix @ inverse / linear.sigma[:, None]
+        places = np.array(kept)
+        linear = self.problem.fitted.subset(places)
+        seen = self.seen[places] / linear.sigma[:, None]
         off = (linear.target - linear.matrix @ self.problem.prior) / linear.sigma
         covariance = seen @ seen.T + np.eye(len(off))
         return float(-0.5 * (off @ np.linalg.solve(covariance, off)) - 0.5 * _log_det(covariance))

@@ -29,7 +29,7 @@ SOLVERS = ("DIIS", "ladder")
 SYSTEMS = {"atoms": "atoms H to Cl", "hard": "hard cases"}
 FUNCTIONALS = (
     *("M06-L", "r2SCAN", "NN-r2SCAN", "NN-metaGGA", "NN-NRA", "NN-GGA", "NN-LSDA"),
-    *("NN-metaGGA-3mol", "NN-NRA-3mol"),
+    "NN-metaGGA-3mol",
 )
 #: Only by the ladder, which begins with DIIS.
 PUBLISHED = ("Skala-1.0", "pcNN", "XCDIFF", "DM21")

@@ -1,4 +1,4 @@
-"""What three molecules can say: the choices of NN-metaGGA-3mol and NN-NRA-3mol, as numbers.
+"""What three molecules can say: the choice of NN-metaGGA-3mol, as numbers.
 
 The meta-GGA of the recipe ``nn_metagga_3mol`` is trained at r2SCAN's densities on the atomization
 energies of two of H2O, NH3 and NO; the error of the third one's is what a choice is judged by. Then
@@ -227,8 +227,8 @@ Hartree): how far its density is from the accurate one.
 
 The meta-GGA of `nn_metagga_3mol`, trained for {steps} steps at r2SCAN's densities on the
 atomization energies of two molecules, and the error of the third one's. `prior` is the weight of
-the fit to r2SCAN, `densities` that of the relaxation energy. This chose `prior` of the recipes of
-NN-metaGGA-3mol and NN-NRA-3mol.
+the fit to r2SCAN, `densities` that of the relaxation energy. This chose `prior` of the recipe of
+NN-metaGGA-3mol.
 
 {choices}
 

@@ -16,7 +16,7 @@ from xcnet.bench.tasks import Task
 from xcnet.errors import InputError, MissingPackageError
 from xcnet.scf import executors
 from xcnet.systems import benchmarks, sets
-from xcnet.systems.sets import BenchmarkSet, Limits, Protocol
+from xcnet.systems.sets import ENERGY, BenchmarkSet, Limits, Protocol
 
 EXIT_NOT_CONVERGED = 1
 
@@ -55,7 +55,24 @@ def _protocol(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Protocol:
     if level is not None:
         grid["guess_grid_level"] = min(level, chosen.protocol.guess_grid_level)
     fit = "" if arguments.df == "none" else arguments.df
-    return sets.changed(chosen.protocol, basis=arguments.basis, density_fit=fit, **grid)
+    return sets.changed(
+        chosen.protocol,
+        basis=arguments.basis,
+        density_fit=fit,
+        density=_density(chosen, arguments.density),
+        **grid,
+    )
+
+
+def _density(chosen: BenchmarkSet, xc: str | None) -> str | None:
+    """Functional of the densities: one of libxc, whose name says what it is."""
+    if xc is None:
+        return None
+    if chosen.quantity != ENERGY:
+        raise InputError(f"--density is for energies; {chosen.name} needs each functional's own")
+    if plan.describe(xc).model:
+        raise InputError(f"--density {xc}: give a functional of libxc, or HF", given=xc)
+    return xc
 
 
 def _limits(chosen: BenchmarkSet, arguments: argparse.Namespace) -> Limits:
@@ -114,10 +131,8 @@ def _line(record: Record, width: int) -> str:
         values = " ".join(f"{value:.6g}" for value in record["values"])
         return f"{start}  {values}  {record['cycles']} cycles  {record['seconds']:.1f} s"
     cycles = f"{record['guess_cycles']}+{record['cycles']}"
-    return (
-        f"{start}  {record['energy']:.8f} Ha  {cycles} cycles  {record['rungs'][-1][0]}  "
-        f"{record['seconds']:.1f} s"
-    )
+    how = f"{cycles} cycles  {record['rungs'][-1][0]}  " if record["rungs"] else ""
+    return f"{start}  {record['energy']:.8f} Ha  {how}{record['seconds']:.1f} s"
 
 
 def _print_tables(records: Sequence[Record], tasks: Sequence[Task]) -> None:

@@ -52,6 +52,7 @@ def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
         "--grid", type=int, choices=range(10), metavar="0-9", help="grid level, for all functionals"
     )
     add("--df", metavar="BASIS", help="another auxiliary basis; 'none': no density fitting")
+    add("--density", metavar="NAME", help="energies at the density of this functional, made once")
     add("--memory", type=_memory, metavar="GB", help="memory limit of a calculation")
     add("--time", type=_positive, metavar="SECONDS", help="time limit of a calculation")
     add("--quiet", action="store_true", help="no progress display")

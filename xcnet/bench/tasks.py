@@ -49,7 +49,7 @@ class Task:
     @property
     def key(self) -> Key:
         """What makes results the same: system, functional, its model and the protocol."""
-        return self.molecule.name, self.xc, self.model, canonical(asdict(self.protocol))
+        return self.molecule.name, self.xc, self.model, canonical(self.protocol.facts())
 
     @property
     def cost(self) -> float:
@@ -94,7 +94,7 @@ def head(task: Task) -> dict[str, Any]:
         "system": task.molecule.name,
         "xc": task.xc,
         "model": task.model,
-        "protocol": asdict(task.protocol),
+        "protocol": task.protocol.facts(),
         "grid_level": task.grid_level,
     }
 

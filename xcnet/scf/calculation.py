@@ -176,7 +176,7 @@ def solve(
     field. With the density matrices of a `guess` nothing is converged on a coarser grid before.
     """
     start = time.perf_counter()
-    mf = _mean_field(molecule, xc, settings)
+    mf = mean_field(molecule, xc, settings)
     mol, count = mf.mol, 0
 
     def callback(state: dict[str, Any]) -> None:
@@ -209,7 +209,8 @@ def solve(
     )
 
 
-def _mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
+def mean_field(molecule: Molecule, xc: str, settings: Settings) -> Any:
+    """PySCF's Kohn-Sham object of a molecule, its grid still PySCF's own."""
     mol = build(molecule, settings.basis)
     mf = adapter.attach((dft.UKS if mol.spin else dft.RKS)(mol, xc=xc))
     mf.nlcgrids.level = VV10_GRID

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ ENERGY = "energy"
 class Protocol:
     """What decides the energies of a set, beside the functional; `Settings` of a calculation.
 
-    With ``finer_grids`` a functional that asks for a finer grid than ``grid_level`` gets it.
+    With ``finer_grids`` a functional that asks for a finer grid than ``grid_level`` gets it. With
+    ``density`` all functionals are evaluated at the density of this one, converged on the guess's
+    grid; without, each at its own.
     """
 
     basis: str
@@ -28,14 +30,23 @@ class Protocol:
     guess_grid_level: int
     density_fit: str
     tolerance: float
+    density: str = ""
+
+    def facts(self) -> dict[str, Any]:
+        """What records have of it: no density where each functional has its own."""
+        facts = asdict(self)
+        return facts if self.density else {k: v for k, v in facts.items() if k != "density"}
 
     def text(self) -> str:
         """One line for people."""
         fit = f"density fitting with {self.density_fit}" if self.density_fit else "no fitting"
         finer = " (finer where the functional asks for it)" if self.finer_grids else ""
+        guess = f"guess from level {self.guess_grid_level}"
+        if self.density:
+            guess = f"at densities of {self.density} on level {self.guess_grid_level}"
         return (
-            f"{self.basis}, grid level {self.grid_level}{finer}, guess from level "
-            f"{self.guess_grid_level}, {fit}, converged to {self.tolerance:g} Ha"
+            f"{self.basis}, grid level {self.grid_level}{finer}, {guess}, {fit}, "
+            f"converged to {self.tolerance:g} Ha"
         )
 
 

@@ -19,6 +19,7 @@ from xcnet.training.loss.rows import Linear, Row
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.signedinteger[Any]]
 FOLDS, REPEATS, SEED = 5, 8, 2024
+REWEIGHTED = 5  # fits, each with the weights that the errors before give
 SPARSE = 4.0  # rows of more than so many sigmas count as if they were that far: few spoil none
 
 
@@ -46,7 +47,7 @@ class LinearProblem:
         problem = self if kept is None else replace(self, fitted=self.fitted.subset(kept))
         weights = np.ones(len(problem.fitted.rows))
         held = held or self.held()
-        for _ in range(5):
+        for _ in range(REWEIGHTED):
             equations = problem.equations(weights, held)
             coefficients = _solve(self.recipe, equations, constrained)
             weights = robust(problem.fitted, coefficients)
