@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from xcnet.adapters.pyscf.descent import Point, Surface, descend
+from xcnet.adapters.pyscf.descent import Determinant, Surface, descend
 from xcnet.errors import UnsupportedError
 
 Callback = Callable[[dict[str, Any]], None]
@@ -209,7 +209,7 @@ def _descent(mf: Any, watch: _Watch) -> Rung:
     before, tolerance = watch.cycles, mf.conv_tol_grad or np.sqrt(mf.conv_tol)
     results: dict[str, Any] = {"mo_occ": occupations}
 
-    def ended(point: Point, change: float) -> bool:
+    def ended(point: Determinant, change: float) -> bool:
         size = 0.5 * float(np.linalg.norm(point.slopes))
         energies, canonical = mf.canonicalize(point.orbitals, occupations, point.fock)
         results.update(e_tot=point.energy, mo_energy=energies, mo_coeff=canonical)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from pyscf import lib
 from pyscf.scf import hf
-from scipy.linalg import expm
 
 from xcnet.adapters.pyscf.layout import Array
 
@@ -36,7 +35,7 @@ ROUNDING, STALLED = 1e-10, 10
 
 
 @dataclass(frozen=True)
-class Point:
+class Determinant:
     """Orbitals with their energy, Hartree, its slopes by rotations, and the Fock matrix."""
 
     orbitals: Any
@@ -60,7 +59,7 @@ class Surface:
         self._mf, self._occupations = mf, occupations
         self._core, self._overlap = mf.get_hcore(), mf.get_ovlp()
 
-    def at(self, orbitals: Any) -> Point:
+    def at(self, orbitals: Any) -> Determinant:
         """Energy and slopes of orbitals."""
         mf = self._mf
         density = mf.make_rdm1(orbitals, self._occupations)
@@ -68,14 +67,15 @@ class Surface:
         fock = mf.get_fock(self._core, self._overlap, potential, density)
         # PySCF's is half of the derivative.
         slopes = 2.0 * mf.get_grad(orbitals, self._occupations, fock)
-        return Point(orbitals, mf.energy_tot(density, self._core, potential), slopes, fock)
+        return Determinant(orbitals, mf.energy_tot(density, self._core, potential), slopes, fock)
 
-    def turned(self, point: Point, step: Array) -> Point:
-        """The point that a step of rotations leads to."""
+    def turned(self, point: Determinant, step: Array) -> Determinant:
+        """What a step of rotations leads to: by the Cayley transform, orthogonal."""
         orbitals, pairs = point.orbitals, self._pairs()
         turn = np.zeros(pairs.shape)
         turn[pairs] = step
-        turned = orbitals @ expm(turn - turn.swapaxes(-1, -2))
+        half, one = 0.5 * (turn - turn.swapaxes(-1, -2)), np.eye(turn.shape[-1])
+        turned = orbitals @ np.linalg.solve(one - half, one + half)
         if hasattr(orbitals, "orbsym"):  # with point-group symmetry
             turned = lib.tag_array(turned, orbsym=orbitals.orbsym)
         return self.at(turned)
@@ -87,7 +87,7 @@ class Surface:
             return hf.uniq_var_indices(occupations)
         return (occupations == 0)[:, :, None] & (occupations > 0)[:, None]
 
-    def curvatures(self, point: Point) -> Array:
+    def curvatures(self, point: Determinant) -> Array:
         """Diagonal of the Hessian by differences of orbital energies, positive."""
         occupations = np.asarray(self._occupations)
         if occupations.ndim == 2:
@@ -107,7 +107,7 @@ def _gaps(fock: Any, orbitals: Any, filled: Any) -> Array:
     return np.where(~filled[:, None] & filled, energies[:, None] - energies, 0.0)
 
 
-def descend(surface: Surface, orbitals: Any, ended: Callable[[Point, float], bool]) -> bool:
+def descend(surface: Surface, orbitals: Any, ended: Callable[[Determinant, float], bool]) -> bool:
     """Search for the least energy from these orbitals.
 
     ``ended`` is called with each new point and the change of the energy to it, and says whether the
@@ -131,7 +131,7 @@ def descend(surface: Surface, orbitals: Any, ended: Callable[[Point, float], boo
     return False
 
 
-def _lower(surface: Surface, point: Point, newton: Array) -> tuple[Array, Point] | None:
+def _lower(surface: Surface, point: Determinant, newton: Array) -> tuple[Array, Determinant] | None:
     """A step along -newton and a point of lower energy; None without any."""
     step = -newton * min(1.0, LARGEST_STEP / max(float(np.linalg.norm(newton)), 1e-300))
     for _ in range(TRIES):
