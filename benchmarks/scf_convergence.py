@@ -31,6 +31,8 @@ FUNCTIONALS = (
     *("M06-L", "r2SCAN", "NN-r2SCAN", "NN-metaGGA", "NN-NRA", "NN-GGA", "NN-LSDA"),
     "NN-metaGGA-3mol",
 )
+#: Only by the ladder, which begins with DIIS.
+PUBLISHED = ("Skala-1.0", "pcNN", "XCDIFF", "DM21")
 ATOMS = "H He Li Be B C N O F Ne Na Mg Al Si P S Cl".split()
 #: Atoms, bond length in angstrom, and unpaired electrons.
 DIATOMICS = (
@@ -115,9 +117,12 @@ def table(lines: list[dict[str, Any]]) -> str:
         for kind in SYSTEMS:
             for solver in SOLVERS:
                 chosen = by_run[name, kind, solver]
+                if not chosen:
+                    cells.append("")
+                    continue
                 failed = [line for line in chosen if not line["rungs"][-1][2]]
                 cycles = sum(rung[1] for line in chosen for rung in line["rungs"])
-                mean = cycles / max(len(chosen), 1)
+                mean = cycles / len(chosen)
                 cells.append(f"{len(chosen) - len(failed)} of {len(chosen)} ({mean:.0f} cycles)")
                 rest += [f"- {name}, {solver}: {line['system']}" for line in failed]
         rows.append(f"| {name} | {' | '.join(cells)} |")
@@ -128,16 +133,17 @@ def main() -> None:
     """Calculate what is missing, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--output", type=Path, default=RESULT)
-    parser.add_argument("--xc", nargs="*", default=FUNCTIONALS)
+    parser.add_argument("--xc", nargs="*", default=(*FUNCTIONALS, *PUBLISHED))
+    parser.add_argument("--kinds", nargs="*", choices=SYSTEMS, default=tuple(SYSTEMS))
     arguments = parser.parse_args()
     keys = ("kind", "system", "xc", "solver")
     have = {tuple(line[key] for key in keys) for line in read(arguments.output)}
     wanted = [
         (kind, molecule, xc, solver)
         for xc in arguments.xc
-        for kind in SYSTEMS
+        for kind in arguments.kinds
         for molecule in systems(kind)
-        for solver in SOLVERS
+        for solver in (SOLVERS[1:] if xc in PUBLISHED else SOLVERS)
         if (kind, molecule.name, xc, solver) not in have
     ]
     for kind, molecule, xc, solver in tqdm(wanted):

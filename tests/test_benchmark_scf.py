@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import pyscf_scf
+from benchmarks import published_scf, pyscf_scf
 
 
 def test_scf_table_and_its_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,20 @@ def test_page_has_the_measured_ratios() -> None:
         f"{ratio['NN-metaGGA']} times with NN-metaGGA and "
         f"{ratio['NN-metaGGA-Nagai2020']} times with NN-metaGGA-Nagai2020"
     ) in page
+
+
+def test_published_table_and_its_page() -> None:
+    result = published_scf.in_own_process("r2SCAN", "H2", "sto-3g")
+    assert result["energy"] == pytest.approx(-1.1576, abs=1e-3)
+    assert 100.0 < result["megabytes"] < 2000.0
+    lines = published_scf.report([result, result | {"xc": "Skala-1.0"}]).splitlines()
+    assert [cell.strip() for cell in lines[5].split("|")][4:6] == [
+        f"{result['megabytes']:.0f}",
+        "1.00",
+    ]
+    root = Path(__file__).parents[1]
+    table = (root / "benchmarks/results/published_scf.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+    (skala,) = (row for row in rows if len(row) > 5 and row[1] == "Skala-1.0")
+    page = " ".join((root / "docs/published.md").read_text(encoding="utf-8").split())
+    assert f"takes {skala[3]} times r2SCAN's processor time and {skala[5]} times its memory" in page

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyscf", reason="the PySCF adapter's tests need PySCF")
@@ -15,6 +16,7 @@ from pyscf import dft, gto
 from tests.folders import MODELS, copy_folder, read_record, seal, up_to
 from xcnet import registry
 from xcnet.adapters import pyscf as adapter
+from xcnet.adapters.pyscf import convergence, descent
 
 NETWORK = "NN-metaGGA-Nagai2020"
 HYDROXYL = "O 0 0 0; H 0 0 0.97"
@@ -102,11 +104,12 @@ def test_hydroxyl_of_roks_ends_in_one_state(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_rung_is_given_up_without_progress() -> None:
     mf = _solver("UKS", HYDROXYL, 1, "PBE", basis="sto-3g")
-    mf.conv_tol = 1e-30
+    mf.conv_tol = 0.0
     outcome = adapter.converge(mf)
-    assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift", "second order"]
+    names = ["DIIS", "level shift", "second order", "descent"]
+    assert [rung.name for rung in outcome.rungs] == names
     assert not any(rung.converged for rung in outcome.rungs)
-    assert outcome.rungs[-1].cycles < 50
+    assert max(rung.cycles for rung in outcome.rungs[2:]) < 50
     plain = _solver("UKS", HYDROXYL, 1, "PBE", basis="sto-3g")
     adapter.converge(plain)
     assert mf.e_tot == pytest.approx(plain.e_tot, abs=1e-8)
@@ -121,7 +124,7 @@ def test_second_order_is_left_out_without_second_derivatives(
     mf.conv_tol = 1e-30
     outcome = adapter.converge(mf)
     assert not outcome.converged
-    assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift"]
+    assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift", "descent"]
     assert "gga_x_copy has derivatives up to vxc" in outcome.note
     assert mf.e_tot < -70.0
 
@@ -129,6 +132,56 @@ def test_second_order_is_left_out_without_second_derivatives(
 def _without_second_derivatives(folder: Path) -> None:
     record = read_record(folder)
     seal(record | up_to(record, "vxc"), folder)
+
+
+@pytest.mark.parametrize(("method", "spin"), [("RKS", 0), ("UKS", 1), ("ROKS", 1)])
+def test_slopes_and_curvatures_of_rotations(method: str, spin: int) -> None:
+    mf = _solver(method, HYDROXYL if spin else "F 0 0 0; H 0 0 0.92", spin, "PBE", "6-31g")
+    mf.max_cycle = 2
+    mf.kernel()
+    surface = descent.Surface(mf, mf.mo_occ)
+    point = surface.at(mf.mo_coeff)
+    along = np.random.default_rng(0).normal(size=point.slopes.shape)
+    along /= np.linalg.norm(along)
+    up, down = (surface.turned(point, x * along).energy for x in (1e-3, -1e-3))
+    assert (up - down) / 2e-3 == pytest.approx(point.slopes @ along, abs=1e-5)
+    curvature = (up + down - 2.0 * point.energy) / 1e-6
+    assert curvature == pytest.approx(surface.curvatures(point) @ along**2, rel=0.5)
+
+
+@pytest.mark.parametrize(("method", "spin"), [("RKS", 0), ("UKS", 1), ("ROKS", 1)])
+def test_descent_ends_in_the_same_state(
+    method: str, spin: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the second iterate; the rungs before it are stopped."""
+    atoms = HYDROXYL if spin else "F 0 0 0; H 0 0 0.92"
+    for name in ("SHIFT_CYCLES", "NEWTON_CYCLES"):
+        monkeypatch.setattr(convergence, name, 1)
+    mf, plain = (_solver(method, atoms, spin, "PBE", "6-31g") for _ in range(2))
+    mf.max_cycle = 1
+    outcome = adapter.converge(mf)
+    assert (outcome.rung, outcome.converged) == ("descent", True)
+    adapter.converge(plain)
+    assert mf.e_tot == pytest.approx(plain.e_tot, abs=1e-7)
+    np.testing.assert_allclose(mf.mo_energy, plain.mo_energy, rtol=0, atol=1e-3)
+
+
+def test_second_order_above_an_iterate_is_no_minimum() -> None:
+    """It keeps the occupation, here of lithium's 2p."""
+    mf = _solver("UKS", "Li", 1, "PBE", "6-31g")
+    mf.kernel()
+    ground, watch = mf.e_tot, convergence._Watch(None)
+    state = {"mo_occ": mf.mo_occ, "scf_conv": False}
+    watch({**state, "mo_coeff": mf.mo_coeff, "e_tot": ground + 1e-6, "norm_gorb": 1.0})
+    assert not watch.was_lower(mf)
+    excited = mf.mo_coeff.copy()
+    excited[0][:, [1, 2]] = excited[0][:, [2, 1]]
+    watch({**state, "mo_coeff": excited, "e_tot": 0.0, "norm_gorb": 0.5})
+    assert convergence._second_order(mf, watch).converged
+    assert mf.e_tot > ground + 0.05
+    assert watch.was_lower(mf)
+    assert convergence._descent(mf, watch).converged
+    assert mf.e_tot == pytest.approx(ground, abs=1e-7)
 
 
 def test_given_density_is_the_start() -> None:

@@ -18,14 +18,16 @@ import xcnet
 from tests.published import prepared, required_weights
 from tests.pyscf_methods import installed
 from xcnet import cli, engine, tape
+from xcnet.adapters.pyscf import convergence
 from xcnet.catalogue import collections
 from xcnet.errors import ExportError
 from xcnet.export.exporter import export
-from xcnet.grid import Grid
+from xcnet.grid import Grid, evaluate
 from xcnet.published import sources
 from xcnet.published.conversion import family
 from xcnet.sample import closed_shell, sample
 from xcnet.spec import PARTS, load_spec
+from xcnet.terms import NeuralTerm
 
 #: ASE's water of G2, angstrom, and ASE's units.
 WATER = "O 0 0 0.119262; H 0 0.763239 -0.477047; H 0 -0.763239 -0.477047"
@@ -104,6 +106,28 @@ def test_second_order_converges_to_the_same() -> None:
     assert second.stability()[0] is not None
 
 
+def test_broken_symmetry_of_stretched_hydrogen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From two atoms of opposite spin; without the first rungs, which take more of the time."""
+    for name in ("SHIFT_CYCLES", "NEWTON_CYCLES"):
+        monkeypatch.setattr(convergence, name, 1)
+
+    def at_level_0(atom: str, spin: int) -> Any:
+        mf = dft.UKS(gto.M(atom=atom, basis="6-31g", spin=spin, verbose=0), xc="Skala-1.0")
+        mf.grids.level = 0
+        return mf
+
+    atom, both = at_level_0("H", 1), at_level_0("H 0 0 0; H 0 0 3", 0)
+    atom.kernel()
+    density = np.zeros((2, 4, 4))
+    density[0, :2, :2] = density[1, 2:, 2:] = atom.make_rdm1()[0]
+    both.max_cycle = 1
+    outcome = convergence.converge(both, density)
+    assert (outcome.rung, outcome.converged) == ("descent", True)
+    assert both.spin_square()[0] == pytest.approx(0.951, abs=2e-3)
+    assert both.e_tot == pytest.approx(-1.020556, abs=2e-6)
+    assert np.linalg.norm(both.get_grad(both.mo_coeff, both.mo_occ)) < 1e-4
+
+
 @pytest.mark.parametrize(("method", "atom"), [("RKS", HYDROGEN), ("UKS", HYDROXYL)])
 def test_response_is_the_derivative_of_the_potential(method: str, atom: str) -> None:
     mf = calculation(method, atom)
@@ -161,6 +185,24 @@ def test_hidden_values_change_nothing_but_the_time(
         for other in results[1:]:
             size = np.abs(other[label]).max(axis=0)
             np.testing.assert_allclose(values, other[label], rtol=1e-11, atol=1e-13 * size.max())
+
+
+def test_hidden_values_are_given_up_after_use(
+    folder: Path, random_points: dict[str, dict[str, Any]]
+) -> None:
+    """A host holds evaluations while it needs memory for its own."""
+    points = dict(random_points["polarized"])
+    grid, term = points.pop("grid"), NeuralTerm(load_spec(folder / "mgga_xc_skala_1_0"), 2)
+    sizes = []
+
+    class Noting(NeuralTerm):
+        def first_stage(self, chunk: Any, order: int) -> Any:
+            sizes.append(chunk["hidden"].size)
+            return super().first_stage(chunk, order)
+
+    evaluation = evaluate(grid, [(1.0, Noting(term.spec, 2))], points)
+    assert sum(sizes) == len(grid) * term.hidden_width > 0
+    assert [stage.hidden.size + stage.hidden_slopes.size for stage in evaluation.mapped] == [0]
 
 
 def test_shared_layers_are_computed_once(folder: Path) -> None:

@@ -174,6 +174,7 @@ def evaluate(
         if isinstance(stage, GridStage):
             stage.adjoint = stage.transposed(stage.slopes)
             evaluation.pull_back(stage, _pulled_back(stage, inputs, order))
+            stage.forget_hidden()
     return evaluation
 
 

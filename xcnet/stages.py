@@ -95,6 +95,10 @@ class GridStage(Stage):
             return {}
         return {HIDDEN: self.hidden[part], HIDDEN_SLOPES: self.hidden_slopes[part]}
 
+    def forget_hidden(self) -> None:
+        """Give up the memory of hidden values, which nothing needs once they are pulled back."""
+        self.hidden = self.hidden_slopes = NOTHING
+
     def transposed(self, slopes: Array) -> Array:
         """S^T (w y) (N, c) of y (N, k)."""
         return self.map.transpose(self.weights * slopes)

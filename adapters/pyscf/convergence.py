@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from xcnet.adapters.pyscf.descent import Determinant, Surface, descend
 from xcnet.errors import UnsupportedError
 
 Callback = Callable[[dict[str, Any]], None]
@@ -27,12 +28,13 @@ FIELD = 0.05  # Hartree bohr^-2: quadrupole field that chooses among degenerate 
 LEVEL_SHIFT = 0.25  # Hartree
 SHIFT_CYCLES = 50
 NEWTON_CYCLES = 50
+SAME = 1e-4  # Hartree: more than the grid's noise, with which a state changes as it turns
 PATIENCE = 15  # cycles without a new smallest gradient after which a rung is given up
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One attempt: its name (``DIIS``, ``level shift``, ``second order``), cycles and outcome."""
+    """One attempt: its name (``DIIS``, ``level shift``, ...), cycles and outcome."""
 
     name: str
     cycles: int
@@ -74,6 +76,9 @@ def converge(
     3. ``second order``: PySCF's ``newton()`` from the iterate with the smallest gradient. It keeps
        the occupation fixed, so it also finds solutions that break the Aufbau order. It needs the
        functional's second derivatives and is left out when they are missing.
+    4. ``descent``: the least energy along rotations of the orbitals, from the iterate with the
+       smallest energy. It helps where a potential changes steeply with the density, and where the
+       second or third rung has ended above an energy that was passed before: in no minimum.
 
     Parameters
     ----------
@@ -108,6 +113,8 @@ def converge(
             rungs.append(_second_order(mf, watch))
         except (UnsupportedError, NotImplementedError) as error:
             note = f"no second-order solver: {error}"
+    if ladder and (not mf.converged or watch.was_lower(mf)) and _can_descend(mf, watch):
+        rungs.append(_descent(mf, watch))
     return Convergence(tuple(rungs), aligned, note)
 
 
@@ -120,24 +127,31 @@ class _Stalled(Exception):
 
 
 class _Watch:
-    """Counts cycles, remembers the orbitals with the smallest gradient, notices a stall."""
+    """Counts cycles, remembers the smallest gradient and energy, notices a stall."""
 
     def __init__(self, callback: Callback | None) -> None:
         self._callback = callback
-        self._gradient = np.inf
+        self._gradient = self._energy = np.inf
         self._best_cycle = 0
         self.cycles = 0
         self.orbitals: tuple[Any, Any] | None = None
+        self.lowest: tuple[Any, Any] | None = None
 
     def __call__(self, state: dict[str, Any]) -> None:
         self.cycles += 1
         if state["norm_gorb"] < self._gradient:
             self._gradient, self._best_cycle = state["norm_gorb"], self.cycles
             self.orbitals = state["mo_coeff"], state["mo_occ"]
+        if state["e_tot"] < self._energy:
+            self._energy, self.lowest = state["e_tot"], (state["mo_coeff"], state["mo_occ"])
         if self._callback is not None:
             self._callback(state)
         if self.cycles - self._best_cycle >= PATIENCE and not state["scf_conv"]:
             raise _Stalled(state)
+
+    def was_lower(self, mf: Any) -> bool:
+        """Whether the energy of an iterate was lower than that of a result."""
+        return bool(self._energy < mf.e_tot - SAME)
 
     def start(self) -> int:
         """Begin a rung; returns the cycles so far."""
@@ -180,6 +194,34 @@ def _second_order(mf: Any, watch: _Watch) -> Rung:
         mf.converged = False
         _keep(mf, stalled.state)
     return Rung("second order", watch.cycles - before, bool(mf.converged))
+
+
+def _can_descend(mf: Any, watch: _Watch) -> bool:
+    """Whether there are orbitals to start from, of a molecule and of whole occupations."""
+    if watch.lowest is None or hasattr(mf, "kpts"):
+        return False
+    return bool(np.isin(watch.lowest[1], (0, 1, 2)).all())
+
+
+def _descent(mf: Any, watch: _Watch) -> Rung:
+    assert watch.lowest is not None  # see `_can_descend`
+    orbitals, occupations = watch.lowest
+    before, tolerance = watch.cycles, mf.conv_tol_grad or np.sqrt(mf.conv_tol)
+    results: dict[str, Any] = {"mo_occ": occupations}
+
+    def ended(point: Determinant, change: float) -> bool:
+        size = 0.5 * float(np.linalg.norm(point.slopes))
+        energies, canonical = mf.canonicalize(point.orbitals, occupations, point.fock)
+        results.update(e_tot=point.energy, mo_energy=energies, mo_coeff=canonical)
+        done = size < tolerance and abs(change) < mf.conv_tol
+        watch.start()  # what falls is the energy, while the slopes may grow
+        watch({**results, "norm_gorb": size, "scf_conv": done})
+        return done
+
+    mf.converged = descend(Surface(mf, occupations), orbitals, ended)
+    if "e_tot" in results:
+        _keep(mf, results)
+    return Rung("descent", watch.cycles - before, bool(mf.converged))
 
 
 def _keep(mf: Any, results: dict[str, Any]) -> None:
