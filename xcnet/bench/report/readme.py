@@ -109,7 +109,7 @@ def _measured(sections: Sequence[Section]) -> Iterator[tuple[Column, Statistics]
 
 def render(sections: Sequence[Section], speed: Sequence[Record]) -> str:
     """Markdown of all sections, each with its protocol, and of the last measurements of speed."""
-    parts = [f"{_table(section)}\n\n{_note(section)}" for section in sections]
+    parts = [f"{table(section)}\n\n{note(section)}" for section in sections]
     if speed:
         parts += [tables.markdown(*table) for table in speed_tables.tables(speed, ["exc+vxc"])]
         parts.append(_machine(speed))
@@ -121,16 +121,18 @@ def _machine(speed: Sequence[Record]) -> str:
     return f"CPU times of one thread, the best of several rounds; {', '.join(processors)}."
 
 
-def _table(section: Section) -> str:
+def table(section: Section) -> str:
     """Functionals down; known reactions and errors of the set's own subsets across."""
     names = list(section.set.subsets)
     main = section.subsets[names[0]]
+    weighted = any(reaction.weight != 1.0 for reaction in section.reactions)
     header = [
         section.set.title,
         "known",
         *(f"MAE {name}, {section.set.unit}" for name in names),
         "ME",
         "largest",
+        *(["WTMAD-2"] if weighted else []),
         *(["published MAE"] if section.set.literature else []),
         *(["aim"] if section.set.aims else []),
     ]
@@ -150,6 +152,7 @@ def _table(section: Section) -> str:
                     *(f"{s.mae:.{digits}f}" if s else "" for s in statistics),
                     f"{stats.me:+.{digits}f}",
                     f"{stats.largest:+.{digits}f} ({stats.worst})",
+                    *([f"{stats.weighted:.2f}"] if stats.weighted is not None else []),
                     *_published(section, column.label),
                     *_aim(section, column.label, stats.mae),
                 ],
@@ -172,7 +175,8 @@ def _aim(section: Section, label: str, mae: float) -> list[str]:
     return [f"{limit:.1f}: {'reached' if mae <= limit else 'missed'}" if limit else ""]
 
 
-def _note(section: Section) -> str:
+def note(section: Section) -> str:
+    """Its protocol, and what to mind."""
     left_out = [
         f"{title} leaves out {', '.join(rule['without'])}"
         for title, rule in section.set.subsets.items()
