@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from xcnet.systems import quantities, sets
@@ -14,7 +13,7 @@ def record(name: str, xc: str = "PBE", **changes: Any) -> dict[str, Any]:
     """A record of ``ae147``."""
     return {
         **{"format": 1, "set": "ae147", "system": name, "xc": xc, "model": "", "grid_level": 3},
-        **{"protocol": asdict(sets.load("ae147").protocol), "status": "converged"},
+        **{"protocol": sets.load("ae147").protocol.facts(), "status": "converged"},
         **{"energy": -0.5, "cycles": 5, "guess_cycles": 4, "rungs": [["DIIS", 5, True]]},
         **{"versions": {"xcnet": "0"}, "machine": {"cpu": "a processor"}},
         **changes,
@@ -35,7 +34,7 @@ def atomization_records(errors: dict[str, float], xc: str = "PBE") -> list[dict[
 def quantity_records(name: str, xc: str, off: float, seconds: float = 1.0) -> list[dict[str, Any]]:
     """Records of a set of one number a molecule, the values off by that much."""
     chosen = sets.load(name)
-    own = {"set": name, "protocol": asdict(chosen.protocol), "cpu_seconds": seconds}
+    own = {"set": name, "protocol": chosen.protocol.facts(), "cpu_seconds": seconds}
     return [
         record(q.molecule.name, xc, values=[q.reference + off], **own)
         for q in quantities.of_set(chosen)

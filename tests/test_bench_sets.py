@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,9 @@ def test_results_are_known_by_functional_and_protocol() -> None:
     assert key(done[0]) == tasks[0].key
     assert runner.remaining(tasks, done, retry=False) == tasks[2:]
     assert runner.remaining(tasks, done, retry=True) == tasks[1:]
+    # A molecule of the same name has another geometry in another set, or another quantity.
+    other = replace(tasks[0], set="dipoles")
+    assert runner.remaining([other], done, retry=False) == [other]
 
 
 # -- results files -------------------------------------------------------------------------------

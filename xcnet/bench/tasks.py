@@ -10,7 +10,7 @@ from typing import Any
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.sets import ENERGY, Limits, Protocol
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,12 @@ class Task:
 
     @property
     def key(self) -> Key:
-        """What makes results the same: system, functional, its model and the protocol."""
-        return self.molecule.name, self.xc, self.model, canonical(self.protocol.facts())
+        """What makes results the same: set, system, functional, its model and the protocol.
+
+        Molecules of one name have other geometries in other sets.
+        """
+        protocol = canonical(self.protocol.facts())
+        return self.set, self.molecule.name, self.xc, self.model, protocol
 
     @property
     def cost(self) -> float:
@@ -84,7 +88,8 @@ def canonical(protocol: Mapping[str, Any]) -> str:
 
 def key(record: Mapping[str, Any]) -> Key:
     """The key of the task that a record is the result of."""
-    return record["system"], record["xc"], record["model"], canonical(record["protocol"])
+    protocol = canonical(record["protocol"])
+    return record["set"], record["system"], record["xc"], record["model"], protocol
 
 
 def head(task: Task) -> dict[str, Any]:
