@@ -7,7 +7,8 @@ atomization energies of W4-17's sixty molecules most (their accurate values are 
 
 ``OMP_NUM_THREADS=1 python -m benchmarks.few_molecules`` needs the integrals of ``xcnet train rows
 make three`` and writes ``benchmarks/results/few_molecules.md`` and the picture of
-the page [training](docs/training.md). With ``--densities`` it first calculates those of AE147.
+the page [training](docs/training.md). With ``--densities`` it first calculates what else there is:
+all of the sixty and AE147.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ def _log_det(matrix: Array) -> float:
     return float(np.linalg.slogdet(matrix)[1])
 
 
-def prepare(base: RowsRecipe, integrals: IntegralTable, chosen: Alternative) -> Prepared:
+def prepare(problem: LinearProblem, chosen: Alternative) -> Prepared:
     """Problem whose rows are those of the recipe and W4-17's sixty, which only some fits take."""
     mesh = MeshSettings(*FACTORS[chosen.factors], chosen.curvature)
-    problem = fit.problem(replace(base, change=mesh), integrals)
+    problem = replace(problem, recipe=replace(problem.recipe, mesh=mesh))
     molecules = np.array([row.set == "w4-17" for row in problem.known.rows])
     held = problem.held()
     if chosen.directions:
@@ -150,14 +151,20 @@ def along(held: Equations, matrix: Array, prior: Array, count: int) -> Equations
     return Equations(change, change @ prior)
 
 
+def whole() -> RowsRecipe:
+    """The recipe ``three`` with all of the sixty, also those without densities at its time."""
+    three = recipe.load("three")
+    return replace(three, known=tuple(replace(chosen, without=()) for chosen in three.known))
+
+
 class Study:
     """All alternatives at the densities that are there."""
 
-    def __init__(self, integrals: IntegralTable, ae147: Ae147) -> None:
-        base = recipe.load("three")
+    def __init__(self, base: RowsRecipe, integrals: IntegralTable, ae147: Ae147) -> None:
         listed = itertools.product(FACTORS, CURVATURES, DIRECTIONS)
+        problem = fit.problem(base, integrals)
         self.prepared = {
-            alternative: prepare(base, integrals, alternative)
+            alternative: prepare(problem, alternative)
             for alternative in itertools.starmap(Alternative, listed)
         }
         self.ae147, self.integrals = ae147, integrals
@@ -297,13 +304,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--densities", action="store_true", help="calculate AE147's first")
     arguments = parser.parse_args()
+    base, folder = whole(), paths.training_folder()
     if arguments.densities:
         with ThreadPoolExecutor(1) as pool:
-            preparation.run(jobs(), paths.training_folder(), pool, print)
-    base = recipe.load("three")
-    folder = paths.training_folder()
+            preparation.run([*rows_command.jobs(base), *jobs()], folder, pool, print)
     integrals = table.collect(rows_command.jobs(base), folder, base.dispersion)
-    study = Study(integrals, Ae147.of(table.collect(jobs(), folder, None), base.expansion))
+    ae147 = Ae147.of(table.collect(jobs(), folder, None), base.expansion)
+    study = Study(base, integrals, ae147)
     page.write(study, judge(study), triples(study), curve(study))
 
 

@@ -13,6 +13,7 @@ from benchmarks import ae147_rows, few_molecules, few_molecules_page
 from benchmarks.ae147_rows import Ae147
 from benchmarks.few_molecules import Prepared
 from tests.training_sets import public_folder
+from xcnet.bench import statistics, store
 from xcnet.errors import InputError
 from xcnet.scf.fixed_density import Scheme
 from xcnet.systems import public_data
@@ -86,6 +87,7 @@ def test_the_recipe_trains_on_three_molecules_alone(
     assert facts["domain"]["elements"] == ["H", "He", "N", "O"]
     assert facts["dispersion"] is None
     assert "r2SCAN's energies of w4-17 and ae18" in facts["training"]["protocol"]
+    assert "Validation energies chose which factor changes" in facts["training"]["protocol"]
 
 
 def test_the_card_says_what_was_fitted() -> None:
@@ -186,6 +188,12 @@ def test_ae147_is_r2scan_where_nothing_changes(kept: IntegralTable) -> None:
     more = shape * (members.base[0] + 2.0)
     both = zip(members.errors["r2SCAN"], members.means(more), strict=True)
     assert [abs(of[0] + 2.0) for of, _ in both] == pytest.approx(list(members.means(more)))
+    (section,) = statistics.sections(store.read(ae147_rows.RECORDS))
+    known = next(c for c in section.columns if c.label == "r2SCAN").statistics(
+        section.subsets["AE147"]
+    )
+    assert known is not None
+    assert members.whole["r2SCAN"][1] == pytest.approx(known.mae)
 
 
 def test_results_are_of_the_recipe_as_it_is() -> None:

@@ -36,7 +36,7 @@ def beside() -> str:
             _known(measured[xc], members),
             *(_mae(of[xc], names) for of in (measured, accurate) for names in (members, without)),
         ]
-        for xc in dict.fromkeys([*literature, "r2SCAN", "NN-metaGGA-3mol"])
+        for xc in dict.fromkeys([*literature, "r2SCAN"])
     ]
     count = len(members) - len(without)
     head = [

@@ -104,7 +104,7 @@ def record(
         # Nothing that `xcnet check` could measure where part of exchange is exact.
         "constraints": [] if recipe.exact_exchange else ["uniform_gas", "spin_scaling"],
         "training": {
-            "protocol": _protocol(recipe),
+            "protocol": _protocol(recipe) + (f". {_watched(recipe)}" if recipe.known else ""),
             "data": sorted({*recipe.grids.sets, *(chosen.set for chosen in recipe.energies)}),
             "data_sha256": table_sha256,
             "recipe_sha256": recipe.sha256,
@@ -133,6 +133,13 @@ def _protocol(recipe: RowsRecipe) -> str:
     )
 
 
+def _watched(recipe: RowsRecipe) -> str:
+    """What the validation energies were there for."""
+    if recipe.known:
+        return "Validation energies chose which factor changes, and how far"
+    return "The validation sets were watched"
+
+
 def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) -> str:
     """Text of the functional's card."""
     paragraphs = [
@@ -147,8 +154,8 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
         "positive, and none for one electron. The uniform gas is exact." + _exact(recipe),
         "## How it was made",
-        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. The "
-        "validation sets were watched; no energy of AE147 was fitted or chose anything.",
+        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. "
+        f"{_watched(recipe)}; no energy of AE147 was fitted or chose anything.",
         "## How good it is",
         "At these densities and by the factors' expansion, mean absolute errors: "
         + "; ".join(map(_said, lines))
