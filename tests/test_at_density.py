@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("pyscf", reason="xcnet bench needs the bench extra")
 pytest.importorskip("ase", reason="xcnet bench needs the bench extra")
 
+from benchmarks import public_sets
 from xcnet import cli
 from xcnet.bench import statistics, store
 from xcnet.scf import at_density, calculation, fixed_density
@@ -67,6 +68,7 @@ def test_tables_have_them_apart_from_self_consistent_ones(tmp_path: Path) -> Non
     assert "density" not in store.read(path)[-1]["protocol"]
     errors = [section.columns[0].errors["H2"] for section in (fixed, own)]
     assert 0.0 < abs(errors[0] - errors[1]) < 0.1
+    assert public_sets.page([path]).count("at densities of HF on level 0") == 1
 
 
 @pytest.mark.parametrize(
