@@ -125,6 +125,7 @@ def test_bad_input() -> None:
 def test_failure_to_converge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xcnet.adapters.pyscf.convergence.SHIFT_CYCLES", 1)
     monkeypatch.setattr("xcnet.adapters.pyscf.convergence.NEWTON_CYCLES", 1)
+    monkeypatch.setattr("xcnet.adapters.pyscf.descent.CYCLES", 1)
     with pytest.raises(ConvergenceError, match="not self-consistent after"):
         _atoms(conv_tol=1e-13, max_cycle=1).get_potential_energy()
 
