@@ -121,7 +121,7 @@ def test_second_order_is_left_out_without_second_derivatives(
     _without_second_derivatives(copy_folder(tmp_path))
     monkeypatch.setenv(registry.MODEL_PATH_VARIABLE, str(tmp_path))
     mf = _solver("UKS", HYDROXYL, 1, "gga_x_copy", basis="sto-3g")
-    mf.conv_tol = 1e-30
+    mf.conv_tol = 0.0  # rounding alone can end in slopes of 1e-15
     outcome = adapter.converge(mf)
     assert not outcome.converged
     assert [rung.name for rung in outcome.rungs] == ["DIIS", "level shift", "descent"]
