@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,6 @@ from tqdm import tqdm
 from benchmarks import ae147_rows
 from xcnet import paths
 from xcnet.bench import statistics, store, tables
-from xcnet.libxc import Functional
 from xcnet.scf import fixed_density
 from xcnet.systems.units import KCAL_PER_HARTREE
 from xcnet.training.linear import integrals, preparation, recipe, table
@@ -70,7 +70,7 @@ def directions(state: fixed_density.FixedDensity) -> Array:
     for all_rho, all_sigma, all_tau, all_weights in integrals.blocks(state, LEVEL):
         dense = all_rho.sum(axis=1) > LEAST_DENSITY
         rho, sigma, tau = np.maximum(all_rho[dense], 1e-14), all_sigma[dense], all_tau[dense]
-        energy = _energies(rho, sigma, tau)
+        energy = partial(integrals.energy_density, rho=rho, sigma=sigma, tau=tau)
         n = rho.sum(axis=1)
         uniform = 0.3 * FERMI * (rho ** (5.0 / 3.0)).sum(axis=1)
         weizsaecker = sigma @ np.array([1.0, 2.0, 1.0]) / (8.0 * n)
@@ -83,17 +83,6 @@ def directions(state: fixed_density.FixedDensity) -> Array:
         pbe = (energy("GGA_C_PBE") - own) * chemical
         total += np.array([exchange * chemical, lyp, lyp * paired, pbe]) @ all_weights[dense]
     return total
-
-
-def _energies(rho: Array, sigma: Array, tau: Array) -> Callable[[str], Array]:
-    inputs = {"rho": rho, "sigma": np.ascontiguousarray(sigma), "tau": np.ascontiguousarray(tau)}
-
-    def energy(name: str) -> Array:
-        functional, zk = Functional(name, 2), np.zeros((len(rho), 1))
-        functional.evaluate({v: inputs[v] for v in functional.family_variables}, {"zk": zk})
-        return np.asarray(zk[:, 0] * rho.sum(axis=1))
-
-    return energy
 
 
 def numbers(three: Changes, places: Sequence[int], ridge: float) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from pyscf import dft, gto
 
 from xcnet import engine
+from xcnet.bench.machine import peak_mb
 from xcnet.bench.speed.alkanes import alkane
 from xcnet.grid import Grid
 from xcnet.operators.near_region import NearRegion
@@ -127,7 +127,7 @@ def main() -> int:
             )
         if name == "water":
             loop = loop_over_pairs(grid)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     facts = [
         f"Water, R alone: the loop over all pairs in numpy takes {loop:.1f} s "
         f"(from {LOOP_SAMPLE} of its iterations). R and adjoint together are "

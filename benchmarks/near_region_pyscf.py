@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import published
+from xcnet.bench.machine import peak_mb
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "near_region_pyscf.md"
@@ -84,7 +84,7 @@ def own_peak(basis: str, xc: str) -> float:
     mf, density = prepare(basis)
     mf.xc = xc
     mf.get_veff(mf.mol, density)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mb()
 
 
 def report(basis: str, rounds: int) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pyscf_scf import named, seconds
+from xcnet.bench.machine import peak_mb
 
 RESULT = Path(__file__).resolve().parent / "results" / "published_scf.md"
 FUNCTIONALS = ("r2SCAN", "XCDIFF", "pcNN", "Skala-1.0")
@@ -38,18 +39,11 @@ def calculation(xc: str, molecule: str, basis: str) -> dict[str, Any]:
     return {
         "xc": xc,
         "seconds": taken,
-        "megabytes": peak_megabytes(),
+        "megabytes": peak_mb(),
         "cycles": f"{mf.cycles}" if mf.converged else f"not in {mf.cycles}",
         "points": len(mf.grids.weights),
         "energy": float(mf.e_tot),
     }
-
-
-def peak_megabytes() -> float:
-    """Largest resident memory of this process; ``ru_maxrss`` has that of its parent, too."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return float(fields["VmHWM"].split()[0]) / 1024.0
 
 
 def in_own_process(xc: str, molecule: str, basis: str) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def test_tables_have_them_apart_from_self_consistent_ones(tmp_path: Path) -> Non
     [
         (["ae147", "--density", "NN-metaGGA"], "give a functional of libxc"),
         (["bonds", "--density", "HF"], "is for energies"),
+        (["ae147", "--density", "r2SCAN-D4"], "leave out the suffix"),
         (["ae147", "--density", "nonsense"], "nonsense"),
     ],
 )

@@ -113,7 +113,8 @@ def converge(
             rungs.append(_second_order(mf, watch))
         except (UnsupportedError, NotImplementedError) as error:
             note = f"no second-order solver: {error}"
-    if ladder and (not mf.converged or watch.was_lower(mf)) and _can_descend(mf, watch):
+    above = len(rungs) > 1 and watch.was_lower(mf)
+    if ladder and (not mf.converged or above) and _can_descend(mf, watch):
         rungs.append(_descent(mf, watch))
     return Convergence(tuple(rungs), aligned, note)
 

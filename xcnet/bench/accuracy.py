@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from xcnet import extras
+from xcnet import dispersion, extras
 from xcnet.bench import plan, runner, statistics, tables
 from xcnet.bench.store import Record, Store
 from xcnet.bench.tasks import Task
@@ -72,6 +72,12 @@ def _density(chosen: BenchmarkSet, xc: str | None) -> str | None:
         raise InputError(f"--density is for energies; {chosen.name} needs each functional's own")
     if plan.describe(xc).model:
         raise InputError(f"--density {xc}: give a functional of libxc, or HF", given=xc)
+    if dispersion.split(xc)[1]:
+        raise InputError(
+            f"--density {xc}: no density depends on dispersion, whose energy would count twice; "
+            "leave out the suffix",
+            given=xc,
+        )
     return xc
 
 

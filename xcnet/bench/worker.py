@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from xcnet.bench.machine import peak_mb
 from xcnet.bench.tasks import Task
 from xcnet.systems.sets import ENERGY
 
@@ -97,7 +98,7 @@ def calculate(task: Task, progress: Progress | None = None) -> dict[str, Any]:
         record = (_energy if task.quantity == ENERGY else _quantity)(task, settings, progress)
     record |= {
         "cpu_seconds": round(time.process_time() - start, 2),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mb": int(peak_mb()),
         "versions": calculation.versions(),
     }
     return record

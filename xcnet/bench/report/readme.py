@@ -152,13 +152,17 @@ def table(section: Section) -> str:
                     *(f"{s.mae:.{digits}f}" if s else "" for s in statistics),
                     f"{stats.me:+.{digits}f}",
                     f"{stats.largest:+.{digits}f} ({stats.worst})",
-                    *([f"{stats.weighted:.2f}"] if stats.weighted is not None else []),
+                    *([_weighted(stats)] if weighted else []),
                     *_published(section, column.label),
                     *_aim(section, column.label, stats.mae),
                 ],
             )
         )
     return tables.markdown(header, [cells for _, cells in sorted(body, key=lambda x: x[0])])
+
+
+def _weighted(stats: Statistics) -> str:
+    return "" if stats.weighted is None else f"{stats.weighted:.2f}"
 
 
 def _published(section: Section, label: str) -> list[str]:

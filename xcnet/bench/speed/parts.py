@@ -7,13 +7,14 @@ several rounds in which the cases take turns.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from xcnet.bench.machine import peak_mb
 
 Options = Mapping[str, Any]
 Records = Iterator[dict[str, Any]]
@@ -123,7 +124,7 @@ def memory(options: Options) -> Records:
     _whole(mf, xc)
     yield {
         **{"molecule": options["molecule"], "basis": options["basis"], "case": f"xcnet {xc}"},
-        **{"quantity": "peak memory", "mb": _peak()},
+        **{"quantity": "peak memory", "mb": peak_mb()},
     }
 
 
@@ -140,7 +141,7 @@ def scaling(options: Options) -> Records:
         "points": len(mf.grids.weights),
     }
     yield {**atoms, "case": f"xcnet {xc}", "quantity": "Fock build", "seconds": seconds[xc]}
-    yield {**atoms, "case": f"xcnet {xc}", "quantity": "peak memory", "mb": _peak()}
+    yield {**atoms, "case": f"xcnet {xc}", "quantity": "peak memory", "mb": peak_mb()}
 
 
 def _prepare(molecule: str, basis: str) -> tuple[Any, Any]:
@@ -176,10 +177,6 @@ def _whole(mf: Any, xc: str) -> tuple[float, int]:
     start = time.process_time()
     outcome = adapter.converge(mf)
     return time.process_time() - start, outcome.cycles
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 MEASURES: Mapping[str, Callable[[Options], Records]] = {

@@ -98,14 +98,16 @@ def _density(numint: Any, molecule: Any, ao: Any, mask: Any, orbitals: Array) ->
 
 
 def _energy(names: tuple[str, ...], rho: Array, sigma: Array, tau: Array, weights: Array) -> float:
-    total = np.zeros((len(rho), 1))
+    return float(weights @ sum(energy_density(name, rho, sigma, tau) for name in names))
+
+
+def energy_density(name: str, rho: Array, sigma: Array, tau: Array) -> Array:
+    """Energy per volume (N,) of one of libxc's functionals, atomic units."""
+    functional, zk = Functional(name, 2), np.zeros((len(rho), 1))
     inputs = {"rho": rho, "sigma": sigma, "tau": tau}
-    for name in names:
-        functional, zk = Functional(name, 2), np.zeros((len(rho), 1))
-        used = functional.family_variables
-        functional.evaluate({v: np.ascontiguousarray(inputs[v]) for v in used}, {"zk": zk})
-        total += zk
-    return float(weights @ (total[:, 0] * rho.sum(axis=1)))
+    used = functional.family_variables
+    functional.evaluate({v: np.ascontiguousarray(inputs[v]) for v in used}, {"zk": zk})
+    return np.asarray(zk[:, 0] * rho.sum(axis=1))
 
 
 def write(path: Path, integrals: Integrals) -> None:
