@@ -24,7 +24,7 @@ from xcnet.training.form.features.shares import UNIFORM
 DENSITY_THRESHOLD = 1e-12
 
 
-class Parts(NamedTuple):
+class EnergyParts(NamedTuple):
     """What directions are made of, all (N,): energies per particle, 1 - zeta^2 and alpha.
 
     ``exchange`` and ``correlation`` are r2SCAN's.
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
         return self.paired * self.alpha / (1.0 + self.alpha)
 
 
-DIRECTIONS: Mapping[str, Callable[[Parts], Tensor]] = {
+DIRECTIONS: Mapping[str, Callable[[EnergyParts], Tensor]] = {
     "exchange": lambda of: (of.exchange - of.uniform) * of.chemical,
     "LYP": lambda of: of.lyp - of.correlation,
     "LYP, 0": lambda of: (of.lyp - of.correlation) * of.paired,
@@ -52,7 +52,7 @@ DIRECTIONS: Mapping[str, Callable[[Parts], Tensor]] = {
 }
 
 
-def parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> Parts:
+def parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> EnergyParts:
     """Of rho (N, 2), sigma (N, 3), tau (N, 2); an empty channel's density is not followed."""
     given = rho.sum(1)
     present = [is_present(rho[:, i], given, DENSITY_THRESHOLD) for i in range(2)]
@@ -64,7 +64,7 @@ def parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> Parts:
         for i, x in enumerate((a, b))
     )
     uniform = UNIFORM * (a ** (5.0 / 3.0) + b ** (5.0 / 3.0))
-    return Parts(
+    return EnergyParts(
         sum(channels, torch.zeros_like(n)) / n,
         r2scan.r2scan_c(n, total, tau.sum(1), r2scan.spins(a, b)),
         slater(both, DENSITY_THRESHOLD),
@@ -75,12 +75,12 @@ def parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> Parts:
     )
 
 
-def closed_shell_parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> Parts:
+def closed_shell_parts(rho: Tensor, sigma: Tensor, tau: Tensor) -> EnergyParts:
     """Of a closed shell's totals, all (N, 1)."""
     n, half = rho[:, 0], 0.5 * rho[:, 0]
     total, kinetic = sigma[:, 0], tau[:, 0]
     both, quarters = torch.stack([half, half], 1), 0.25 * sigma.expand(-1, 3)
-    return Parts(
+    return EnergyParts(
         2.0 * r2scan.r2scan_x(half, 0.25 * total, 0.5 * kinetic) / n,
         r2scan.r2scan_c(n, total, kinetic, r2scan.paired(n)),
         slater(both),
@@ -118,7 +118,7 @@ class Directed(nn.Module):
         """The same of a closed shell's totals, all (N, 1)."""
         return self._energy(closed_shell_parts(rho, sigma, tau))
 
-    def _energy(self, of: Parts) -> Tensor:
+    def _energy(self, of: EnergyParts) -> Tensor:
         energy = of.exchange + of.correlation
         for name, number in self.numbers.items():
             energy = energy + number * DIRECTIONS[name](of)

@@ -84,8 +84,8 @@ def spins(a: Tensor, b: Tensor) -> Spins:
     zeta = (a - b) / n
     shares = [2.0 * (x + TINY) / n for x in (a, b)]
     roots = [share ** (1.0 / 3.0) for share in shares]
-    four_thirds = sum(x * y for x, y in zip(shares, roots, strict=True))
-    phi = 0.5 * sum(root * root for root in roots)
+    four_thirds = shares[0] * roots[0] + shares[1] * roots[1]
+    phi = 0.5 * (roots[0] * roots[0] + roots[1] * roots[1])
     kinetic = 0.5 * sum(x * y * y for x, y in zip(shares, roots, strict=True))
     z2 = zeta * zeta
     # 1 - zeta^12, free of cancellation at full polarization.
