@@ -3,9 +3,13 @@
 Changes of r2SCAN's energy at its fixed densities along the directions of
 `xcnet.training.form.directed`, each by a number that the atomization energies of H2O, NH3 and NO
 determine (`xcnet.training.linear.directions`). W4-17's fifteen validation molecules choose
-directions and ridge: those of the recipe ``three``. ``python -m benchmarks.few_directions`` needs
-the densities of ``xcnet train rows make three``, of W4-17's sixty others and of AE147
-(`few_molecules`), and writes ``benchmarks/results/few_directions.md``.
+directions and ridge: those of the recipe ``three``. The second table has some of these directions
+times v = (R - n) / (R + n), where R is the near-region density of width 0.2 bohr in units of that
+of a uniform gas; and ``correlation``, r2SCAN's own, times (1 - zeta^2) alpha / (1 + alpha).
+
+``python -m benchmarks.few_directions`` needs the densities of ``xcnet train rows make three``, of
+W4-17's sixty others and of AE147 (`few_molecules`), and writes
+``benchmarks/results/few_directions.md``.
 """
 
 from __future__ import annotations
@@ -17,18 +21,40 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from pyscf import dft, gto
 from tqdm import tqdm
 
 from benchmarks import ae147_rows
 from xcnet import paths
+from xcnet.adapters.pyscf.blocks import whole_grid
 from xcnet.bench import statistics, store, tables
+from xcnet.operators.near_region import NearRegion
+from xcnet.scf.fixed_density import FixedDensity
 from xcnet.systems.units import KCAL_PER_HARTREE
-from xcnet.training.linear import directions, preparation
-from xcnet.training.linear.directions import LEVEL, NAMES, Changes, Known, numbers
+from xcnet.training.form.directed import DIRECTIONS, parts
+from xcnet.training.form.features.shares import near_region_of_gas
+from xcnet.training.linear import directions, integrals, preparation
+from xcnet.training.linear.directions import (
+    LEAST_DENSITY,
+    LEVEL,
+    NAMES,
+    Changes,
+    Known,
+    numbers,
+)
 from xcnet.training.linear.preparation import Job
 
+Array = npt.NDArray[np.float64]
 RESULT = Path(__file__).resolve().parent / "results" / "few_directions.md"
 RIDGES, SHOWN = (0.0, 0.3, 1.0), 12
+OPERATOR = NearRegion("continuum", 0.2)
+NEAR = (*(f"({name}) v" for name in NAMES), "correlation v")
+HEADER = (
+    *("directions", "ridge", "numbers", "the fifteen", "the three", "the sixty"),
+    *("AE147, accurate", "AE147, experiment"),
+)
 
 TEXT = """\
 # Three molecules and few directions
@@ -36,13 +62,43 @@ TEXT = """\
 Made by `python -m benchmarks.few_directions`, which explains it: mean absolute errors in kcal/mol
 at r2SCAN's fixed densities. The fifteen choose; the sixty ({sixty} here) and AE147 ({members} of
 147, small ones, from r2SCAN's self-consistent energies) chose nothing.
+
+{local}
+
+With directions times v, the contrast of the near-region density:
+
+{near}
 """
+
+
+def contrast(molecule: gto.Mole, n: Array) -> Array:
+    """v (N,) of a density (N,) on the molecule's grid."""
+    grids = dft.Grids(molecule)
+    grids.level = LEVEL
+    grids.build(with_non0tab=True)
+    near = whole_grid(grids).values(OPERATOR, n)[:, 0] / near_region_of_gas(OPERATOR.sigma_bohr)
+    return np.asarray((near - n) / np.maximum(near + n, LEAST_DENSITY))
+
+
+def with_near_region(state: FixedDensity) -> Array:
+    """Energies of the directions, and of `NEAR`, Hartree."""
+    *variables, weights = (
+        np.concatenate(column) for column in zip(*integrals.blocks(state, LEVEL), strict=True)
+    )
+    n = variables[0].sum(axis=1)
+    dense = n > LEAST_DENSITY
+    v = torch.from_numpy(contrast(state.molecule(), n)[dense])
+    made = parts(*(torch.from_numpy(x[dense]) for x in variables))
+    volume = torch.from_numpy(n[dense] * weights[dense])
+    local = [direction(made) for direction in DIRECTIONS.values()]
+    contrasted = [x * v for x in (*local, made.correlation * made.chemical)]
+    return np.array([float(volume @ energy) for energy in (*local, *contrasted)])
 
 
 def alternatives() -> Iterator[tuple[tuple[int, ...], float]]:
     """Directions and ridge."""
     for count in (1, 2, 3):
-        for places in itertools.combinations(range(len(NAMES)), count):
+        for places in itertools.combinations(range(len(NAMES) + len(NEAR)), count):
             yield from ((places, ridge) for ridge in (RIDGES if count > 1 else RIDGES[:1]))
 
 
@@ -68,30 +124,30 @@ def of_ae147(known: Known) -> tuple[Changes, Changes]:
 
 
 def page(three: Changes, fifteen: Changes, sixty: Changes, ae147: tuple[Changes, Changes]) -> str:
-    """The best alternatives by the fifteen, and r2SCAN."""
-    header = [
-        *("directions", "ridge", "numbers", "the fifteen", "the three", "the sixty"),
-        *("AE147, accurate", "AE147, experiment"),
-    ]
+    """The best alternatives by the fifteen, without the near-region density and with it."""
     shown = (fifteen, three, sixty, *ae147)
-    made = []
+    made: dict[bool, list[tuple[float, list[str]]]] = {False: [], True: []}
     for places, ridge in alternatives():
         found = numbers(three, places, ridge)
         means = [of.mean(places, found) for of in shown]
-        names = " + ".join(NAMES[i] for i in places)
+        names = " + ".join((*NAMES, *NEAR)[i] for i in places)
         cells = [names, f"{ridge:g}", ", ".join(f"{x:.2f}" for x in found)]
-        made.append((means[0], [*cells, *(f"{mean:.2f}" for mean in means)]))
-    body = [cells for _, cells in sorted(made)[:SHOWN]]
+        line = (means[0], [*cells, *(f"{mean:.2f}" for mean in means)])
+        made[max(places) >= len(NAMES)].append(line)
     none = [of.mean([], np.zeros(0)) for of in shown]
-    body.append(["r2SCAN", "", "", *(f"{mean:.2f}" for mean in none)])
-    text = TEXT.format(sixty=len(sixty.errors), members=len(ae147[0].errors))
-    return f"{text}\n{tables.markdown(header, body, 3)}\n"
+    last = ["r2SCAN", "", "", *(f"{mean:.2f}" for mean in none)]
+    local, near = (
+        tables.markdown(HEADER, [*(cells for _, cells in sorted(made[of])[:SHOWN]), last], 3)
+        for of in (False, True)
+    )
+    counts = {"sixty": len(sixty.errors), "members": len(ae147[0].errors)}
+    return TEXT.format(**counts, local=local, near=near)
 
 
 def main() -> None:
     """Write the page."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    chosen, known = directions.load("three"), Known(paths.training_folder())
+    chosen, known = directions.load("three"), Known(paths.training_folder(), with_near_region)
     assert chosen is not None
     (validation,) = chosen.validation
     three, fifteen = known.of_sets(chosen.energies), known.of_sets(chosen.validation)

@@ -25,7 +25,8 @@ ALL = ("a", "b", "c", "d", "e", "f", "g")
 
 
 def _changes(rng: np.random.Generator, count: int) -> Changes:
-    return Changes(ALL[:count], rng.normal(size=(count, len(NAMES))), rng.normal(size=count))
+    total = len(NAMES) + len(few_directions.NEAR)
+    return Changes(ALL[:count], rng.normal(size=(count, total)), rng.normal(size=count))
 
 
 def test_no_direction_changes_one_electron() -> None:
@@ -54,14 +55,40 @@ def test_three_energies_determine_numbers() -> None:
 
 
 def test_the_fifteen_choose() -> None:
-    """The best by them stands first, r2SCAN last."""
+    """The best by them stands first, r2SCAN last, in both tables."""
     rng = np.random.default_rng(4)
     three, fifteen, sixty, accurate, experiment = (_changes(rng, n) for n in (3, 5, 6, 7, 7))
     made = few_directions.page(three, fifteen, sixty, (accurate, experiment))
-    rows = [line.split(" | ") for line in made.splitlines() if line.startswith("| ")][2:]
-    means = [float(row[3]) for row in rows[:-1]]
-    assert means == sorted(means)
-    assert "r2SCAN" in rows[-1][0]
+    local, near = made.split("near-region density:")
+    for table in (local, near):
+        rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+        means = [float(row[3]) for row in rows[:-1]]
+        assert means == sorted(means)
+        assert "r2SCAN" in rows[-1][0]
+        assert all(
+            (") v" in row[0] or "correlation v" in row[0]) == (table is near) for row in rows[:-1]
+        )
+
+
+def test_near_region_leaves_directions_as_they_are() -> None:
+    """And its own vanish for one electron, too; where one orbital is, but for two."""
+    state = fixed_density.solve(atom("H"), SCHEME)
+    assert np.abs(few_directions.with_near_region(state)).max() < 1e-8
+    state = fixed_density.solve(H2, SCHEME)
+    local, near = np.split(few_directions.with_near_region(state), [len(NAMES)])
+    assert local == pytest.approx(directions.of_density(state), abs=1e-12)
+    assert (np.abs(near) > 1e-6).tolist() == [False, True, True, False, False]
+
+
+def test_the_near_region_has_all_electrons() -> None:
+    """Its density is in units of a uniform gas's, so that the contrast is about zero."""
+    state = fixed_density.solve(H2, SCHEME)
+    blocks = list(integrals.blocks(state, LEVEL))
+    n = np.concatenate([rho.sum(axis=1) for rho, *_ in blocks])
+    v = few_directions.contrast(state.molecule(), n)
+    near = n * (1.0 + v) / (1.0 - v)
+    weights = np.concatenate([block[-1] for block in blocks])
+    assert weights[n > 1e-9] @ near[n > 1e-9] == pytest.approx(2.0, abs=1e-4)
 
 
 def test_the_recipe_is_what_the_fifteen_chose() -> None:

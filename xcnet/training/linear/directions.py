@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +115,17 @@ def of_density(state: FixedDensity) -> Array:
 
 
 class Known:
-    """Changes of the densities in a folder, each computed once."""
+    """Changes of the densities in a folder, each computed once.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Parameters
+    ----------
+    folder : path
+    along : function
+        Energies of the directions at a density, Hartree: `of_density`, if not others are studied.
+    """
+
+    def __init__(self, folder: Path, along: Callable[[FixedDensity], Array] = of_density) -> None:
+        self.folder, self._along = folder, along
         self._kept: dict[str, Array] = {}
 
     def has(self, job: Job) -> bool:
@@ -127,13 +134,13 @@ class Known:
 
     def of(self, terms: Iterable[tuple[float, Job]]) -> Array:
         """Change (directions,) of a sum of energies, Hartree."""
-        total = np.zeros(len(NAMES))
-        for factor, job in terms:
-            if job.name not in self._kept:
-                path = preparation.state_path(job, self.folder)
-                self._kept[job.name] = of_density(fixed_density.read(path))
-            total += factor * self._kept[job.name]
-        return total
+        return np.asarray(np.sum([factor * self._of(job) for factor, job in terms], axis=0))
+
+    def _of(self, job: Job) -> Array:
+        if job.name not in self._kept:
+            state = fixed_density.read(preparation.state_path(job, self.folder))
+            self._kept[job.name] = self._along(state)
+        return self._kept[job.name]
 
     def of_sets(self, chosen: Iterable[Chosen]) -> Changes:
         """Of the reactions that are there, of some sets."""
