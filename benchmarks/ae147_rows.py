@@ -25,8 +25,6 @@ from xcnet.training.linear.table import IntegralTable
 
 Array = npt.NDArray[np.float64]
 RECORDS = Path(__file__).resolve().parent / "results" / "ae147.jsonl"
-#: Of the functional that `xcnet train rows train three` makes, which is not shipped.
-THREE = RECORDS.with_name("three_ae147.jsonl")
 SUBSET, BASE, LEVEL = "AE147", "r2SCAN", 3
 
 
@@ -56,7 +54,7 @@ class Ae147:
     @classmethod
     def of(cls, table: IntegralTable, orders: Orders) -> Ae147:
         """All members with integrals in a table."""
-        (section,) = statistics.sections([*store.read(RECORDS), *store.read(THREE)])
+        (section,) = statistics.sections(store.read(RECORDS))
         places = orders.within(expansion.KEPT)
         wanted = set(section.subsets[SUBSET])
         rows = [

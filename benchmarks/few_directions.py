@@ -1,47 +1,34 @@
 """What three molecules teach where a functional may change in one to three directions only.
 
-Changes of r2SCAN's energy at its fixed densities, each times a number c that the atomization
-energies of H2O, NH3 and NO determine by least squares:
-
-    exchange   its exchange beyond the uniform gas, times (1 - zeta^2) alpha / (1 + alpha)
-    LYP        LYP's correlation instead of its own
-    LYP, 0     the same times 1 - zeta^2: where spins are paired
-    PBE, 0     PBE's correlation instead, times (1 - zeta^2) alpha / (1 + alpha)
-
-None of them changes one electron alone. With more than one direction, c of a size that changes the
-three by their mean error counts ``ridge``. W4-17's fifteen validation molecules choose directions
-and ridge. ``python -m benchmarks.few_directions`` needs the densities of ``xcnet train rows make
-three`` and of AE147 (`few_molecules`), and writes ``benchmarks/results/few_directions.md``.
+Changes of r2SCAN's energy at its fixed densities along the directions of
+`xcnet.training.form.directed`, each by a number that the atomization energies of H2O, NH3 and NO
+determine (`xcnet.training.linear.directions`). W4-17's fifteen validation molecules choose
+directions and ridge: those of the recipe ``three``. ``python -m benchmarks.few_directions`` needs
+the densities of ``xcnet train rows make three``, of W4-17's sixty others and of AE147
+(`few_molecules`), and writes ``benchmarks/results/few_directions.md``.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from benchmarks import ae147_rows
 from xcnet import paths
 from xcnet.bench import statistics, store, tables
-from xcnet.scf import fixed_density
 from xcnet.systems.units import KCAL_PER_HARTREE
-from xcnet.training.linear import integrals, preparation, recipe, table
-from xcnet.training.linear.expansion import FERMI
+from xcnet.training.linear import directions, preparation
+from xcnet.training.linear.directions import LEVEL, NAMES, Changes, Known, numbers
 from xcnet.training.linear.preparation import Job
-from xcnet.training.loss import energies, rows
 
-Array = npt.NDArray[np.float64]
 RESULT = Path(__file__).resolve().parent / "results" / "few_directions.md"
-DIRECTIONS = ("exchange", "LYP", "LYP, 0", "PBE, 0")
-RIDGES, LEVEL, SHOWN = (0.0, 0.3, 1.0), 3, 12
-LEAST_DENSITY = 1e-10
+RIDGES, SHOWN = (0.0, 0.3, 1.0), 12
 
 TEXT = """\
 # Three molecules and few directions
@@ -52,92 +39,11 @@ at r2SCAN's fixed densities. The fifteen choose; the sixty ({sixty} here) and AE
 """
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What the directions change of some energies (N, 4), and r2SCAN's errors (N,), kcal/mol."""
-
-    changes: Array
-    errors: Array
-
-    def mean(self, places: Sequence[int], numbers: Array) -> float:
-        """Mean absolute error with these numbers of some directions."""
-        return float(np.abs(self.errors + self.changes[:, places] @ numbers).mean())
-
-
-def directions(state: fixed_density.FixedDensity) -> Array:
-    """Energies of the directions (4,) at a density, Hartree."""
-    total = np.zeros(len(DIRECTIONS))
-    for all_rho, all_sigma, all_tau, all_weights in integrals.blocks(state, LEVEL):
-        dense = all_rho.sum(axis=1) > LEAST_DENSITY
-        rho, sigma, tau = np.maximum(all_rho[dense], 1e-14), all_sigma[dense], all_tau[dense]
-        energy = partial(integrals.energy_density, rho=rho, sigma=sigma, tau=tau)
-        n = rho.sum(axis=1)
-        uniform = 0.3 * FERMI * (rho ** (5.0 / 3.0)).sum(axis=1)
-        weizsaecker = sigma @ np.array([1.0, 2.0, 1.0]) / (8.0 * n)
-        alpha = np.maximum(tau.sum(axis=1) - weizsaecker, 0.0) / uniform
-        paired = 1.0 - ((rho[:, 0] - rho[:, 1]) / n) ** 2
-        own = energy("MGGA_C_R2SCAN")
-        lyp = energy("GGA_C_LYP") - own
-        exchange = energy("MGGA_X_R2SCAN") - energy("LDA_X")
-        chemical = paired * alpha / (1.0 + alpha)
-        pbe = (energy("GGA_C_PBE") - own) * chemical
-        total += np.array([exchange * chemical, lyp, lyp * paired, pbe]) @ all_weights[dense]
-    return total
-
-
-def numbers(three: Changes, places: Sequence[int], ridge: float) -> Array:
-    """Numbers of some directions by the three."""
-    size = np.abs(three.changes[:, places]).mean(axis=0) / np.abs(three.errors).mean()
-    matrix = three.changes[:, places] / size
-    held = ridge * np.eye(len(places))
-    target = np.concatenate([-three.errors, np.zeros(len(places))])
-    return np.asarray(np.linalg.lstsq(np.vstack([matrix, held]), target, rcond=None)[0] / size)
-
-
 def alternatives() -> Iterator[tuple[tuple[int, ...], float]]:
     """Directions and ridge."""
     for count in (1, 2, 3):
-        for places in itertools.combinations(range(len(DIRECTIONS)), count):
+        for places in itertools.combinations(range(len(NAMES)), count):
             yield from ((places, ridge) for ridge in (RIDGES if count > 1 else RIDGES[:1]))
-
-
-class Known:
-    """Changes of densities, each computed once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.kept: dict[str, Array] = {}
-
-    def has(self, job: Job) -> bool:
-        """Whether there is a density."""
-        return preparation.state_path(job, self.folder).exists()
-
-    def of(self, terms: Iterable[tuple[float, Job]]) -> Array:
-        """Change (4,) of a sum of energies, Hartree."""
-        total = np.zeros(len(DIRECTIONS))
-        for factor, job in terms:
-            if job.name not in self.kept:
-                path = preparation.state_path(job, self.folder)
-                self.kept[job.name] = directions(fixed_density.read(path))
-            total += factor * self.kept[job.name]
-        return total
-
-
-def of_set(chosen: recipe.Chosen, known: Known, only: Sequence[str] = ()) -> Changes:
-    """Atomization energies of a set of the recipe."""
-    ready = [
-        row
-        for row in energies.rows(chosen, "energies")
-        if all(known.has(job) for _, job, _ in row.terms) and (not only or row.name in only)
-    ]
-    jobs = [job for row in ready for _, job, _ in row.terms]
-    kept = table.collect(jobs, known.folder, None)
-    ready = [row for row in ready if row.ready(kept)]
-    changes = [
-        row.per_hartree * known.of((factor, job) for factor, job, _ in row.terms)
-        for row in tqdm(ready, desc=chosen.set)
-    ]
-    return Changes(np.array(changes), np.array([rows.errors(row, kept, "r2SCAN") for row in ready]))
 
 
 def of_ae147(known: Known) -> tuple[Changes, Changes]:
@@ -155,7 +61,7 @@ def of_ae147(known: Known) -> tuple[Changes, Changes]:
             changes.append(KCAL_PER_HARTREE * known.of(terms))
     matrix = np.array(changes)
     of_accurate, of_experiment = (
-        Changes(matrix, np.array([column.errors[name] for name in names]))
+        Changes(tuple(names), matrix, np.array([column.errors[name] for name in names]))
         for column in (accurate, experiment)
     )
     return of_accurate, of_experiment
@@ -172,7 +78,7 @@ def page(three: Changes, fifteen: Changes, sixty: Changes, ae147: tuple[Changes,
     for places, ridge in alternatives():
         found = numbers(three, places, ridge)
         means = [of.mean(places, found) for of in shown]
-        names = " + ".join(DIRECTIONS[i] for i in places)
+        names = " + ".join(NAMES[i] for i in places)
         cells = [names, f"{ridge:g}", ", ".join(f"{x:.2f}" for x in found)]
         made.append((means[0], [*cells, *(f"{mean:.2f}" for mean in means)]))
     body = [cells for _, cells in sorted(made)[:SHOWN]]
@@ -185,11 +91,11 @@ def page(three: Changes, fifteen: Changes, sixty: Changes, ae147: tuple[Changes,
 def main() -> None:
     """Write the page."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    chosen, known = recipe.load("three"), Known(paths.training_folder())
-    by_name = {of.set: of for of in chosen.energies}
-    three = of_set(by_name["three-molecules"], known, ("H2O", "NH3", "NO"))
-    fifteen = of_set(chosen.validation[0], known)
-    sixty = of_set(next(of for of in chosen.known if of.set == "w4-17"), known)
+    chosen, known = directions.load("three"), Known(paths.training_folder())
+    assert chosen is not None
+    (validation,) = chosen.validation
+    three, fifteen = known.of_sets(chosen.energies), known.of_sets(chosen.validation)
+    sixty = known.of_sets([replace(validation, part="train")])
     RESULT.write_text(page(three, fifteen, sixty, of_ae147(known)), encoding="utf-8")
 
 

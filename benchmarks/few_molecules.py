@@ -1,14 +1,15 @@
 """What few molecules teach a functional: alternatives, other triples, and the learning curve.
 
-Everything is a fit of the linear expansion of the recipe ``three`` at r2SCAN's fixed densities. An
-alternative says which factors may leave r2SCAN's, how smoothly, and whether only along the first
-principal directions: of all changes that the mesh holds equally likely, those that change the
-atomization energies of W4-17's sixty molecules most (their accurate values are not used).
+Everything is a fit of the linear expansion of ``benchmarks/few_molecules.rows.toml`` at r2SCAN's
+fixed densities. An alternative says which factors may leave r2SCAN's, how smoothly, and whether
+only along the first principal directions: of all changes that the mesh holds equally likely, those
+that change the atomization energies of W4-17's sixty molecules most (their accurate values are not
+used).
 
 ``OMP_NUM_THREADS=1 python -m benchmarks.few_molecules`` needs the integrals of ``xcnet train rows
-make three`` and writes ``benchmarks/results/few_molecules.md`` and the picture of
-the page [training](docs/training.md). With ``--densities`` it first calculates what else there is:
-all of the sixty and AE147.
+make benchmarks/few_molecules.rows.toml`` and writes ``benchmarks/results/few_molecules.md`` and the
+picture of the page [training](docs/training.md). With ``--densities`` it first calculates what else
+there is: all of the sixty and AE147.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ from xcnet.training.loss import rows
 from xcnet.training.loss.equations import Equations
 
 Array = npt.NDArray[np.float64]
+RECIPE = Path(__file__).with_suffix(".rows.toml")
 THREE = ("H2O", "NH3", "NO")
 #: Standard deviations of exchange, equal and opposite spins' correlation.
 FACTORS = {
@@ -152,8 +155,8 @@ def along(held: Equations, matrix: Array, prior: Array, count: int) -> Equations
 
 
 def whole() -> RowsRecipe:
-    """The recipe ``three`` with all of the sixty, also those without densities at its time."""
-    three = recipe.load("three")
+    """The recipe with all of the sixty, also those without densities at its time."""
+    three = recipe.load(str(RECIPE))
     return replace(three, known=tuple(replace(chosen, without=()) for chosen in three.known))
 
 

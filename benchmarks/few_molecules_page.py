@@ -18,8 +18,7 @@ RESULT = ROOT / "benchmarks" / "results" / "few_molecules.md"
 PICTURE = ROOT / "docs" / "static" / "few_molecules.png"
 BESIDE = ("r2SCAN", "M06-L")
 LINES = ("r2SCAN", "M06-L", "B3LYP", "NN-metaGGA-Nagai2020", "NN-NRA-Nagai2020")
-TRIED = "NN-metaGGA-3mol"  # the recipe's record has it so; not shipped
-LABELS = {TRIED: "the recipe's networks"}
+SHIPPED = "NN-metaGGA-3mol"  # of few directions
 WHOLE = ("all of AE147, accurate", "all of AE147, experiment")
 TOP = 6.5  # kcal/mol, of all three pictures
 HEADS = ("the fifteen", "the three", "the sixty", "AE147, accurate", "AE147, experiment")
@@ -83,13 +82,13 @@ def _alternatives(judged: Sequence[Judged]) -> str:
 
 def _beside(study: Study) -> str:
     lines = []
-    for name in (*LINES, TRIED):
+    for name in (*LINES, SHIPPED):
         cells = ["", "", ""]
         if name in BESIDE:
             places = (None, study.three, study.sixty)
             cells = _numbers(*(study.beside(name, of) for of in places))
         self_consistent = (*study.ae147.measured(name), *study.ae147.whole[name])
-        lines.append([LABELS.get(name, name), *cells, *_numbers(*self_consistent)])
+        lines.append([name, *cells, *_numbers(*self_consistent)])
     prior = study.problem.prior
     means = (study.errors(prior, places).mean() for places in (study.three, study.sixty))
     numbers = _numbers(study.validation(prior), *means, *study.ae147.means(prior))
@@ -138,7 +137,8 @@ def picture(study: Study, judged: Sequence[Judged], curve: dict[int, list[Draw]]
     left.plot(3, chosen.sixty, "k*", markersize=11, label="H2O, NH3, NO")
     _bands(middle, curve, lambda item: item.ae147[0])
     middle.plot(3, chosen.ae147[0], "k*", markersize=11)
-    right.plot(3, study.ae147.whole[TRIED][0], "rD", label="H2O, NH3, NO: networks")
+    middle.plot(3, study.ae147.measured(SHIPPED)[0], "rD")
+    right.plot(3, study.ae147.whole[SHIPPED][0], "rD", label=SHIPPED)
     for number, name in enumerate(LINES):
         style = {"color": f"C{number + 1}", "linestyle": "--", "linewidth": 1.2}
         middle.axhline(study.ae147.measured(name)[0], **style)
@@ -177,13 +177,13 @@ def _bands(axes: Any, curve: dict[int, list[Draw]], value: Any) -> None:
 
 TEXT = """# What few molecules teach a functional
 
-Made by `python -m benchmarks.few_molecules`, which explains it: the linear expansion of the recipe
-`three` at r2SCAN's fixed densities, mean absolute errors in kcal/mol. "The fifteen" are W4-17's
-validation molecules ({fifteen} with densities here): they choose. "The sixty" are its others
-({sixty} here), not trained on where H2O, NH3 and NO are. AE147 chose nothing; of its {total}
-molecules the {members} that have densities here, small ones, are estimated from r2SCAN's
-self-consistent energies (`benchmarks/ae147_rows.py`). What counts is all of AE147, self-consistent:
-the last two columns of the first table, and the right part of the picture.
+Made by `python -m benchmarks.few_molecules`, which explains it: the linear expansion of
+`benchmarks/few_molecules.rows.toml` at r2SCAN's fixed densities, mean absolute errors in kcal/mol.
+"The fifteen" are W4-17's validation molecules ({fifteen} with densities here): they choose. "The
+sixty" are its others ({sixty} here), not trained on where H2O, NH3 and NO are. AE147 chose nothing;
+of its {total} molecules the {members} that have densities here, small ones, are estimated from
+r2SCAN's self-consistent energies (`benchmarks/ae147_rows.py`). What counts is all of AE147,
+self-consistent: the last two columns of the first table, and the right part of the picture.
 
 ## Functionals beside
 

@@ -29,7 +29,7 @@ from xcnet.training.loss.equations import Equations, compressed, solve
 from xcnet.training.loss.rows import Linear, Row
 from xcnet.training.publish import general
 
-THREE = replace(recipe.load("three"), expansion=Orders((3, 3), (2, 2), (3, 3), 1))
+THREE = replace(recipe.load(str(few_molecules.RECIPE)), expansion=Orders((3, 3), (2, 2), (3, 3), 1))
 SCHEME = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
 FACTS = {"description": "Three factors", "domain": {"elements": ["H"]}}
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
@@ -75,7 +75,7 @@ def test_the_recipe_trains_on_three_molecules_alone(
     """Validation molecules are in no other part; the atoms are those of the three, and helium."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     public_data.install("ae18", public_folder("ae18"))
-    three = recipe.load("three")
+    three = recipe.load(str(few_molecules.RECIPE))
     molecules, atoms = three.energies
     names = {reaction.name for reaction in molecules.reactions()}
     assert {name for name in names if "+" not in name} == {"H2O", "NH3", "NO"}
@@ -96,7 +96,7 @@ def test_the_card_says_what_was_fitted() -> None:
         Line(term, "w4-17", "kcal/mol", 3, 3, 0.5, None, 0.7, "a", {})
         for term in ("energies", "validation")
     ]
-    three = recipe.load("three")
+    three = recipe.load(str(few_molecules.RECIPE))
     text = " ".join(general.card(three, FACTS, lines).split())
     assert "w4-17 (3 energies) 0.5 kcal/mol; w4-17 (3 validation, not fitted) 0.5" in text
     assert "it was fitted without any" in text

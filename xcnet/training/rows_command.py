@@ -17,6 +17,7 @@ from xcnet.errors import InputError
 from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
+    from xcnet.training.linear.directions import DirectionsRecipe
     from xcnet.training.linear.preparation import Job
     from xcnet.training.linear.recipe import RowsRecipe
     from xcnet.training.linear.table import IntegralTable
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is missing, smallest systems first, going on where an earlier run ended; plan: what is "
         "missing and what it costs; table: write all integrals to --table, and energies beside "
         "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
-        "--output")  # fmt: skip
+        "--output. Of a recipe of directions: make, plan, and train: its functional")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, "
         "hybrid, three")  # fmt: skip
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
@@ -48,9 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do the action; exit code 1 when a system has no result."""
     with extras.for_training():
-        from xcnet.training.linear import recipe
+        from xcnet.training.linear import directions, recipe
+    if along := directions.load(args.recipe):
+        return _directed(along, args)
     chosen = recipe.load(args.recipe)
-    actions = {"make": _make, "plan": _plan, "table": _table, "fit": _fit, "train": _train}
+    if args.action in ("make", "plan"):
+        return {"make": _make, "plan": _plan}[args.action](jobs(chosen), args)
+    actions = {"table": _table, "fit": _fit, "train": _train}
     return actions[args.action](chosen, args)
 
 
@@ -67,11 +72,24 @@ def jobs(chosen: RowsRecipe) -> list[Job]:
     return [*needed, *grids.jobs(chosen), *bonds.jobs(chosen)]
 
 
-def _make(chosen: RowsRecipe, args: argparse.Namespace) -> int:
+def _directed(chosen: DirectionsRecipe, args: argparse.Namespace) -> int:
+    from xcnet.training import directions_command
+
+    if args.action in ("make", "plan"):
+        return {"make": _make, "plan": _plan}[args.action](directions_command.jobs(chosen), args)
+    if args.action != "train" or args.table or args.report or args.held_out:
+        raise InputError(
+            f"{args.recipe} is a recipe of directions, whose energies need densities: it has make, "
+            "plan and train, without --table, --report and --held-out"
+        )
+    return directions_command.train(chosen, args.output)
+
+
+def _make(needed: list[Job], args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     with _executor(args) as executor:
-        failed = preparation.run(jobs(chosen), training_folder(), executor, _say)
+        failed = preparation.run(needed, training_folder(), executor, _say)
     for name, reason in failed.items():
         _say(f"{name} has no result: {reason}")
     return 1 if failed else 0
@@ -94,10 +112,10 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _plan(chosen: RowsRecipe, args: argparse.Namespace) -> int:
+def _plan(needed: list[Job], args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
-    needed = preparation.unique(jobs(chosen))
+    needed = preparation.unique(needed)
     left = [job for job in needed if not preparation.done(job, training_folder())]
     hours, done = sum(job.cost for job in left) / 3600, len(needed) - len(left)
     print(f"{done} of {len(needed)} systems are done; {hours:.1f} hours are left")

@@ -9,6 +9,7 @@ free of data-dependent control flow; an empty spin channel gives finite values a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log, pi
 from typing import NamedTuple
 
@@ -102,6 +103,15 @@ def pw92_fit(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
     return -2.0 * a * (1.0 + alpha1 * rs) * torch_log(1.0 + 1.0 / (2.0 * a * series))
 
 
+def pw92_fit_slope(rs: Tensor, root: Tensor, row: tuple[float, ...]) -> Tensor:
+    """Derivative of `pw92_fit` by rs."""
+    a, alpha1, beta1, beta2, beta3, beta4 = row
+    q = 2.0 * a * root * (beta1 + root * (beta2 + root * (beta3 + root * beta4)))
+    slope = a * (beta1 / root + 2.0 * beta2 + root * (3.0 * beta3 + 4.0 * beta4 * root))
+    logarithm = torch_log(1.0 + 1.0 / q)
+    return -2.0 * a * (alpha1 * logarithm - (1.0 + alpha1 * rs) * slope / (q * (q + 1.0)))
+
+
 def pw92(rho: Tensor, parameters: PW92 = PW92_ORIGINAL) -> Tensor:
     """Perdew-Wang correlation of the uniform gas, spin resolved."""
     n = rho.sum(1)
@@ -114,7 +124,13 @@ def pw92(rho: Tensor, parameters: PW92 = PW92_ORIGINAL) -> Tensor:
 def pw92_between(rs: Tensor, zeta: Tensor, shares: Tensor, parameters: PW92) -> Tensor:
     """The same; ``shares`` is (1 + zeta)^(4/3) + (1 - zeta)^(4/3)."""
     root = sqrt(rs)
-    para, ferro, stiffness = (pw92_fit(rs, root, row) for row in parameters[:3])
+    fits = [pw92_fit(rs, root, row) for row in parameters[:3]]
+    return pw92_of_fits(fits, zeta, shares, parameters)
+
+
+def pw92_of_fits(fits: Sequence[Tensor], zeta: Tensor, shares: Tensor, parameters: PW92) -> Tensor:
+    """Between the values, or slopes by rs, of the three fits."""
+    para, ferro, stiffness = fits
     f = F_ZETA * (shares - 2.0)
     z4 = zeta**4
     stiffness = stiffness / parameters.curvature

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 SCHEMES = {"coarse": COARSE, "compact": COMPACT, "fine": FINE, "field": FIELD, "atoms": ATOMS}
 LAST_ELEMENT = SYMBOLS.index("Kr")  # heavier ones have effective core potentials in def2 bases
 UNITS = ("kcal/mol", "eV", "mHa", "e bohr")
+GROUPS = ("energies", "validation", "known")
 
 
 @dataclass(frozen=True)
@@ -184,30 +186,29 @@ def load(source: str) -> RowsRecipe:
     InputError
         There is no such file, or it is not such a recipe.
     """
-    shipped = FOLDER / f"{source}.rows.toml"
-    path = shipped if shipped.exists() else Path(source)
-    try:
+    with reading(source) as path:
         data = path.read_bytes()
         record = tomllib.loads(data.decode())
         if base := record.pop("base", ""):
             before = (FOLDER / f"{base}.rows.toml").read_bytes()
             record, data = tomllib.loads(before.decode()) | record, before + data
         return _recipe(record, hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def reading(source: str) -> Iterator[Path]:
+    """Path of a file, or of a shipped recipe by its name; what is wrong in it is an InputError."""
+    shipped = FOLDER / f"{source}.rows.toml"
+    path = shipped if shipped.exists() else Path(source)
+    try:
+        yield path
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} is not a recipe of rows: {error}", file=str(path)) from error
 
 
 def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     record.setdefault("known", {})
-    sets: dict[str, Any] = {
-        group: tuple(
-            Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
-            for name, entry in record.pop(group).items()
-        )
-        for group in ("energies", "validation", "known")
-    }
-    if unknown := {chosen.unit for group in sets.values() for chosen in group} - set(UNITS):
-        raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
+    sets: dict[str, Any] = {name: sets_of(record.pop(name)) for name in GROUPS}
     parameters = record.get("dispersion", {})
     if not isinstance(parameters, dict) or (parameters and not NEEDED <= set(parameters) <= KNOWN):
         raise ValueError(f"[dispersion] has D4's {', '.join(sorted(NEEDED))}")
@@ -227,6 +228,17 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
         for name, kind in parts.items()
     }
     return RowsRecipe(**record, **sets, **made, sha256=sha256)
+
+
+def sets_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Chosen, ...]:
+    """Sets of one group of a recipe's tables; ValueError where a unit is none."""
+    sets = tuple(
+        Chosen(name, **{key: _frozen(value) for key, value in entry.items()})
+        for name, entry in tables.items()
+    )
+    if unknown := {chosen.unit for chosen in sets} - set(UNITS):
+        raise ValueError(f"unit {', '.join(unknown)} is none of {', '.join(UNITS)}")
+    return sets
 
 
 def _frozen(value: Any) -> Any:

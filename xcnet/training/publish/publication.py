@@ -17,6 +17,7 @@ from xcnet.scf.kept import write_arrays
 from xcnet.spec import FunctionalSpec
 from xcnet.training import trainer
 from xcnet.training.form.semilocal import Semilocal
+from xcnet.training.linear.directions import DirectionsRecipe
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.publish.cards import card
 from xcnet.training.publish.records import record
@@ -119,7 +120,7 @@ def validation(results: Path, weights: str) -> str:
     )
 
 
-def shipped_weights(recipe: Recipe | RowsRecipe) -> Path:
+def shipped_weights(recipe: Recipe | RowsRecipe | DirectionsRecipe) -> Path:
     """Path of the weights that the shipped functional of a recipe was exported from."""
     return Path(__file__).parents[1] / "checkpoints" / f"{recipe.record.name}.npz"
 
