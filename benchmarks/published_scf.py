@@ -28,13 +28,23 @@ BASIS = "def2-tzvp"
 
 def calculation(xc: str, molecule: str, basis: str) -> dict[str, Any]:
     """Time, memory and cycles of one calculation, which is the first of this process."""
-    from pyscf import dft, gto
-
     from xcnet.adapters import pyscf as adapter
 
     adapter.install()
+    return measured(xc, prepared(molecule, basis, xc))
+
+
+def prepared(molecule: str, basis: str, xc: str = "") -> Any:
+    """PySCF's calculation of a molecule before it is run."""
+    from pyscf import dft, gto
+
     mf = dft.RKS(gto.M(atom=named(molecule), basis=basis, verbose=0), xc=xc).density_fit()
     mf.grids.level = 3
+    return mf
+
+
+def measured(xc: str, mf: Any) -> dict[str, Any]:
+    """Time, memory and cycles of a calculation that is run here."""
     taken = seconds(mf.kernel)
     return {
         "xc": xc,

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import published_scf, pyscf_scf
+from benchmarks import published_original, published_scf, pyscf_scf
+from tests.published import prepared, required_weights
 
 
 def test_scf_table_and_its_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,3 +55,29 @@ def test_published_table_and_its_page() -> None:
     (skala,) = (row for row in rows if len(row) > 5 and row[1] == "Skala-1.0")
     page = " ".join((root / "docs/published.md").read_text(encoding="utf-8").split())
     assert f"takes {skala[3]} times r2SCAN's processor time and {skala[5]} times its memory" in page
+
+
+def test_formula_in_torch_gives_the_same_energy(
+    converted_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required_weights("xcdiff")
+    monkeypatch.setenv("XCNET_MODEL_PATH", str(prepared("xcdiff", converted_folder)))
+    ours = published_scf.calculation("XCDIFF", "H2", "sto-3g")
+    formula = published_original.torch_calculation("XCDIFF", "H2", "sto-3g")
+    assert formula["energy"] == pytest.approx(ours["energy"], abs=1e-10)
+    assert (formula["points"], formula["cycles"]) == (ours["points"], ours["cycles"])
+
+
+def test_page_has_the_ratios_to_the_originals() -> None:
+    root = Path(__file__).parents[1]
+    table = (root / "benchmarks/results/published_original.md").read_text(encoding="utf-8")
+    page = " ".join((root / "docs/published.md").read_text(encoding="utf-8").split())
+    cells = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+    ours = {(row[1], row[2]): row for row in cells if len(row) > 9 and row[3] == "xcnet"}
+    theirs = {(row[1], row[2]): row for row in cells if len(row) > 9 and row[5] == "1.00"}
+    assert {xc for _, xc in ours} == {"XCDIFF", "pcNN", "Skala-1.0"}
+    assert ours.keys() == theirs.keys()
+    for case, row in ours.items():
+        assert float(row[9]) == pytest.approx(float(theirs[case][9]), abs=1e-7)
+    time, memory = (ours["water", "Skala-1.0"][column] for column in (5, 7))
+    assert f"takes {time} of the time and {memory} of the memory of its authors' program" in page
