@@ -109,12 +109,13 @@ def rows(python: str, xc: str, molecule: str, basis: str = BASIS) -> tuple[str, 
     )
 
 
-def report(lines: Sequence[str]) -> str:
-    """The table, in Markdown."""
+def report(lines: Sequence[str], chosen: Sequence[str]) -> str:
+    """The table, in Markdown; ``chosen`` are its molecules."""
     import pyscf
 
     import xcnet
 
+    only = "" if list(chosen) == list(MOLECULES) else f" --molecules {' '.join(chosen)}"
     return "\n".join(
         [
             "# Published functionals beside the original programs",
@@ -129,7 +130,7 @@ def report(lines: Sequence[str]) -> str:
             "calculation a process of its own.",
             "",
             f"{platform.machine()}, Python {platform.python_version()}, PySCF {pyscf.__version__}, "
-            f"xcnet {xcnet.__version__}. Made by `python -m benchmarks.published_original`.",
+            f"xcnet {xcnet.__version__}. Made by `python -m benchmarks.published_original{only}`.",
             "",
         ]
     )
@@ -153,7 +154,7 @@ def main() -> None:
     for molecule in arguments.molecules:
         for xc in (*FORMULAS, SKALA):
             lines += rows(arguments.python, xc, molecule)
-            RESULT.write_text(report(lines), encoding="utf-8")
+            RESULT.write_text(report(lines, arguments.molecules), encoding="utf-8")
 
 
 if __name__ == "__main__":
