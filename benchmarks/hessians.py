@@ -27,7 +27,7 @@ RESULT = Path(__file__).resolve().parent / "results" / "hessians.jsonl"
 TABLE = RESULT.with_suffix(".md")
 BASIS, LEVEL = "def2-svp", 3
 MOLECULES = ("H2", "LiH", "HF", "N2", "CO", "F2", "HCl", "H2O", "HCN", "CO2")
-FUNCTIONALS = ("NN-metaGGA", "NN-hybrid", "NN-GGA", "NN-LSDA", "NN-r2SCAN")
+FUNCTIONALS = ("NN-metaGGA", "NN-metaGGA-3mol", "NN-hybrid", "NN-GGA", "NN-LSDA", "NN-r2SCAN")
 COMPARED = "NN-metaGGA"
 #: PySCF has no Hessian of these, so that differences are all there is.
 NONLOCAL = ("NN-NRA",)
