@@ -8,20 +8,9 @@ from pathlib import Path
 from xcnet.errors import InputError
 from xcnet.paths import training_folder
 from xcnet.scf.densities import file_sha256
-from xcnet.training.linear import directions, preparation
+from xcnet.training.linear import directions, preparation, recipe
 from xcnet.training.linear.directions import DirectionsRecipe
-from xcnet.training.linear.preparation import Job
 from xcnet.training.publish import directed
-
-
-def jobs(chosen: DirectionsRecipe) -> list[Job]:
-    """Everything that a recipe's energies need."""
-    return [
-        job
-        for group in chosen.chosen()
-        for reaction in group.reactions()
-        for job in group.jobs(reaction)
-    ]
 
 
 def train(chosen: DirectionsRecipe, output: Path) -> int:
@@ -35,7 +24,8 @@ def train(chosen: DirectionsRecipe, output: Path) -> int:
     folder = output / chosen.record.name
     if folder.exists():
         raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
-    missing = [job for job in jobs(chosen) if not preparation.done(job, training_folder())]
+    needed = recipe.jobs(chosen.chosen())
+    missing = [job for job in needed if not preparation.done(job, training_folder())]
     if missing:
         names = ", ".join(dict.fromkeys(job.system.name for job in missing))
         raise InputError(f"no densities of {names}: run xcnet train rows make with this recipe")

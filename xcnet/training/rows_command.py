@@ -61,22 +61,19 @@ def run(args: argparse.Namespace) -> int:
 
 def jobs(chosen: RowsRecipe) -> list[Job]:
     """Everything that a recipe's rows need."""
+    from xcnet.training.linear import recipe
     from xcnet.training.loss import bonds, grids
 
-    needed = [
-        job
-        for group in chosen.chosen()
-        for reaction in group.reactions()
-        for job in group.jobs(reaction)
-    ]
-    return [*needed, *grids.jobs(chosen), *bonds.jobs(chosen)]
+    return [*recipe.jobs(chosen.chosen()), *grids.jobs(chosen), *bonds.jobs(chosen)]
 
 
 def _directed(chosen: DirectionsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training import directions_command
+    from xcnet.training.linear import recipe
 
     if args.action in ("make", "plan"):
-        return {"make": _make, "plan": _plan}[args.action](directions_command.jobs(chosen), args)
+        needed = recipe.jobs(chosen.chosen())
+        return {"make": _make, "plan": _plan}[args.action](needed, args)
     if args.action != "train" or args.table or args.report or args.held_out:
         raise InputError(
             f"{args.recipe} is a recipe of directions, whose energies need densities: it has make, "

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -228,6 +228,11 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
         for name, kind in parts.items()
     }
     return RowsRecipe(**record, **sets, **made, sha256=sha256)
+
+
+def jobs(sets: Iterable[Chosen]) -> list[Job]:
+    """What has to be calculated of all reactions of some sets."""
+    return [job for one in sets for reaction in one.reactions() for job in one.jobs(reaction)]
 
 
 def sets_of(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Chosen, ...]:
