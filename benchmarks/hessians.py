@@ -30,7 +30,7 @@ MOLECULES = ("H2", "LiH", "HF", "N2", "CO", "F2", "HCl", "H2O", "HCN", "CO2")
 FUNCTIONALS = ("NN-metaGGA", "NN-metaGGA-3mol", "NN-hybrid", "NN-GGA", "NN-LSDA", "NN-r2SCAN")
 COMPARED = "NN-metaGGA"
 #: PySCF has no Hessian of these, so that differences are all there is.
-NONLOCAL = ("NN-NRA",)
+NONLOCAL = ("NN-NRA", "NN-NRA-3mol")
 AIM = 10.0  # 1/cm
 
 HEAD = f"""# Frequencies of ten molecules
