@@ -135,7 +135,7 @@ def _parts(state: FixedDensity, near_region: bool) -> Iterator[tuple[EnergyParts
     """Of each block of a density's points, with electrons (N,) at them."""
     blocks: Iterable[tuple[Array, ...]] = integrals.blocks(state, LEVEL)
     if near_region:  # of a point, it knows the density of all others
-        blocks = _with_near_region(state, list(blocks))
+        blocks = _with_near_region(state, [*blocks])
     for rho, sigma, tau, weights, *rest in blocks:
         n = rho.sum(axis=1)
         dense = n > LEAST_DENSITY
@@ -144,7 +144,7 @@ def _parts(state: FixedDensity, near_region: bool) -> Iterator[tuple[EnergyParts
 
 
 def _with_near_region(
-    state: FixedDensity, blocks: list[tuple[Array, Array, Array, Array]]
+    state: FixedDensity, blocks: list[tuple[Array, ...]]
 ) -> Iterator[tuple[Array, ...]]:
     grids = dft.Grids(state.molecule())
     grids.level = LEVEL
