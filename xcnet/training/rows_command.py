@@ -18,7 +18,7 @@ from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
     from xcnet.training.linear.directions import DirectionsRecipe
-    from xcnet.training.linear.families import Family
+    from xcnet.training.linear.families import RowsFamily
     from xcnet.training.linear.preparation import Job
     from xcnet.training.linear.recipe import RowsRecipe
     from xcnet.training.linear.table import IntegralTable
@@ -83,7 +83,7 @@ def _directed(chosen: DirectionsRecipe, args: argparse.Namespace) -> int:
     return directions_command.train(chosen, args.output)
 
 
-def _make(needed: list[Job], family: Family, args: argparse.Namespace) -> int:
+def _make(needed: list[Job], family: RowsFamily, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     with _executor(args) as executor:
@@ -110,7 +110,7 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _plan(needed: list[Job], family: Family, args: argparse.Namespace) -> int:
+def _plan(needed: list[Job], family: RowsFamily, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     needed = preparation.unique(needed)

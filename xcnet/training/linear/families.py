@@ -22,7 +22,7 @@ R2SCAN = ("MGGA_X_R2SCAN", "MGGA_C_R2SCAN")
 
 
 @dataclass(frozen=True)
-class Family:
+class RowsFamily:
     """One family.
 
     Parameters
@@ -59,7 +59,7 @@ class Family:
     inputs: tuple[str, ...]
 
 
-MGGA = Family(
+MGGA = RowsFamily(
     "mgga",
     expansion.KEPT,
     expansion.integrate,
@@ -76,7 +76,7 @@ MGGA = Family(
     Bounded,
     ("rho", "sigma", "tau"),
 )
-GGA = Family(
+GGA = RowsFamily(
     "gga",
     gradient.KEPT,
     gradient.integrate,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from xcnet.libxc import Functional
 from xcnet.scf import kept
 from xcnet.scf.fixed_density import FixedDensity
-from xcnet.training.linear.families import MGGA, Family
+from xcnet.training.linear.families import MGGA, RowsFamily
 
 Array = npt.NDArray[np.float64]
 BLOCK_MB = 200
@@ -37,20 +37,20 @@ class Integrals:
     electrons: Array
 
 
-def key(family: Family = MGGA) -> str:
+def key(family: RowsFamily = MGGA) -> str:
     """What is integrated, as a hash."""
     text = json.dumps([asdict(family.kept), family.functionals], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def calculate(state: FixedDensity, levels: tuple[int, ...], family: Family = MGGA) -> Integrals:
+def calculate(state: FixedDensity, levels: tuple[int, ...], family: RowsFamily = MGGA) -> Integrals:
     """Integrals on grids of these levels."""
     by_level = [_level(state, level, family) for level in levels]
     columns, functionals, electrons = (np.stack(part) for part in zip(*by_level, strict=True))
     return Integrals(levels, columns, functionals, electrons)
 
 
-def _level(state: FixedDensity, level: int, family: Family) -> tuple[Array, Array, Array]:
+def _level(state: FixedDensity, level: int, family: RowsFamily) -> tuple[Array, Array, Array]:
     totals: list[Array] = []
     functionals = family.functionals.values()
     for rho, sigma, tau, weights in blocks(state, level):

@@ -23,7 +23,7 @@ from xcnet.scf.fixed_density import FixedDensity, Scheme
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
 from xcnet.training.linear import families, integrals
-from xcnet.training.linear.families import MGGA, Family
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.integrals import Integrals
 
 GIB = 1 << 30
@@ -90,7 +90,7 @@ def unique(jobs: Iterable[Job]) -> list[Job]:
     return list(by_name.values())
 
 
-def done(job: Job, folder: Path, family: Family = MGGA) -> bool:
+def done(job: Job, folder: Path, family: RowsFamily = MGGA) -> bool:
     """Whether both files of a job are there, with all levels."""
     path = integrals_path(job, folder, family)
     return path.exists() and set(job.levels) <= set(integrals.read(path).levels)
@@ -101,7 +101,7 @@ def state_path(job: Job, folder: Path) -> Path:
     return folder / STATES / f"{job.name}.npz"
 
 
-def integrals_path(job: Job, folder: Path, family: Family = MGGA) -> Path:
+def integrals_path(job: Job, folder: Path, family: RowsFamily = MGGA) -> Path:
     """File of a job's integrals."""
     return folder / INTEGRALS / integrals.key(family) / f"{job.name}.npz"
 
@@ -111,7 +111,7 @@ def run(
     folder: Path,
     executor: Executor,
     report: Callable[[str], None],
-    family: Family = MGGA,
+    family: RowsFamily = MGGA,
 ) -> dict[str, str]:
     """Do what is left of the jobs; reasons of those that failed, by the systems' names."""
     ordered = sorted(unique(jobs), key=lambda job: job.weight * job.cost)

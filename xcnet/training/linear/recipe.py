@@ -34,7 +34,7 @@ from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
 from xcnet.training.linear import families
 from xcnet.training.linear.expansion import Orders
-from xcnet.training.linear.families import MGGA, Family
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.preparation import ATOMS, COARSE, COMPACT, FIELD, FINE, Job
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
@@ -164,7 +164,7 @@ class RowsRecipe:
     dispersion: Mapping[str, float] | None = None
     exact_exchange: float = 0.0
     change: MeshSettings | None = None
-    family: Family = MGGA
+    family: RowsFamily = MGGA
 
     def expanded(self) -> RowsRecipe:
         """Recipe of the expansion's fit: its mesh is that of the change, if there is one."""

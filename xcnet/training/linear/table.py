@@ -18,7 +18,7 @@ from xcnet.dispersion import Correction
 from xcnet.errors import InputError
 from xcnet.scf import fixed_density, kept
 from xcnet.training.linear import integrals, preparation
-from xcnet.training.linear.families import MGGA, Family
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.preparation import Job
 
 Array = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ class IntegralTable:
 
     entries: dict[str, DensityIntegrals] = field(default_factory=dict)
     dispersion: Parameters = None
-    family: Family = MGGA
+    family: RowsFamily = MGGA
 
     def has(self, key: str, level: int) -> bool:
         """Whether there are integrals of a density on a grid."""
@@ -71,7 +71,7 @@ class IntegralTable:
 
 
 def collect(
-    jobs: Iterable[Job], folder: Path, parameters: Parameters, family: Family = MGGA
+    jobs: Iterable[Job], folder: Path, parameters: Parameters, family: RowsFamily = MGGA
 ) -> IntegralTable:
     """Table of those jobs that are done, with D4 energies of these parameters (none: zero)."""
     entries = {}
@@ -147,7 +147,7 @@ def write_energies(path: Path, table: IntegralTable) -> None:
             stream.write(json.dumps(line) + "\n")
 
 
-def read(path: Path, family: Family = MGGA) -> IntegralTable:
+def read(path: Path, family: RowsFamily = MGGA) -> IntegralTable:
     """Table of a file; InputError if it was altered, or other columns were integrated."""
     arrays = kept.read(path, ("facts", "numbers", "columns", "functionals"), "table of integrals")
     facts: dict[str, Any] = json.loads(str(arrays["facts"]))
