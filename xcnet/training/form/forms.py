@@ -11,7 +11,7 @@ from xcnet.training.form.features.form import PartForm
 
 @dataclass(frozen=True)
 class Form:
-    """RowsFamily and inputs of the record, the form of each part, and the descriptor if it has one.
+    """Family and inputs of the record, the form of each part, and the descriptor if it has one.
 
     ``text`` is what the card says of it, with a place for the hidden widths; ``constraints`` are
     those that hold for any weights and can be measured, for the record.
