@@ -157,7 +157,9 @@ def fitted(folder: Path) -> tuple[LinearProblem, Bounded, np.ndarray]:
     prior[[part.start for part in places.values()]] = 1.0
     whole = replace(GENERAL, expansion=expansion.KEPT)
     problem = LinearProblem(whole, system, none, none, prior)
-    return problem, *factors.train(problem)
+    made, coefficients = factors.train(problem)
+    assert isinstance(made, Bounded)
+    return problem, made, coefficients
 
 
 def test_networks_are_fitted_to_rows(fitted: tuple[LinearProblem, Bounded, np.ndarray]) -> None:

@@ -15,6 +15,7 @@ from xcnet.scf.fixed_density import Scheme
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.linear import expansion, integrals, preparation
 from xcnet.training.linear.expansion import Orders
+from xcnet.training.linear.families import MGGA
 from xcnet.training.linear.preparation import Job
 
 SMALL = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
@@ -31,7 +32,7 @@ def test_what_is_kept_gives_the_energy_again(system: Molecule, tmp_path: Path) -
     assert state.system == made.system
     assert state.scheme == scheme
     result = integrals.calculate(state, (3,))
-    r2scan = result.functionals[0][list(integrals.FUNCTIONALS).index("r2SCAN")]
+    r2scan = result.functionals[0][list(MGGA.functionals).index("r2SCAN")]
     assert state.energies["rest"] + r2scan == pytest.approx(state.energies["total"], abs=1e-9)
     assert result.electrons[0] == pytest.approx(system.electrons, abs=1e-4)
     integrals.write(tmp_path / "b.npz", result)

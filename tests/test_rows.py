@@ -156,7 +156,7 @@ def test_derivatives_of_factors() -> None:
 def test_the_prior_has_r2scans_exchange(kept: IntegralTable) -> None:
     """Known points: the gas, and one orbital (at most 1.174, a lower value at small u)."""
     u, beta = np.array([0.0, 0.0]), np.array([0.5, 0.0])
-    factor = prior.exchange_factor(u, beta)
+    factor = expansion.r2scan_exchange(u, beta)
     assert factor[0] == pytest.approx(1.0, abs=1e-4)
     assert factor[1] == pytest.approx(1.174, abs=1e-3)
     places = GENERAL.expansion.within(expansion.KEPT)
@@ -175,7 +175,7 @@ def test_bounds_hold_and_the_gas_is_exact() -> None:
     pull = 0.1 * mesh.rows("exchange", orders, points)
     wanted = 0.1 * (3.0 * points[:, 0] + 1.0 - points[:, 1])
     ridge = Equations(1e-3 * np.eye(size), np.zeros(size))
-    gas = constraints.uniform_gas(orders)
+    gas = constraints.uniform_gas(GENERAL)
     everything = Equations(
         np.concatenate([pull, ridge.matrix, gas.matrix]),
         np.concatenate([wanted, ridge.target, gas.target]),

@@ -18,6 +18,7 @@ from xcnet.paths import training_folder
 
 if TYPE_CHECKING:
     from xcnet.training.linear.directions import DirectionsRecipe
+    from xcnet.training.linear.families import RowsFamily
     from xcnet.training.linear.preparation import Job
     from xcnet.training.linear.recipe import RowsRecipe
     from xcnet.training.linear.table import IntegralTable
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
         "--output. Of a recipe of directions: make, plan, and train: its functional")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, "
-        "hybrid, three, three_nra")  # fmt: skip
+        "gga, hybrid, three, three_nra")  # fmt: skip
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
         "fit and train beside those of this machine")  # fmt: skip
     add("--report", type=Path, metavar="FILE", help="page that fit and train write (default: "
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         return _directed(along, args)
     chosen = recipe.load(args.recipe)
     if args.action in ("make", "plan"):
-        return {"make": _make, "plan": _plan}[args.action](jobs(chosen), args)
+        return {"make": _make, "plan": _plan}[args.action](jobs(chosen), chosen.family, args)
     actions = {"table": _table, "fit": _fit, "train": _train}
     return actions[args.action](chosen, args)
 
@@ -69,11 +70,11 @@ def jobs(chosen: RowsRecipe) -> list[Job]:
 
 def _directed(chosen: DirectionsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training import directions_command
-    from xcnet.training.linear import recipe
+    from xcnet.training.linear import families, recipe
 
     if args.action in ("make", "plan"):
         needed = recipe.jobs(chosen.chosen())
-        return {"make": _make, "plan": _plan}[args.action](needed, args)
+        return {"make": _make, "plan": _plan}[args.action](needed, families.MGGA, args)
     if args.action != "train" or args.table or args.report or args.held_out:
         raise InputError(
             f"{args.recipe} is a recipe of directions, whose energies need densities: it has make, "
@@ -82,11 +83,11 @@ def _directed(chosen: DirectionsRecipe, args: argparse.Namespace) -> int:
     return directions_command.train(chosen, args.output)
 
 
-def _make(needed: list[Job], args: argparse.Namespace) -> int:
+def _make(needed: list[Job], family: RowsFamily, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     with _executor(args) as executor:
-        failed = preparation.run(needed, training_folder(), executor, _say)
+        failed = preparation.run(needed, training_folder(), executor, _say, family)
     for name, reason in failed.items():
         _say(f"{name} has no result: {reason}")
     return 1 if failed else 0
@@ -109,11 +110,11 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _plan(needed: list[Job], args: argparse.Namespace) -> int:
+def _plan(needed: list[Job], family: RowsFamily, args: argparse.Namespace) -> int:
     from xcnet.training.linear import preparation
 
     needed = preparation.unique(needed)
-    left = [job for job in needed if not preparation.done(job, training_folder())]
+    left = [job for job in needed if not preparation.done(job, training_folder(), family)]
     hours, done = sum(job.cost for job in left) / 3600, len(needed) - len(left)
     print(f"{done} of {len(needed)} systems are done; {hours:.1f} hours are left")
     return 0
@@ -133,11 +134,12 @@ def _table(chosen: RowsRecipe, args: argparse.Namespace) -> int:
 def _everything(chosen: RowsRecipe, path: Path | None) -> IntegralTable:
     from xcnet.training.linear import table
 
-    here = table.collect(jobs(chosen), training_folder(), chosen.dispersion)
+    here = table.collect(jobs(chosen), training_folder(), chosen.dispersion, chosen.family)
     if not path:
         return here
-    earlier = table.beside(table.read(path), chosen.dispersion)
-    return table.IntegralTable(earlier.entries | here.entries, chosen.dispersion)
+    earlier = table.beside(table.read(path, chosen.family), chosen.dispersion)
+    entries = earlier.entries | here.entries
+    return table.IntegralTable(entries, chosen.dispersion, chosen.family)
 
 
 def _fit(chosen: RowsRecipe, args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xcnet import threads
 from xcnet.operators import bisection
-from xcnet.operators.atomic_multipoles.functions import CHANNELS, COLUMNS
+from xcnet.operators.atomic_multipoles.functions import CHANNELS, ROWS
 from xcnet.operators.atomic_multipoles.pairs import Pairs
 from xcnet.operators.base import Motion, exact_motion
 from xcnet.operators.bisection import Indices
@@ -49,7 +49,7 @@ class MultipoleMap:
         start = bisection.starts(len(points.coords), BLOCK)
         self._order = bisection.order(points.coords, start)
         self._weights = points.weights[self._order, None]
-        self._coords = points.coords[self._order]
+        self._coords = np.ascontiguousarray(points.coords[self._order].T)
         self._blocks = [
             (part, self._near(part))
             for part in (slice(*pair) for pair in pairwise(start.tolist()))
@@ -62,7 +62,7 @@ class MultipoleMap:
         result = np.empty_like(charges)
 
         def put(group: int, pairs: Pairs, part: slice, atoms: Indices) -> None:
-            result[self._order[part]] = pairs.spread_shares(multipoles[atoms])
+            result[self._order[part]] = pairs.spread_shares(multipoles[atoms]).T
 
         self._for_blocks(put)
         return result
@@ -70,10 +70,11 @@ class MultipoleMap:
     def transpose(self, slopes: Array) -> Array:
         """S^T x (N, 16) of x (N, 16)."""
         multipoles = _mixed(self._gathered_shares(slopes[self._order]), _turned(self._up))
-        back, result = _turned(self._down), np.empty_like(slopes)
+        result = np.empty_like(slopes)
 
         def put(group: int, pairs: Pairs, part: slice, atoms: Indices) -> None:
-            result[self._order[part]] = (pairs.spread(multipoles[atoms]) @ back).sum(axis=0)
+            fields = self._down @ pairs.spread(multipoles[atoms])
+            result[self._order[part]] = fields.sum(axis=0).T
 
         self._for_blocks(put)
         return result
@@ -89,10 +90,10 @@ class MultipoleMap:
         by_atoms = np.zeros((GROUPS, len(self._centres), 3))
 
         def add(group: int, pairs: Pairs, part: slice, atoms: Indices) -> None:
-            down = charges[part] @ self._down
-            vectors = pairs.slopes(down, back[atoms], weighted[part], into[atoms])
-            by_points[self._order[part]] = vectors.sum(axis=0)
-            by_atoms[group, atoms] -= vectors.sum(axis=1)
+            down = self._mixed_down(charges[part])
+            vectors = pairs.slopes(down, back[atoms], weighted[part].T, into[atoms])
+            by_points[self._order[part]] = vectors.sum(axis=1).T
+            by_atoms[group, atoms] -= vectors.sum(axis=2).T
 
         self._for_blocks(add)
         return exact_motion(by_points.T, by_atoms.sum(axis=0), channels, adjoint)
@@ -101,17 +102,21 @@ class MultipoleMap:
         """Multipoles (A, 16, 16) of channels (N, 16), mixed by A for each l."""
 
         def add(group: int, pairs: Pairs, part: slice, atoms: Indices) -> None:
-            sums[group, atoms] += pairs.gather(values[part] @ self._down)
+            sums[group, atoms] += pairs.gather(self._mixed_down(values[part]))
 
         sums = np.zeros((GROUPS, len(self._centres), CHANNELS, CHANNELS))
         self._for_blocks(add)
         return np.asarray(sums.sum(axis=0))
 
+    def _mixed_down(self, values: Array) -> Array:
+        """A^l applied to channels (P, 16), for each l (4, 16, P)."""
+        return self._down.transpose(0, 2, 1) @ values.T
+
     def _gathered_shares(self, values: Array) -> Array:
         """Multipoles (A, 16, 16) of values (N, 16), times the atoms' shares."""
 
         def add(group: int, pairs: Pairs, part: slice, atoms: Indices) -> None:
-            sums[group, atoms] += pairs.gather_shares(values[part])
+            sums[group, atoms] += pairs.gather_shares(np.ascontiguousarray(values[part].T))
 
         sums = np.zeros((GROUPS, len(self._centres), CHANNELS, CHANNELS))
         self._for_blocks(add)
@@ -123,14 +128,14 @@ class MultipoleMap:
         def every(groups: slice) -> None:
             for part, atoms in self._blocks[groups.start :: GROUPS]:
                 centres = self._centres[atoms]
-                pairs = Pairs(self._coords[part], centres, self._widths, self._cutoff)
+                pairs = Pairs(self._coords[:, part], centres, self._widths, self._cutoff)
                 work(groups.start, pairs, part, atoms)
 
         threads.for_each_chunk(GROUPS, 1, every)
 
     def _near(self, part: slice) -> Indices:
         """Atoms within the cut-off of the box around some points."""
-        low, high = self._coords[part].min(axis=0), self._coords[part].max(axis=0)
+        low, high = self._coords[:, part].min(axis=1), self._coords[:, part].max(axis=1)
         gaps = np.maximum(np.maximum(low - self._centres, self._centres - high), 0.0)
         return np.flatnonzero((gaps**2).sum(axis=1) < self._cutoff**2)
 
@@ -138,8 +143,8 @@ class MultipoleMap:
 def _mixed(multipoles: Array, matrices: Array) -> Array:
     """n_l^2 C^l B^l (A, 16, 16) of multipoles C and matrices B (4, 16, 16)."""
     parts = [
-        multipoles[:, columns] @ matrix / (2.0 * degree + 1.0)
-        for degree, (columns, matrix) in enumerate(zip(COLUMNS, matrices, strict=True))
+        multipoles[:, rows] @ matrix / (2.0 * degree + 1.0)
+        for degree, (rows, matrix) in enumerate(zip(ROWS, matrices, strict=True))
     ]
     return np.concatenate(parts, axis=1)
 

@@ -1,15 +1,22 @@
-"""Pairs of points and atoms: sums over either, and derivatives by the vectors between them."""
+"""Pairs of points and atoms: sums over either, and derivatives by the vectors between them.
+
+Arrays have the points last, as those of `functions`.
+"""
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 
 from xcnet.operators.atomic_multipoles import functions
-from xcnet.operators.atomic_multipoles.functions import COLUMNS
+from xcnet.operators.atomic_multipoles.functions import ROWS
 from xcnet.operators.points import Array
 
 #: Keeps the shares finite where no atom is near; part of the published form.
 SOFT = 0.1
+#: Least distance that is divided by, bohr.
+TINY = 1e-100
 
 
 class Pairs:
@@ -17,7 +24,7 @@ class Pairs:
 
     Parameters
     ----------
-    coords : (P, 3)
+    coords : (3, P)
         Points, bohr.
     centres : (A, 3)
         Atoms, bohr: all that any of the points is within the cut-off of.
@@ -29,64 +36,85 @@ class Pairs:
 
     def __init__(self, coords: Array, centres: Array, widths: Array, cutoff: float) -> None:
         self._widths, self._cutoff = widths, cutoff
-        vectors = coords - centres[:, None]
-        self._distance = np.sqrt(np.einsum("apx,apx->ap", vectors, vectors))
-        # A point may lie on an atom, where all functions and slopes but those of l = 0 vanish.
-        self._inverse = np.zeros_like(self._distance)
-        np.divide(1.0, self._distance, out=self._inverse, where=self._distance > 0.0)
-        self._unit = vectors * self._inverse[..., None]
+        vectors = coords[:, None] - centres.T[:, :, None]
+        self._distance = np.sqrt(np.einsum("xap,xap->ap", vectors, vectors))
+        # A point may lie on an atom, where all that is multiplied by the inverse vanishes.
+        self._inverse = 1.0 / np.maximum(self._distance, TINY)
+        self._unit = vectors * self._inverse
         self._harmonics = functions.harmonics(self._unit)
         self._radial = functions.radial(self._distance, widths, cutoff)
-        near = functions.nearness(self._distance, cutoff)
-        self._divisor = near.sum(axis=0) + SOFT
-        self._shares = near / self._divisor
+
+    @cached_property
+    def _near(self) -> Array:
+        return functions.nearness(self._distance, self._cutoff)
+
+    @cached_property
+    def _divisor(self) -> Array:
+        return np.asarray(self._near.sum(axis=0) + SOFT)
+
+    @cached_property
+    def _shares(self) -> Array:
+        """Of the atoms (A, P)."""
+        return np.asarray(self._near / self._divisor)
 
     def gather(self, values: Array) -> Array:
-        """sum_p phi_v Y_lm x (A, 16, 16) of x (4, P, 16), for each l."""
+        """sum_p phi_v Y_lm x (A, 16, 16) of x (4, 16, P), for each l."""
         parts = [
-            self._harmonics[..., columns].transpose(0, 2, 1) @ (self._radial * own)
-            for columns, own in zip(COLUMNS, values, strict=True)
+            _sums(self._harmonics[rows], self._radial * own[:, None])
+            for rows, own in zip(ROWS, values, strict=True)
         ]
         return np.concatenate(parts, axis=1)
 
     def gather_shares(self, values: Array) -> Array:
-        """sum_p q phi_v Y_lm x (A, 16, 16) of x (P, 16)."""
-        weighted = self._radial * self._shares[..., None] * values
-        return np.asarray(self._harmonics.transpose(0, 2, 1) @ weighted)
+        """sum_p q phi_v Y_lm x (A, 16, 16) of x (16, P)."""
+        return _sums(self._harmonics, self._radial * (self._shares * values[:, None]))
 
     def spread(self, multipoles: Array) -> Array:
-        """sum_a phi_v sum_m Y_lm M (4, P, 16) of multipoles M (A, 16, 16), for each l."""
-        fields = [self._harmonics[..., c] @ multipoles[:, c] for c in COLUMNS]
-        return np.array([np.einsum("apv,apv->pv", self._radial, field) for field in fields])
+        """sum_a phi_v sum_m Y_lm M (4, 16, P) of multipoles M (A, 16, 16), for each l."""
+        fields = [_fields(multipoles[:, rows], self._harmonics[rows]) for rows in ROWS]
+        return np.array([np.einsum("vap,vap->vp", self._radial, field) for field in fields])
 
     def spread_shares(self, multipoles: Array) -> Array:
-        """sum_a q phi_v sum_lm Y_lm M (P, 16) of multipoles M (A, 16, 16)."""
-        fields = self._radial * (self._harmonics @ multipoles)
-        return np.asarray(np.einsum("ap,apv->pv", self._shares, fields))
+        """sum_a q phi_v sum_lm Y_lm M (16, P) of multipoles M (A, 16, 16)."""
+        fields = _fields(multipoles, self._harmonics)
+        return np.asarray(np.einsum("ap,vap,vap->vp", self._shares, self._radial, fields))
 
     def slopes(self, down: Array, back: Array, up: Array, into: Array) -> Array:
-        """Derivatives (A, P, 3) of G . D + H . C by the vectors from atom to point.
+        """Derivatives (3, A, P) of G . D + H . C by the vectors from atom to point.
 
-        G = `gather` of down (4, P, 16), H = `gather_shares` of up (P, 16), and D = back and
+        G = `gather` of down (4, 16, P), H = `gather_shares` of up (16, P), and D = back and
         C = into are multipoles (A, 16, 16) that stay what they are.
         """
-        shared = self._shares[..., None] * up
-        spread = self._harmonics @ into
+        shared = self._shares * up[:, None]
+        spread = _fields(into, self._harmonics)
         along = shared * spread
-        around = (self._radial * shared) @ into.transpose(0, 2, 1)
-        for columns, own in zip(COLUMNS, down, strict=True):
-            matrix = back[:, columns]
-            along += own * (self._harmonics[..., columns] @ matrix)
-            around[..., columns] += (self._radial * own) @ matrix.transpose(0, 2, 1)
+        around = _fields(into.transpose(0, 2, 1), self._radial * shared)
+        for rows, own in zip(ROWS, down[:, :, None], strict=True):
+            matrix = back[:, rows]
+            along += own * _fields(matrix, self._harmonics[rows])
+            around[rows] += _fields(matrix.transpose(0, 2, 1), self._radial * own)
         by_distance = functions.radial_slopes(self._distance, self._widths, self._cutoff)
-        outward = np.einsum("apv,apv->ap", by_distance, along)
-        outward += self._by_nearness(np.einsum("apv,apv,pv->ap", self._radial, spread, up))
-        tangent = np.einsum("apk,apkx->apx", around, functions.harmonic_slopes(self._unit))
-        tangent -= np.einsum("apx,apx->ap", tangent, self._unit)[..., None] * self._unit
-        return self._unit * outward[..., None] + tangent * self._inverse[..., None]
+        outward = np.einsum("vap,vap->ap", by_distance, along)
+        outward += self._by_nearness(np.einsum("vap,vap,vp->ap", self._radial, spread, up))
+        tangent = np.einsum("kap,kxap->xap", around, functions.harmonic_slopes(self._unit))
+        tangent -= np.einsum("xap,xap->ap", tangent, self._unit) * self._unit
+        return self._unit * outward + tangent * self._inverse
 
     def _by_nearness(self, values: Array) -> Array:
         """Derivatives (A, P) of sum_a q x by the distances, of x (A, P)."""
         mean = np.einsum("ap,ap->p", self._shares, values)
         slopes = functions.nearness_slopes(self._distance, self._cutoff)
         return np.asarray(slopes * (values - mean) / self._divisor)
+
+
+def _sums(first: Array, second: Array) -> Array:
+    """Sums over the points (A, k, l) of products of (k, A, P) and (l, A, P)."""
+    return np.asarray(first.transpose(1, 0, 2) @ second.transpose(1, 2, 0))
+
+
+def _fields(matrices: Array, functions_: Array) -> Array:
+    """Combinations (l, A, P) of functions (k, A, P) by matrices (A, k, l)."""
+    result = np.empty((matrices.shape[2], *functions_.shape[1:]))
+    out = result.transpose(1, 0, 2)
+    np.matmul(matrices.transpose(0, 2, 1), functions_.transpose(1, 0, 2), out=out)
+    return result

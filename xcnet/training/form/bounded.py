@@ -75,8 +75,8 @@ class Factor(nn.Module):
         gas = torch.tensor([GAS], dtype=u.dtype)
         change = self.network(_inputs(u, beta)) - self.network(_inputs(gas[:, 0], gas[:, 1]))
         if self.exchange:
-            return _largest(beta) * _step(change[:, 0] + _place(1.0 / AT_GAS))
-        return CORRELATION * _step(change[:, 0] + _place(1.0 / CORRELATION))
+            return _largest(beta) * step(change[:, 0] + place(1.0 / AT_GAS))
+        return CORRELATION * step(change[:, 0] + place(1.0 / CORRELATION))
 
 
 def _inputs(u: Tensor, beta: Tensor) -> Tensor:
@@ -92,18 +92,19 @@ def _largest(beta: Tensor) -> Tensor:
 AT_GAS = float(_largest(torch.tensor(GAS[1], dtype=torch.float64)))
 
 
-def _step(z: Tensor) -> Tensor:
+def step(z: Tensor) -> Tensor:
+    """Rises from 0 to 1."""
     return 0.5 + 0.5 * z / (1.0 + z * z).sqrt()
 
 
-def _place(value: float) -> float:
+def place(value: float) -> float:
     """Where the step has a value."""
     y = 2.0 * value - 1.0
     return y / math.sqrt(1.0 - y * y)
 
 
-class Bounded(nn.Module):
-    """Functional of three factors.
+class ThreeFactors(nn.Module):
+    """Functional of three factors, each of two features.
 
     Parameters
     ----------
@@ -116,6 +117,9 @@ class Bounded(nn.Module):
         the rest.
     """
 
+    #: Called with a part, the hidden widths and a generator: `Factor`, or what stands for it.
+    factor: type[nn.Module]
+
     def __init__(
         self, hidden: Sequence[int], seed: Sequence[int], exact_exchange: float = 0.0
     ) -> None:
@@ -123,16 +127,20 @@ class Bounded(nn.Module):
         self.share = 1.0 - exact_exchange
         number = int(np.random.SeedSequence(seed).generate_state(1)[0])
         generator = torch.Generator().manual_seed(number)
-        self.factors = nn.ModuleDict({part: Factor(part, hidden, generator) for part in PARTS})
+        self.factors = nn.ModuleDict({part: self.factor(part, hidden, generator) for part in PARTS})
+
+
+class Bounded(ThreeFactors):
+    """Three factors of u and beta."""
+
+    factor = Factor
 
     def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
         n = rho.sum(1)
         present = [is_present(rho[:, i], n, DENSITY_THRESHOLD) for i in range(2)]
-        spins = [
-            _Rooted.of(torch.where(present[i], rho[:, i], DENSITY_THRESHOLD)) for i in range(2)
-        ]
-        both = _Rooted.of(spins[0].n + spins[1].n)
+        spins = [Rooted.of(torch.where(present[i], rho[:, i], DENSITY_THRESHOLD)) for i in range(2)]
+        both = Rooted.of(spins[0].n + spins[1].n)
         pure = [gas.n * gas.correlation(PW92_MODIFIED.ferro) for gas in spins]
         zeta = (spins[0].n - spins[1].n) / both.n
         shares = 2.0 ** (4.0 / 3.0) * (spins[0].four_thirds + spins[1].four_thirds)
@@ -152,12 +160,12 @@ class Bounded(nn.Module):
 
     def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
         """The same of a closed shell's totals, all (N, 1): all features are those of a channel."""
-        n, spin = rho[:, 0], _Rooted.of(0.5 * rho[:, 0])
+        n, spin = rho[:, 0], Rooted.of(0.5 * rho[:, 0])
         pure = spin.n * spin.correlation(PW92_MODIFIED.ferro)
         u, beta = _features(
             spin.n, SCALE * spin.eight_thirds, 0.25 * sigma[:, 0], 0.5 * tau[:, 0], spin.kinetic
         )
-        opposite = n * _Rooted(n, 2.0 ** (1.0 / 3.0) * spin.root).correlation(PW92_MODIFIED.para)
+        opposite = n * Rooted(n, 2.0 ** (1.0 / 3.0) * spin.root).correlation(PW92_MODIFIED.para)
         density = (opposite - 2.0 * pure) * self.factors["opposite"](u, beta)
         return (density + 2.0 * self._alone(spin.four_thirds, pure, u, beta)) / n
 
@@ -167,22 +175,25 @@ class Bounded(nn.Module):
         return exchange + pure * (2.0 * beta) * self.factors["equal"](u, beta)
 
 
-class _Rooted(NamedTuple):
+class Rooted(NamedTuple):
     """A density (N,) with its cube root, of which all powers are products."""
 
     n: Tensor
     root: Tensor
 
     @classmethod
-    def of(cls, n: Tensor) -> _Rooted:
+    def of(cls, n: Tensor) -> Rooted:
+        """Of a density (N,)."""
         return cls(n, n ** (1.0 / 3.0))
 
     @property
     def four_thirds(self) -> Tensor:
+        """n^(4/3)."""
         return self.n * self.root
 
     @property
     def eight_thirds(self) -> Tensor:
+        """n^(8/3)."""
         return self.four_thirds * self.four_thirds
 
     @property
@@ -192,9 +203,11 @@ class _Rooted(NamedTuple):
 
     @property
     def rs(self) -> Tensor:
+        """Wigner and Seitz's radius."""
         return WIGNER_SEITZ / self.root
 
     def correlation(self, row: tuple[float, ...]) -> Tensor:
+        """PW92's energy per particle, with these parameters."""
         return pw92_fit(self.rs, self.rs.sqrt(), row)
 
 

@@ -84,19 +84,19 @@ def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orde
     """
     sizes = orders.sizes()
     exchange, equal = np.zeros(sizes["exchange"]), np.zeros(sizes["equal"])
-    local = [_pure(rho, spin) for spin in range(2)]
+    local = [pure(rho, spin) for spin in range(2)]
     for spin in range(2):
         kept = rho[:, spin] > LEAST_DENSITY
         n = rho[kept, spin]
         u, beta = features(n, sigma[kept, 2 * spin], tau[kept, spin], FERMI * n ** (2.0 / 3.0))
         slater = SLATER * n ** (4.0 / 3.0) * weights[kept]
-        exchange += _sums(u, beta, slater, orders.exchange)
+        exchange += sums(u, beta, slater, orders.exchange)
         energy = local[spin][kept] * weights[kept] * 2.0 * beta
         equal += _radial(n, u, beta, energy, orders.equal, orders.radius)
     n = rho.sum(axis=1)
     kept = n > LEAST_DENSITY
     n, a, b = n[kept], rho[kept, 0], rho[kept, 1]
-    energy = (_gas(rho)[kept] - local[0][kept] - local[1][kept]) * weights[kept]
+    energy = (uniform_gas(rho)[kept] - local[0][kept] - local[1][kept]) * weights[kept]
     whole = sigma[kept] @ np.array([1.0, 2.0, 1.0])
     u, beta = opposite_features(a, b, whole, tau[kept].sum(axis=1))
     opposite = _radial(n, u, beta, energy, orders.opposite, orders.radius)
@@ -131,7 +131,8 @@ def polynomials(u: Array, beta: Array, orders: tuple[int, int]) -> tuple[Array, 
     return in_u, in_beta
 
 
-def _sums(u: Array, beta: Array, energy: Array, orders: tuple[int, int]) -> Array:
+def sums(u: Array, beta: Array, energy: Array, orders: tuple[int, int]) -> Array:
+    """Energies of all products of polynomials, of the energies (N,) at points."""
     in_u, in_beta = polynomials(u, beta, orders)
     return np.asarray((in_u * energy[:, None]).T @ in_beta).ravel()
 
@@ -140,7 +141,7 @@ def _radial(
     n: Array, u: Array, beta: Array, energy: Array, orders: tuple[int, int], radius: int
 ) -> Array:
     r = radius_feature(n)
-    return np.concatenate([_sums(u, beta, energy * r**power, orders) for power in range(radius)])
+    return np.concatenate([sums(u, beta, energy * r**power, orders) for power in range(radius)])
 
 
 def radius_feature(n: Array) -> Array:
@@ -149,15 +150,32 @@ def radius_feature(n: Array) -> Array:
     return 2.0 / (1.0 + np.sqrt(wigner_seitz)) - 1.0
 
 
-def _gas(rho: Array) -> Array:
+def uniform_gas(rho: Array) -> Array:
     """PW92's correlation per volume."""
     zk = np.zeros((len(rho), 1))
     Functional("LDA_C_PW_MOD", 2).evaluate({"rho": np.ascontiguousarray(rho)}, {"zk": zk})
     return np.asarray(zk[:, 0] * rho.sum(axis=1))
 
 
-def _pure(rho: Array, spin: int) -> Array:
+def pure(rho: Array, spin: int) -> Array:
     """PW92's correlation of one spin alone."""
     alone = np.zeros_like(rho)
     alone[:, spin] = rho[:, spin]
-    return _gas(alone)
+    return uniform_gas(alone)
+
+
+def r2scan_exchange(u: Array, beta: Array) -> Array:
+    """r2SCAN's enhancement factor (N,) at features short of 1, where densities are none."""
+    u, beta = u.clip(0.0, 0.999), beta.clip(0.0, 0.999)
+    n, s2 = np.ones_like(u), u / (1.0 - u)
+    uniform, sigma = 0.3 * FERMI * n, 4.0 * FERMI * s2
+    weizsaecker = 0.125 * sigma
+    tau = (weizsaecker + beta * uniform) / (1.0 - beta)
+    inputs = {
+        "rho": np.stack([n, n], axis=1),
+        "sigma": np.stack([sigma] * 3, axis=1),
+        "tau": np.stack([tau, tau], axis=1),
+    }
+    zk = np.zeros((len(u), 1))
+    Functional("MGGA_X_R2SCAN", 2).evaluate(inputs, {"zk": zk})
+    return np.asarray(zk[:, 0] / SLATER)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from xcnet.training import levenberg
-from xcnet.training.form.bounded import PARTS, Bounded
-from xcnet.training.linear import expansion, fit, mesh
+from xcnet.training.form.bounded import PARTS, ThreeFactors
+from xcnet.training.linear import fit, mesh
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.fit import LinearProblem
 from xcnet.training.linear.recipe import RowsRecipe
@@ -78,14 +78,14 @@ class FactorProblem:
 
     Parameters
     ----------
-    module : Bounded
+    module : ThreeFactors
         The factors; its parameters are changed.
     orders : Orders
         Of the equations' columns.
     equations : Equations
     """
 
-    def __init__(self, module: Bounded, orders: Orders, equations: Equations) -> None:
+    def __init__(self, module: ThreeFactors, orders: Orders, equations: Equations) -> None:
         self.module = module
         self.projections = {part: Projection.of(getattr(orders, part)) for part in PARTS}
         small = compressed(equations)
@@ -158,8 +158,8 @@ def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
     The prior is that of its expansion. Where the prior's energies are known, few accurate ones are:
     then it is the expansion fitted to them, and the networks keep its energies of the known rows.
     """
-    whole = replace(recipe, expansion=expansion.KEPT)
-    places = recipe.expansion.within(expansion.KEPT)
+    whole = replace(recipe, expansion=recipe.family.kept)
+    places = recipe.expansion.within(recipe.family.kept)
     fitted, watched, known = fit.gather(whole, table)
     expanded = fit.problem(recipe, table)
     prior = np.zeros(fitted.matrix.shape[1])
@@ -175,13 +175,14 @@ def _fixed(rows: LinearProblem) -> Equations:
 
 def train(
     rows: LinearProblem, say: Callable[[str], None] = lambda line: None
-) -> tuple[Bounded, Array]:
+) -> tuple[ThreeFactors, Array]:
     """Networks fitted to the rows, and their Legendre coefficients.
 
     They start from a fit to the prior alone. Rows far off count less, as in the linear fit.
     """
     settings = rows.recipe.network
-    module = Bounded(settings.hidden, (settings.seed,), rows.recipe.exact_exchange)
+    form, share = rows.recipe.family.module, rows.recipe.exact_exchange
+    module = form(settings.hidden, (settings.seed,), share)
     orders = rows.recipe.expansion
     fixed = _fixed(rows)
     FactorProblem(module, orders, fixed).minimize(settings.steps)
@@ -195,7 +196,7 @@ def train(
     return module.requires_grad_(False), coefficients
 
 
-def truncation(module: Bounded, coefficients: Array, orders: Orders) -> dict[str, float]:
+def truncation(module: ThreeFactors, coefficients: Array, orders: Orders) -> dict[str, float]:
     """Largest error of each factor's expansion over the mesh of the features."""
     errors = {}
     for part in PARTS:

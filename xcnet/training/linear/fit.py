@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.training.linear import expansion
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import bonds, constraints, curvature, energies, grids, prior, rows
@@ -55,7 +54,7 @@ class LinearProblem:
 
     def held(self) -> Equations:
         """`fixed` and the uniform gas, `compressed`."""
-        gas = constraints.uniform_gas(self.recipe.expansion)
+        gas = constraints.uniform_gas(self.recipe)
         return compressed(together([self.fixed(), gas]))
 
     def fixed(self) -> Equations:
@@ -127,7 +126,7 @@ def all_rows(recipe: RowsRecipe, table: IntegralTable) -> tuple[list[Row], list[
 
 
 def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
-    """Problem of all rows that are ready, with the prior that is nearest to r2SCAN."""
+    """Problem of all rows that are ready, with the coefficients nearest to the prior."""
     ready = gather(recipe, table)
     return LinearProblem(recipe.expanded(), *ready, nearest(recipe, ready, table))
 
@@ -137,7 +136,7 @@ def gather(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear, Li
 
     Those to fit, those to look at, those of which the prior's energies are known.
     """
-    places = recipe.expansion.within(expansion.KEPT)
+    places = recipe.expansion.within(recipe.family.kept)
     known = [row for chosen in recipe.known for row in energies.rows(chosen, "known")]
     fitted, watched, others = (
         columns(rows.linear(group, table, recipe.exact_exchange), places)
@@ -147,19 +146,19 @@ def gather(recipe: RowsRecipe, table: IntegralTable) -> tuple[Linear, Linear, Li
 
 
 def nearest(recipe: RowsRecipe, ready: Iterable[Linear], table: IntegralTable) -> Array:
-    """Coefficients of the recipe's expansion, whose columns the rows have, nearest to r2SCAN.
+    """Coefficients of the recipe's expansion, whose columns the rows have, nearest to the prior.
 
     By its energies of the rows to fit and of those that are known.
     """
     fitted, _, known = ready
-    r2scan = [
+    wanted = [
         linear.target + np.array([rows.errors(row, table, recipe.prior) for row in linear.rows])
         for linear in (fitted, known)
     ]
     return prior.coefficients(
         recipe,
         np.concatenate([fitted.matrix, known.matrix]),
-        np.concatenate(r2scan),
+        np.concatenate(wanted),
         np.concatenate([fitted.sigma, known.sigma]),
     )
 

@@ -18,17 +18,9 @@ import numpy.typing as npt
 from xcnet.libxc import Functional
 from xcnet.scf import kept
 from xcnet.scf.fixed_density import FixedDensity
-from xcnet.training.linear import expansion
+from xcnet.training.linear.families import MGGA, RowsFamily
 
 Array = npt.NDArray[np.float64]
-#: Functionals whose energies stand beside the expansion's, by libxc's names.
-FUNCTIONALS = {
-    "r2SCAN": ("MGGA_X_R2SCAN", "MGGA_C_R2SCAN"),
-    "TPSS": ("MGGA_X_TPSS", "MGGA_C_TPSS"),
-    "M06-L": ("MGGA_X_M06_L", "MGGA_C_M06_L"),
-    "PBE": ("GGA_X_PBE", "GGA_C_PBE"),
-    "B97M-V, without VV10": ("MGGA_XC_B97M_V",),
-}
 BLOCK_MB = 200
 
 
@@ -45,25 +37,26 @@ class Integrals:
     electrons: Array
 
 
-def key() -> str:
+def key(family: RowsFamily = MGGA) -> str:
     """What is integrated, as a hash."""
-    text = json.dumps([asdict(expansion.KEPT), FUNCTIONALS], sort_keys=True)
+    text = json.dumps([asdict(family.kept), family.functionals], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def calculate(state: FixedDensity, levels: tuple[int, ...]) -> Integrals:
+def calculate(state: FixedDensity, levels: tuple[int, ...], family: RowsFamily = MGGA) -> Integrals:
     """Integrals on grids of these levels."""
-    by_level = [_level(state, level) for level in levels]
+    by_level = [_level(state, level, family) for level in levels]
     columns, functionals, electrons = (np.stack(part) for part in zip(*by_level, strict=True))
     return Integrals(levels, columns, functionals, electrons)
 
 
-def _level(state: FixedDensity, level: int) -> tuple[Array, Array, Array]:
+def _level(state: FixedDensity, level: int, family: RowsFamily) -> tuple[Array, Array, Array]:
     totals: list[Array] = []
+    functionals = family.functionals.values()
     for rho, sigma, tau, weights in blocks(state, level):
         part = (
-            expansion.integrate(rho, sigma, tau, weights, expansion.KEPT),
-            np.array([_energy(names, rho, sigma, tau, weights) for names in FUNCTIONALS.values()]),
+            family.integrate(rho, sigma, tau, weights, family.kept),
+            np.array([_energy(names, rho, sigma, tau, weights) for names in functionals]),
             np.array(weights @ rho.sum(axis=1)),
         )
         totals = [a + b for a, b in zip(totals, part, strict=True)] if totals else list(part)

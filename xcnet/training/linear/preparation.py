@@ -22,7 +22,8 @@ from xcnet.scf import fixed_density
 from xcnet.scf.fixed_density import FixedDensity, Scheme
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
-from xcnet.training.linear import integrals
+from xcnet.training.linear import families, integrals
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.integrals import Integrals
 
 GIB = 1 << 30
@@ -89,9 +90,9 @@ def unique(jobs: Iterable[Job]) -> list[Job]:
     return list(by_name.values())
 
 
-def done(job: Job, folder: Path) -> bool:
+def done(job: Job, folder: Path, family: RowsFamily = MGGA) -> bool:
     """Whether both files of a job are there, with all levels."""
-    path = integrals_path(job, folder)
+    path = integrals_path(job, folder, family)
     return path.exists() and set(job.levels) <= set(integrals.read(path).levels)
 
 
@@ -100,23 +101,27 @@ def state_path(job: Job, folder: Path) -> Path:
     return folder / STATES / f"{job.name}.npz"
 
 
-def integrals_path(job: Job, folder: Path) -> Path:
+def integrals_path(job: Job, folder: Path, family: RowsFamily = MGGA) -> Path:
     """File of a job's integrals."""
-    return folder / INTEGRALS / integrals.key() / f"{job.name}.npz"
+    return folder / INTEGRALS / integrals.key(family) / f"{job.name}.npz"
 
 
 def run(
-    jobs: Iterable[Job], folder: Path, executor: Executor, report: Callable[[str], None]
+    jobs: Iterable[Job],
+    folder: Path,
+    executor: Executor,
+    report: Callable[[str], None],
+    family: RowsFamily = MGGA,
 ) -> dict[str, str]:
     """Do what is left of the jobs; reasons of those that failed, by the systems' names."""
     ordered = sorted(unique(jobs), key=lambda job: job.weight * job.cost)
-    left = [job for job in ordered if not done(job, folder)]
+    left = [job for job in ordered if not done(job, folder, family)]
     report(f"{len(ordered) - len(left)} of {len(ordered)} systems are done")
     futures: dict[Future[Any], Job] = {}
     failed: dict[str, str] = {}
     for job in left:
         path = state_path(job, folder)
-        futures[executor.submit(calculate, to_json(job), str(path))] = job
+        futures[executor.submit(calculate, to_json(job), str(path), family.name)] = job
     for count, future in enumerate(as_completed(futures), 1):
         job = futures[future]
         try:
@@ -127,7 +132,7 @@ def run(
             continue
         if state is not None:
             fixed_density.write(state_path(job, folder), state)
-        integrals.write(integrals_path(job, folder), calculated)
+        integrals.write(integrals_path(job, folder, family), calculated)
         report(
             f"{count}/{len(left)} {job.system.name} {seconds:.1f} s, expected {job.cost:.1f}, "
             f"at {time.strftime('%H:%M:%S')}"
@@ -135,13 +140,16 @@ def run(
     return failed
 
 
-def calculate(text: str, path: str) -> tuple[FixedDensity | None, Integrals, float]:
+def calculate(
+    text: str, path: str, family: str = MGGA.name
+) -> tuple[FixedDensity | None, Integrals, float]:
     """Ground state (None if the file of it is there), integrals, processor seconds of a job."""
     start, job = time.process_time(), from_json(text)
     kept = Path(path)
     made = None if kept.exists() else fixed_density.solve(job.system, job.scheme)
     state = made or fixed_density.read(kept)
-    return made, integrals.calculate(state, job.levels), time.process_time() - start
+    made_of = integrals.calculate(state, job.levels, families.FAMILIES[family])
+    return made, made_of, time.process_time() - start
 
 
 def limit_memory() -> None:

@@ -11,7 +11,8 @@ several, ``scheme`` (``coarse``, ``compact``, ``fine``, ``field`` or ``atoms``, 
 ``[grids]``, ``[bonds]``, ``[expansion]``, ``[mesh]`` and ``[constraints]`` are the terms that
 `xcnet.training.loss` has files of; ``[network]`` and ``[record]`` are of functionals whose factors
 are networks. ``[dispersion]`` has D4's parameters, where the fit has D4's energies beside it; they
-go into the record. ``exact_exchange`` is a global hybrid's share. ``base`` names a shipped recipe
+go into the record. ``exact_exchange`` is a global hybrid's share. ``family`` is of what the factors
+depend (`families`: mgga, gga). ``base`` names a shipped recipe
 that has what this one does not say.
 """
 
@@ -31,7 +32,9 @@ from xcnet.systems import training_sets
 from xcnet.systems.elements import SYMBOLS
 from xcnet.systems.molecules import Molecule
 from xcnet.systems.reactions import Reaction
+from xcnet.training.linear import families
 from xcnet.training.linear.expansion import Orders
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.preparation import ATOMS, COARSE, COMPACT, FIELD, FINE, Job
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
@@ -161,6 +164,7 @@ class RowsRecipe:
     dispersion: Mapping[str, float] | None = None
     exact_exchange: float = 0.0
     change: MeshSettings | None = None
+    family: RowsFamily = MGGA
 
     def expanded(self) -> RowsRecipe:
         """Recipe of the expansion's fit: its mesh is that of the change, if there is one."""
@@ -209,6 +213,7 @@ def reading(source: str) -> Iterator[Path]:
 def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     record.setdefault("known", {})
     sets: dict[str, Any] = {name: sets_of(record.pop(name)) for name in GROUPS}
+    record["family"] = families.FAMILIES[record.get("family", MGGA.name)]
     parameters = record.get("dispersion", {})
     if not isinstance(parameters, dict) or (parameters and not NEEDED <= set(parameters) <= KNOWN):
         raise ValueError(f"[dispersion] has D4's {', '.join(sorted(NEEDED))}")

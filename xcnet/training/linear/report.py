@@ -15,7 +15,6 @@ from xcnet.training.loss import constraints, rows
 from xcnet.training.loss.rows import Linear, Row
 
 Array = npt.NDArray[np.float64]
-BESIDE = ("r2SCAN", "M06-L", "TPSS")
 #: Digits of errors, by unit.
 DIGITS = {"kcal/mol": 2, "eV": 3, "mHa": 2, "e bohr": 4, "angstrom": 4}
 
@@ -67,7 +66,7 @@ def _line(
         None if out is None else float(np.mean(out[index])),
         float(selected[worst]),
         of[worst].name,
-        {name: _mean(of, table, name) for name in BESIDE},
+        {name: _mean(of, table, name) for name in table.family.beside},
     )
 
 
@@ -81,8 +80,10 @@ def _errors(problem: LinearProblem, coefficients: Array) -> Array:
 
 def markdown(lines: Sequence[Line], problem: LinearProblem, coefficients: Array) -> str:
     """Page of a fit."""
-    heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *BESIDE)
-    text = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | ---: |" + " ---: |" * 6]
+    beside = problem.recipe.family.beside
+    heads = ("term", "set", "unit", "rows", "fit", "held out", "largest", *beside)
+    text = ["| " + " | ".join(heads) + " |", "| --- | --- | --- | ---: |"]
+    text[-1] += " ---: |" * (3 + len(beside))
     for line in lines:
         digits = DIGITS[line.unit]
         numbers = [line.fit, line.held_out]

@@ -18,6 +18,7 @@ from xcnet.dispersion import Correction
 from xcnet.errors import InputError
 from xcnet.scf import fixed_density, kept
 from xcnet.training.linear import integrals, preparation
+from xcnet.training.linear.families import MGGA, RowsFamily
 from xcnet.training.linear.preparation import Job
 
 Array = npt.NDArray[np.float64]
@@ -50,6 +51,7 @@ class IntegralTable:
 
     entries: dict[str, DensityIntegrals] = field(default_factory=dict)
     dispersion: Parameters = None
+    family: RowsFamily = MGGA
 
     def has(self, key: str, level: int) -> bool:
         """Whether there are integrals of a density on a grid."""
@@ -65,17 +67,19 @@ class IntegralTable:
             return np.array(entry.rest + entry.dispersion)
         if what == "exact_exchange":
             return np.array(entry.exact_exchange)
-        return np.array(entry.functionals[place][list(integrals.FUNCTIONALS).index(what)])
+        return np.array(entry.functionals[place][list(self.family.functionals).index(what)])
 
 
-def collect(jobs: Iterable[Job], folder: Path, parameters: Parameters) -> IntegralTable:
+def collect(
+    jobs: Iterable[Job], folder: Path, parameters: Parameters, family: RowsFamily = MGGA
+) -> IntegralTable:
     """Table of those jobs that are done, with D4 energies of these parameters (none: zero)."""
     entries = {}
     for job in jobs:
-        path = preparation.integrals_path(job, folder)
+        path = preparation.integrals_path(job, folder, family)
         if job.name not in entries and path.exists():
             entries[job.name] = _entry(job, folder, path, parameters)
-    return IntegralTable(entries, parameters)
+    return IntegralTable(entries, parameters, family)
 
 
 def _entry(job: Job, folder: Path, path: Path, parameters: Parameters) -> DensityIntegrals:
@@ -101,7 +105,7 @@ def beside(table: IntegralTable, parameters: Parameters) -> IntegralTable:
     """
     if not parameters:
         entries = {k: replace(entry, dispersion=0.0) for k, entry in table.entries.items()}
-        return IntegralTable(entries)
+        return IntegralTable(entries, None, table.family)
     if table.dispersion != parameters:
         raise InputError(
             f"the table has D4's energies with {table.dispersion or 'no parameters'}, the recipe "
@@ -119,8 +123,8 @@ def write(path: Path, table: IntegralTable) -> None:
     """Write the table: integrals of one grid each, one after the other."""
     entries = list(table.entries.values())
     facts = {
-        "key": integrals.key(),
-        "functionals": list(integrals.FUNCTIONALS),
+        "key": integrals.key(table.family),
+        "functionals": list(table.family.functionals),
         "names": {key: entry.name for key, entry in table.entries.items()},
         "levels": [list(entry.levels) for entry in entries],
         "dispersion": table.dispersion and dict(table.dispersion),
@@ -143,11 +147,11 @@ def write_energies(path: Path, table: IntegralTable) -> None:
             stream.write(json.dumps(line) + "\n")
 
 
-def read(path: Path) -> IntegralTable:
+def read(path: Path, family: RowsFamily = MGGA) -> IntegralTable:
     """Table of a file; InputError if it was altered, or other columns were integrated."""
     arrays = kept.read(path, ("facts", "numbers", "columns", "functionals"), "table of integrals")
     facts: dict[str, Any] = json.loads(str(arrays["facts"]))
-    if facts["key"] != integrals.key():
+    if facts["key"] != integrals.key(family):
         raise InputError(f"{path} has integrals of other columns", file=str(path))
     if "dispersion" not in facts:
         raise InputError(f"{path} does not say D4's parameters: make it again", file=str(path))
@@ -163,4 +167,4 @@ def read(path: Path) -> IntegralTable:
             **dict(zip(_NUMBERS, numbers.tolist(), strict=True)),
         )
         first = last
-    return IntegralTable(entries, facts["dispersion"])
+    return IntegralTable(entries, facts["dispersion"], family)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.training.linear import mesh
-from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.loss.equations import Equations, solve, together
 
@@ -22,16 +21,17 @@ TOLERANCE = 5e-3  # of bounds that hold
 ROUNDS = 60
 
 
-def uniform_gas(orders: Orders) -> Equations:
-    """All factors are 1 at u = 0, beta = 1/2, whatever the density."""
-    parts = []
+def uniform_gas(recipe: RowsRecipe) -> Equations:
+    """All factors are 1 in the gas: at u = 0 and, of a meta-GGA, beta = 1/2, at any density."""
+    orders, parts = recipe.expansion, []
     for part in mesh.PARTS:
         radius = 1 if part == "exchange" else orders.radius
         radii = np.linspace(-1.0, 1.0, radius) if radius > 1 else np.zeros(1)
-        points = np.stack([np.zeros(radius), np.full(radius, 0.5), radii], axis=1)
-        parts.append(
-            Equations(mesh.rows(part, orders, points) / EXACT, np.full(radius, 1.0 / EXACT))
-        )
+        seconds = recipe.family.gas(getattr(orders, part)[1])
+        second, radii = (x.ravel() for x in np.meshgrid(seconds, radii, indexing="ij"))
+        points = np.stack([np.zeros_like(radii), second, radii], axis=1)
+        ones = np.full(len(points), 1.0 / EXACT)
+        parts.append(Equations(mesh.rows(part, orders, points) / EXACT, ones))
     return together(parts)
 
 

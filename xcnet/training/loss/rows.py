@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xcnet.training.linear.expansion import KEPT
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.table import IntegralTable
 
@@ -84,7 +83,7 @@ def linear(rows: Iterable[Row], table: IntegralTable, exact_exchange: float = 0.
     matrix = np.array([_sum(row, table, "columns") for row in ready])
     target = np.array([row.reference - float(_sum(row, table, "fixed")) for row in ready])
     if exact_exchange and ready:
-        matrix[:, KEPT.parts()["exchange"]] *= 1.0 - exact_exchange
+        matrix[:, table.family.kept.parts()["exchange"]] *= 1.0 - exact_exchange
         exact = np.array([float(_sum(row, table, "exact_exchange")) for row in ready])
         target -= exact_exchange * exact
     return Linear(ready, matrix, target)

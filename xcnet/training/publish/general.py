@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -10,24 +11,39 @@ from typing import Any
 import torch
 
 import xcnet
-from xcnet import variables
+from xcnet import registry, variables
 from xcnet.export.exporter import export
 from xcnet.scf import kept
 from xcnet.scf.densities import file_sha256
 from xcnet.spec import FunctionalSpec
-from xcnet.training.form.bounded import DENSITY_THRESHOLD, Bounded
+from xcnet.training.form.bounded import DENSITY_THRESHOLD, ThreeFactors
 from xcnet.training.linear.recipe import RowsRecipe
 from xcnet.training.linear.report import Line
 from xcnet.training.publish.publication import shipped_weights
 from xcnet.training.publish.records import PROJECT, R2SCAN
 
+#: Whose densities all rows are of.
+DENSITIES = "r2SCAN"
+#: What factors depend on, and their bounds, by family.
+FACTORS = {
+    "mgga": (
+        "of two bounded measures of the gradient and of the kinetic energy density, within bounds: "
+        "exchange between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation "
+        "never positive, and none for one electron."
+    ),
+    "gga": (
+        "of a bounded measure of the gradient, correlation's of one of the density, too, within "
+        "bounds: exchange between zero and 1.804 times Slater's; correlation never positive. One "
+        "electron correlates with itself."
+    ),
+}
 #: A global hybrid has no share that depends on the distance.
 NONE_LONG_RANGE = {"omega": 0.0, "alpha": 0.0, "beta": 0.0}
 
 
 def publish(
     recipe: RowsRecipe,
-    module: Bounded,
+    module: ThreeFactors,
     lines: Sequence[Line],
     table_sha256: str,
     weights: Path,
@@ -39,7 +55,7 @@ def publish(
     ----------
     recipe : RowsRecipe
         What it was fitted by.
-    module : Bounded
+    module : ThreeFactors
     lines : sequence of Line
         Errors of the rows, from the report.
     table_sha256 : str
@@ -66,14 +82,15 @@ def republish(
     return export(load_weights(weights, recipe), facts, folder, orders)
 
 
-def save_weights(module: Bounded, path: Path) -> None:
+def save_weights(module: ThreeFactors, path: Path) -> None:
     """Write the networks' weights to a small ``.npz`` file that `load_weights` reads."""
     kept.write(path, {name: value.numpy() for name, value in module.state_dict().items()})
 
 
-def load_weights(path: Path, recipe: RowsRecipe) -> Bounded:
+def load_weights(path: Path, recipe: RowsRecipe) -> ThreeFactors:
     """Functional of a recipe with the weights of a file that `save_weights` wrote."""
-    module = Bounded(recipe.network.hidden, (recipe.network.seed,), recipe.exact_exchange)
+    settings = recipe.network
+    module = recipe.family.module(settings.hidden, (settings.seed,), recipe.exact_exchange)
     arrays = kept.read(path, tuple(module.state_dict()), "weights")
     module.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
     return module.requires_grad_(False)
@@ -91,10 +108,10 @@ def record(
         "name": facts.name,
         "aliases": [facts.alias],
         "id": facts.id,
-        "family": "hyb_mgga" if recipe.exact_exchange else "mgga",
+        "family": ("hyb_" if recipe.exact_exchange else "") + recipe.family.name,
         "kind": "exchange-correlation",
         "description": facts.description,
-        "inputs": ["rho", "sigma", "tau"],
+        "inputs": list(recipe.family.inputs),
         "descriptors": {},
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
@@ -114,9 +131,16 @@ def record(
             "metrics": {f"{line.term} {line.set}": _metrics(line) for line in lines},
         },
         "domain": {"elements": sorted(elements), "density": list(recipe.record.densities)},
-        "citations": [R2SCAN, PROJECT],
+        "citations": [*_prior(recipe), PROJECT],
         "license": "MIT",
     }
+
+
+def _prior(recipe: RowsRecipe) -> list[dict[str, str]]:
+    if recipe.prior == DENSITIES:
+        return [R2SCAN]
+    cited = registry.find(recipe.family.functionals[recipe.prior][0].lower()).citations
+    return [R2SCAN, *map(asdict, cited)]
 
 
 def _protocol(recipe: RowsRecipe) -> str:
@@ -124,12 +148,12 @@ def _protocol(recipe: RowsRecipe) -> str:
         sets = " and ".join(dict.fromkeys(chosen.set for chosen in recipe.known))
         return (
             f"three factors that have {recipe.prior}'s energies of {sets}, but for what few "
-            f"accurate energies change, at fixed {recipe.prior} densities"
+            f"accurate energies change, at fixed {DENSITIES} densities"
         )
     beside = f", with {recipe.prior}'s D4 dispersion" if recipe.dispersion else ""
     return (
         "three factors fitted at once to energies, bonds and grids of fixed "
-        f"{recipe.prior} densities{beside}"
+        f"{DENSITIES} densities{beside}"
     )
 
 
@@ -149,10 +173,8 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         "Exchange: Slater's energy times a factor of each spin channel (exact spin scaling). "
         "Correlation: PW92's energy in parts of equal and of opposite spins, each times a factor. "
         "Every factor is a network (hidden layers "
-        f"{'-'.join(map(str, recipe.network.hidden))}, activation z/sqrt(1 + z^2)) of two bounded "
-        "measures of the gradient and of the kinetic energy density, within bounds: exchange "
-        "between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never "
-        "positive, and none for one electron. The uniform gas is exact." + _exact(recipe),
+        f"{'-'.join(map(str, recipe.network.hidden))}, activation z/sqrt(1 + z^2)) "
+        f"{FACTORS[recipe.family.name]} The uniform gas is exact.{_exact(recipe)}",
         "## How it was made",
         f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. "
         f"{_watched(recipe)}; no energy of AE147 was fitted or chose anything.",
