@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "errors citation elf files",
-        "extras threads",
+        "extras rooms threads",
         "operators",
         "rows variables",
         "_libxc_signatures arguments catalogue download page paths sample shared_library",

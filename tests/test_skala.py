@@ -202,7 +202,7 @@ def test_hidden_values_are_given_up_after_use(
 
     evaluation = evaluate(grid, [(1.0, Noting(term.spec, 2))], points)
     assert sum(sizes) == len(grid) * term.hidden_width > 0
-    assert [stage.hidden.size + stage.hidden_slopes.size for stage in evaluation.mapped] == [0]
+    assert [stage.kept for stage in evaluation.mapped] == [None]
 
 
 def test_shared_layers_are_computed_once(folder: Path) -> None:

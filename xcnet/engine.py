@@ -136,12 +136,24 @@ def run(
 
 
 def run_part(
-    spec: FunctionalSpec, part: str, inputs: Mapping[str, Array], spin: int
+    spec: FunctionalSpec,
+    part: str,
+    inputs: Mapping[str, Array],
+    spin: int,
+    places: Mapping[str, Array] = tape.NOWHERE,
 ) -> dict[str, Array]:
-    """Evaluate one of the graphs that hand hidden values over. See `run` and `spec.PARTS`."""
+    """Evaluate one of the graphs that hand hidden values over. See `run` and `spec.PARTS`.
+
+    Outputs named in ``places`` are written there, into arrays in one piece.
+    """
     which = part, spin, False
     opened = _evaluator(spec, which, wish())[1]
-    return opened.run(inputs) if opened else _run_session(spec, which, inputs)
+    if opened:
+        return opened.run(inputs, places)
+    outputs = _run_session(spec, which, inputs)
+    for name, place in places.items():
+        place[...] = outputs[name]
+    return {**outputs, **places}
 
 
 def run_session(

@@ -27,7 +27,7 @@ from xcnet.operators import (
     read_values,
 )
 from xcnet.spec import ADJOINT, CHANNELS, HIDDEN, HIDDEN_SLOPES
-from xcnet.stages import Evaluation, FieldStage, GridStage, Stage
+from xcnet.stages import Evaluation, FieldStage, GridStage, Kept, Stage
 from xcnet.terms import TermFunctional
 
 #: Bytes of hidden values and their slopes that are kept for one functional; points beyond compute
@@ -151,7 +151,9 @@ def evaluate(
     """
     spin = variables.UNPOLARIZED if inputs["rho"].shape[1] == 1 else variables.POLARIZED
     stages: dict[Any, Stage] = {}
-    read = [_stages(grid, term, inputs, matrices, stages, order) for _, term in terms]
+    read = [
+        _stages(grid, i, term, inputs, matrices, stages, order) for i, (_, term) in enumerate(terms)
+    ]
     evaluation = Evaluation(tuple(inputs), spin, [*stages.values()], grid.points.weights, order)
     if rest is not None:
         evaluation.add(rest)
@@ -163,10 +165,9 @@ def evaluate(
             flags = [True] * (order + 1)
             labels = list(variables.requested_labels(term.variables, flags))
             handed = _handed(own, part)
-            outputs = term.evaluate(chunk | handed, labels)
-            if handed:
-                handed[HIDDEN_SLOPES] += weight * outputs.pop(HIDDEN_SLOPES)
-            evaluation.add(outputs, part, weight, own)
+            evaluation.add(term.evaluate(chunk | handed, labels), part, weight, own)
+            if handed and weight != 1.0:
+                handed[HIDDEN_SLOPES] *= weight
 
     threads.for_each_chunk(len(grid), _chunk(order, spin), work)
     for stage in stages.values() if order else ():
@@ -192,17 +193,21 @@ def _handed(stages: Mapping[str, Stage], part: slice) -> dict[str, Array]:
 
 def _stages(
     grid: Grid,
+    place: int,
     term: TermFunctional,
     inputs: Mapping[str, Array],
     matrices: DensityMatrices | None,
     known: dict[Any, Stage],
     order: int,
 ) -> dict[str, Stage]:
-    """Stages of the descriptors that a functional reads, by label; new ones become known."""
+    """Stages of the descriptors that a functional reads, by label; new ones become known.
+
+    Those with channels belong to the functional in its place among the terms.
+    """
     result = {}
     for label, descriptor in term.descriptors.items():
         own = term if term.has_channels and isinstance(descriptor, GridOperator) else None
-        key = descriptor, own
+        key = descriptor, None if own is None else place
         if key not in known:
             known[key] = _stage(grid, descriptor, own, inputs, matrices, order)
         result[label] = known[key]
@@ -219,10 +224,10 @@ def _stage(
 ) -> Stage:
     if isinstance(descriptor, GridOperator):
         channels = inputs["rho"].sum(axis=1, keepdims=True)
-        hidden = np.empty((0, 0))
+        kept = None
         if term is not None:
-            hidden = _room(term, inputs, order)
-            channels = _channels(term, inputs, hidden)
+            kept = _kept(term, inputs, order)
+            channels = _channels(term, inputs, kept)
         return GridStage(
             descriptor=descriptor,
             values=grid.values(descriptor, channels),
@@ -230,8 +235,7 @@ def _stage(
             weights=grid.points.weights[:, None],
             term=term,
             channels=channels,
-            hidden=hidden,
-            hidden_slopes=np.zeros_like(hidden),
+            kept=kept,
         )
     if not isinstance(descriptor, OrbitalField) or matrices is None:
         raise UnsupportedError(
@@ -242,27 +246,25 @@ def _stage(
     return FieldStage(descriptor=descriptor, values=matrices.values(descriptor), matrices=matrices)
 
 
-def _room(term: TermFunctional, inputs: Mapping[str, Array], order: int) -> Array:
-    """Uninitialized hidden values (M, h) of the first M points, where a potential is wanted."""
+def _kept(term: TermFunctional, inputs: Mapping[str, Array], order: int) -> Kept | None:
+    """Room for hidden values of the first points, where a potential is wanted."""
     points, spin = inputs["rho"].shape
     width = term.hidden_width
     if order != 1 or not width:
-        return np.empty((0, width))
+        return None
     most = MOST_HIDDEN // (2 * 8 * width)
     size = _chunk(order, spin)
-    return np.empty((points if points <= most else most // size * size, width))
+    return Kept(points if points <= most else most // size * size, width)
 
 
-def _channels(term: TermFunctional, inputs: Mapping[str, Array], hidden: Array) -> Array:
+def _channels(term: TermFunctional, inputs: Mapping[str, Array], kept: Kept | None) -> Array:
     """Channels (N, c); hidden values are filled in on the way."""
 
     def work(part: slice) -> dict[str, Array]:
         chunk = {name: array[part] for name, array in inputs.items()}
-        if part.stop > len(hidden):
+        if kept is None or part.stop > len(kept):
             return term.first_stage(chunk, 0)
-        outputs = term.hand_over(chunk)
-        hidden[part] = outputs.pop(HIDDEN)
-        return outputs
+        return term.hand_over({**chunk, HIDDEN: kept.values[part]})
 
     # The same chunks as those of potentials, so that what is kept covers whole ones.
     return _gathered(inputs, 1, work)[CHANNELS]

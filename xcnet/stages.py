@@ -29,6 +29,7 @@ from xcnet.operators import (
     Motion,
     OrbitalField,
 )
+from xcnet.rooms import Room
 from xcnet.spec import ADJOINT, HIDDEN, HIDDEN_SLOPES
 from xcnet.terms import TermFunctional
 
@@ -54,6 +55,28 @@ class Stage:
     slopes: Array = field(default_factory=lambda: NOTHING)
 
 
+class Kept:
+    """What a graph of channels hands over at the first points, uninitialized.
+
+    Attributes
+    ----------
+    values, slopes : (M, h)
+        Hidden values, and the derivatives by them.
+    """
+
+    def __init__(self, points: int, width: int) -> None:
+        self._room = Room(2 * points * width)
+        self.values, self.slopes = (self._room.cut(points, width) for _ in range(2))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def forget(self) -> None:
+        """Leave the memory to others."""
+        self.values = self.slopes = NOTHING
+        self._room.leave()
+
+
 @dataclass(eq=False, kw_only=True)
 class GridStage(Stage):
     """A grid operator in an evaluation.
@@ -74,9 +97,8 @@ class GridStage(Stage):
         a = S^T (w f_U); empty for order 0.
     jacobian : dict
         p_x by variable, (N, components, c); empty below order 2, and for the density.
-    hidden, hidden_slopes : (M, h)
-        What the channels' graph hands over to the energy's at the first M points, and the
-        derivatives by it; without rows where nothing is handed over.
+    kept : Kept or None
+        What the channels' graph hands over to the energy's, until it is pulled back.
     """
 
     descriptor: GridOperator
@@ -86,18 +108,19 @@ class GridStage(Stage):
     channels: Array
     adjoint: Array = field(default_factory=lambda: NOTHING)
     jacobian: dict[str, Array] = field(default_factory=dict)
-    hidden: Array = field(default_factory=lambda: NOTHING)
-    hidden_slopes: Array = field(default_factory=lambda: NOTHING)
+    kept: Kept | None = None
 
     def handed(self, part: slice) -> dict[str, Array]:
         """Hidden values at some points and room for their slopes; nothing unless all have them."""
-        if part.stop > len(self.hidden):
+        if self.kept is None or part.stop > len(self.kept):
             return {}
-        return {HIDDEN: self.hidden[part], HIDDEN_SLOPES: self.hidden_slopes[part]}
+        return {HIDDEN: self.kept.values[part], HIDDEN_SLOPES: self.kept.slopes[part]}
 
     def forget_hidden(self) -> None:
         """Give up the memory of hidden values, which nothing needs once they are pulled back."""
-        self.hidden = self.hidden_slopes = NOTHING
+        if self.kept is not None:
+            self.kept.forget()
+            self.kept = None
 
     def transposed(self, slopes: Array) -> Array:
         """S^T (w y) (N, c) of y (N, k)."""

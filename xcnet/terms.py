@@ -32,6 +32,9 @@ from xcnet.spec import (
 #: Outputs by label, and the points without density.
 _Values = tuple[dict[str, Array], NDArray[np.bool_]]
 
+#: What parts write into an array of the chunk.
+_FILLED = {FORWARD: HIDDEN, ENERGY: HIDDEN_SLOPES}
+
 
 class _Graph(NamedTuple):
     """A graph of a functional; with a part, the one that hands hidden values over in its place."""
@@ -73,12 +76,13 @@ class TermFunctional(Protocol):
         """
 
     def hand_over(self, chunk: Mapping[str, Array]) -> dict[str, Array]:
-        """Channels (P, c), and the hidden values (P, h) that they are made of."""
+        """Channels (P, c); the hidden values that they are made of go into ``hidden`` (P, h)."""
 
     def evaluate(self, chunk: Mapping[str, Array], labels: Collection[str]) -> dict[str, Array]:
         """Outputs (N, width) of those labels that this functional has; zk is per particle.
 
-        With ``hidden`` in the chunk, derivatives at fixed hidden values, and ``vhidden`` (N, h).
+        With ``hidden`` in the chunk, derivatives at fixed hidden values; those by hidden values
+        go into the chunk's ``vhidden`` (N, h).
         """
 
     def set_threshold(self, variable: str, value: float) -> None:
@@ -156,8 +160,8 @@ class NeuralTerm:
         part = ENERGY if HIDDEN in chunk else ""
         values, empty = self._values(chunk, _Graph(order, part=part))
         any_empty = bool(empty.any())
+        result = {}
         # Whatever is not finite in the slopes of hidden values shows in what they are pulled into.
-        result = {HIDDEN_SLOPES: values[HIDDEN_SLOPES]} if part else {}
         for label in values.keys() & set(labels):
             value = values[label]
             if any_empty:
@@ -192,7 +196,7 @@ class NeuralTerm:
         """
         values, _ = self._values(chunk, _Graph(0, True, FORWARD))
         self._check_finite(CHANNELS, values[CHANNELS], chunk)
-        return values
+        return {CHANNELS: values[CHANNELS]}
 
     def _values(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:
         """All outputs of a stage, and where there is no density."""
@@ -202,7 +206,9 @@ class NeuralTerm:
 
     def _run(self, graph: _Graph, inputs: Mapping[str, Array], spin: int) -> dict[str, Array]:
         if graph.part:
-            return engine.run_part(self.spec, graph.part, inputs, spin)
+            name = _FILLED.get(graph.part)
+            places = {name: inputs[name]} if name else {}
+            return engine.run_part(self.spec, graph.part, inputs, spin, places)
         return engine.run(self.spec, graph.order, inputs, spin, graph.of_channels)
 
     def _spin_resolved(self, chunk: Mapping[str, Array], graph: _Graph) -> _Values:

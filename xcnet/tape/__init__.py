@@ -16,9 +16,9 @@ from xcnet import files, graphs, paths, variables
 from xcnet.graphs import model as onnx_file
 from xcnet.spec import FunctionalSpec
 from xcnet.tape import rows, writer
-from xcnet.tape.evaluator import Tape, instructions
+from xcnet.tape.evaluator import NOWHERE, Tape, instructions
 
-__all__ = ["Tape", "content", "file", "folder", "instructions", "revision"]
+__all__ = ["NOWHERE", "Tape", "content", "file", "folder", "instructions", "revision"]
 
 _SUFFIX = ".tape"
 

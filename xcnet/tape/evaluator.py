@@ -6,6 +6,7 @@ import ctypes
 import struct
 import weakref
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from xcnet.errors import EngineError, NativeError
 from xcnet.tape.writer import HEAD, MAGIC, NAME_BYTES
 
 Array = NDArray[np.float64]
+#: No array of the caller's for any output.
+NOWHERE: Mapping[str, Array] = MappingProxyType({})
 
 
 class Tape:
@@ -50,18 +53,26 @@ class Tape:
         self.inputs, self.outputs, self.multiply_adds = _signature(content)
         self._pointers = ctypes.c_void_p * len(self.inputs), ctypes.c_void_p * len(self.outputs)
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs (N, width) at the points of float64 inputs (N, width)."""
+    def run(
+        self, inputs: Mapping[str, Array], places: Mapping[str, Array] = NOWHERE
+    ) -> dict[str, Array]:
+        """Outputs (N, width) at the points of float64 inputs (N, width).
+
+        Those named in ``places`` are written there, into arrays in one piece.
+        """
         arrays = [np.ascontiguousarray(inputs[name]) for name, _ in self.inputs]
         points = len(arrays[0])
-        results = {name: np.empty((points, width)) for name, width in self.outputs}
+        results = {
+            name: places[name] if name in places else np.empty((points, width))
+            for name, width in self.outputs
+        }
         in_pointers, out_pointers = self._pointers
         pairs = zip(arrays, self.inputs, strict=True)
         failed = self._run(
             self._address,
             points,
             in_pointers(*[_address(x, points, w) for x, (_, w) in pairs]),
-            out_pointers(*[array.__array_interface__["data"][0] for array in results.values()]),
+            out_pointers(*[_address(results[name], points, w) for name, w in self.outputs]),
         )
         if failed:
             raise EngineError(f"not enough memory to evaluate {points} points")
@@ -70,7 +81,9 @@ class Tape:
 
 def _address(array: Array, points: int, width: int) -> int:
     if array.shape != (points, width) or array.dtype != np.float64:
-        raise EngineError(f"an input has the shape {array.shape}, not {(points, width)} of float64")
+        raise EngineError(f"an array of shape {array.shape}, not {(points, width)} of float64")
+    if not array.flags.c_contiguous:
+        raise EngineError(f"an array of shape {array.shape} is not in one piece")
     address: int = array.__array_interface__["data"][0]
     return address
 
