@@ -39,8 +39,8 @@ In each cell: what the response of the grid, which PySCF's analytic Hessians lac
 (Hartree/bohr^2), measured before the Hessian. Above 1e-3 xcnet prints frequencies by differences of
 gradients, and says so; below, PySCF's. In brackets: the largest distance of PySCF's from those by
 differences, 1/cm, where both were computed. {BASIS}, density fitting, grid level {LEVEL}. Made by
-`python -m benchmarks.hessians`. NN-NRA is nonlocal and has differences only: the cell says by how
-much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
+`python -m benchmarks.hessians`. {" and ".join(NONLOCAL)}, nonlocal, have differences only: the cell
+says by how much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
 """
 
 
