@@ -28,7 +28,7 @@ assert THREE is not None
 LOADED: list[Recipe | RowsRecipe | DirectionsRecipe] = [
     THREE,
     *map(recipe.load, recipe.shipped_recipes().values()),
-    *map(rows_recipe.load, ("general", "hybrid")),
+    *map(rows_recipe.load, ("general", "gga", "hybrid")),
 ]
 RECIPES = {loaded.record.name: loaded for loaded in LOADED}
 
