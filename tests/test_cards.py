@@ -13,7 +13,7 @@ from xcnet.training.publish.cards import card
 #: A recipe of each form, and the functional that it is fitted to.
 RECIPES = {
     "lda": ("nn_lsda", "PW92"),
-    "gga": ("nn_gga", "PBE"),
+    "gga": ("nn_r2scan", "PBE"),  # with other targets
     "meta-gga": ("nn_r2scan", "r2SCAN"),
     "nra": ("nn_nra", "r2SCAN"),
 }
@@ -27,7 +27,11 @@ def test_a_fit_says_how_near_it_is(form: str) -> None:
     facts = {
         "training": {"data": ["H"], "metrics": metrics | {"energy_errors_hartree": {"H": -0.002}}}
     }
-    text = card(replace(recipe.load(recipe.find(name)), refinement=None), facts)
+    chosen = replace(recipe.load(recipe.find(name)), refinement=None)
+    if form == "gga":
+        parts = {p: replace(getattr(chosen, p), target=f"gga_{p[0]}_pbe") for p in networks}
+        chosen = replace(chosen, form=form, **parts)
+    text = card(chosen, facts)
     flat = " ".join(text.split())
     assert f"A network fitted to {known}:" in flat
     assert "at most 2.000 mHa off" in flat

@@ -147,9 +147,9 @@ def test_what_is_inside_is_not_warned_of(settings: dict[str, Any], xc: str) -> N
 
 def test_elements_of_crystals_are_named() -> None:
     cell = pbc_gto.M(atom="He", a=[[3, 0, 0], [0, 3, 0], [0, 0, 3]], basis="gth-szv", verbose=3)
-    mf = pbc_dft.RKS(cell, xc="NN-GGA").set(stdout=io.StringIO())
+    mf = pbc_dft.RKS(cell, xc="NN-LSDA").set(stdout=io.StringIO())
     mf.kernel()
-    assert "NN-GGA was not trained for this (its training data lack He)" in mf.stdout.getvalue()
+    assert "NN-LSDA was not trained for this (its training data lack He)" in mf.stdout.getvalue()
 
 
 @pytest.mark.parametrize("xc", [100211, ("NN-GGA", "NN-GGA")])

@@ -72,7 +72,7 @@ def test_energy_and_gradient_equal_libxc(make: Any, clone: Any, original: str) -
     "definition", ["nn-gga", "nn-metagga", HYBRID], ids=["GGA", "meta-GGA", "hybrid"]
 )
 def test_gradient_of_a_rough_functional_is_the_slope_of_its_energy(definition: Any) -> None:
-    """Without the response of the grid NN-GGA's force on oxygen is off by 0.006 Hartree/bohr."""
+    """Without the response of the grid NN-metaGGA's force on O is off by 0.004 Hartree/bohr."""
 
     def moved(z: float) -> Any:
         return molecule(

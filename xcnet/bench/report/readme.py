@@ -21,7 +21,7 @@ SUMMARY = (
     "NN-hybrid-D4",
     "NN-metaGGA-D4",
     "NN-NRA",
-    "NN-GGA",
+    "NN-GGA-D4",
     "B3LYP-D4",
     "r2SCAN-D4",
     "M06-L",
