@@ -3,9 +3,8 @@
 Changes of r2SCAN's energy at its fixed densities along the directions of
 `xcnet.training.form.directed`, each by a number that the atomization energies of H2O, NH3 and NO
 determine (`xcnet.training.linear.directions`). W4-17's fifteen validation molecules choose
-directions and ridge: those of the recipe ``three``. The second table has some of these directions
-times v = (R - n) / (R + n), where R is the near-region density of width 0.2 bohr in units of that
-of a uniform gas; and ``correlation``, r2SCAN's own, times (1 - zeta^2) alpha / (1 + alpha).
+directions and ridge: those of the recipe ``three``, and where at least one has the near-region
+density, of ``three_nra``.
 
 ``python -m benchmarks.few_directions`` needs the densities of ``xcnet train rows make three``, of
 W4-17's sixty others and of AE147 (`few_molecules`), and writes
@@ -22,23 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from pyscf import dft, gto
 from tqdm import tqdm
 
 from benchmarks import ae147_rows
 from xcnet import paths
-from xcnet.adapters.pyscf.blocks import whole_grid
 from xcnet.bench import statistics, store, tables
-from xcnet.operators.near_region import NearRegion
-from xcnet.scf.fixed_density import FixedDensity
 from xcnet.systems.units import KCAL_PER_HARTREE
-from xcnet.training.form.directed import DIRECTIONS, parts
-from xcnet.training.form.features.shares import near_region_of_gas
-from xcnet.training.linear import directions, integrals, preparation
+from xcnet.training.linear import directions, preparation
 from xcnet.training.linear.directions import (
-    LEAST_DENSITY,
     LEVEL,
+    LOCAL,
     NAMES,
     Changes,
     Known,
@@ -49,8 +41,6 @@ from xcnet.training.linear.preparation import Job
 Array = npt.NDArray[np.float64]
 RESULT = Path(__file__).resolve().parent / "results" / "few_directions.md"
 RIDGES, SHOWN = (0.0, 0.3, 1.0), 12
-OPERATOR = NearRegion("continuum", 0.2)
-NEAR = (*(f"({name}) v" for name in NAMES), "correlation v")
 HEADER = (
     *("directions", "ridge", "numbers", "the fifteen", "the three", "the sixty"),
     *("AE147, accurate", "AE147, experiment"),
@@ -65,40 +55,16 @@ at r2SCAN's fixed densities. The fifteen choose; the sixty ({sixty} here) and AE
 
 {local}
 
-With directions times v, the contrast of the near-region density:
+With the near-region density, of which v is the contrast:
 
 {near}
 """
 
 
-def contrast(molecule: gto.Mole, n: Array) -> Array:
-    """v (N,) of a density (N,) on the molecule's grid."""
-    grids = dft.Grids(molecule)
-    grids.level = LEVEL
-    grids.build(with_non0tab=True)
-    near = whole_grid(grids).values(OPERATOR, n)[:, 0] / near_region_of_gas(OPERATOR.sigma_bohr)
-    return np.asarray((near - n) / np.maximum(near + n, LEAST_DENSITY))
-
-
-def with_near_region(state: FixedDensity) -> Array:
-    """Energies of the directions, and of `NEAR`, Hartree."""
-    *variables, weights = (
-        np.concatenate(column) for column in zip(*integrals.blocks(state, LEVEL), strict=True)
-    )
-    n = variables[0].sum(axis=1)
-    dense = n > LEAST_DENSITY
-    v = torch.from_numpy(contrast(state.molecule(), n)[dense])
-    made = parts(*(torch.from_numpy(x[dense]) for x in variables))
-    volume = torch.from_numpy(n[dense] * weights[dense])
-    local = [direction(made) for direction in DIRECTIONS.values()]
-    contrasted = [x * v for x in (*local, made.correlation * made.chemical)]
-    return np.array([float(volume @ energy) for energy in (*local, *contrasted)])
-
-
 def alternatives() -> Iterator[tuple[tuple[int, ...], float]]:
     """Directions and ridge."""
     for count in (1, 2, 3):
-        for places in itertools.combinations(range(len(NAMES) + len(NEAR)), count):
+        for places in itertools.combinations(range(len(NAMES)), count):
             yield from ((places, ridge) for ridge in (RIDGES if count > 1 else RIDGES[:1]))
 
 
@@ -130,10 +96,10 @@ def page(three: Changes, fifteen: Changes, sixty: Changes, ae147: tuple[Changes,
     for places, ridge in alternatives():
         found = numbers(three, places, ridge)
         means = [of.mean(places, found) for of in shown]
-        names = " + ".join((*NAMES, *NEAR)[i] for i in places)
+        names = " + ".join(NAMES[i] for i in places)
         cells = [names, f"{ridge:g}", ", ".join(f"{x:.2f}" for x in found)]
         line = (means[0], [*cells, *(f"{mean:.2f}" for mean in means)])
-        made[max(places) >= len(NAMES)].append(line)
+        made[max(places) >= len(LOCAL)].append(line)
     none = [of.mean([], np.zeros(0)) for of in shown]
     last = ["r2SCAN", "", "", *(f"{mean:.2f}" for mean in none)]
     local, near = (
@@ -147,7 +113,7 @@ def page(three: Changes, fifteen: Changes, sixty: Changes, ae147: tuple[Changes,
 def main() -> None:
     """Write the page."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    chosen, known = directions.load("three"), Known(paths.training_folder(), with_near_region)
+    chosen, known = directions.load("three"), Known(paths.training_folder(), NAMES)
     assert chosen is not None
     (validation,) = chosen.validation
     three, fifteen = known.of_sets(chosen.energies), known.of_sets(chosen.validation)

@@ -18,7 +18,7 @@ RESULT = ROOT / "benchmarks" / "results" / "few_molecules.md"
 PICTURE = ROOT / "docs" / "static" / "few_molecules.png"
 BESIDE = ("r2SCAN", "M06-L")
 LINES = ("r2SCAN", "M06-L", "B3LYP", "NN-metaGGA-Nagai2020", "NN-NRA-Nagai2020")
-SHIPPED = "NN-metaGGA-3mol"  # of few directions
+SHIPPED = {"NN-metaGGA-3mol": "D", "NN-NRA-3mol": "s"}  # of few directions; marks
 WHOLE = ("all of AE147, accurate", "all of AE147, experiment")
 TOP = 6.5  # kcal/mol, of all three pictures
 HEADS = ("the fifteen", "the three", "the sixty", "AE147, accurate", "AE147, experiment")
@@ -82,7 +82,7 @@ def _alternatives(judged: Sequence[Judged]) -> str:
 
 def _beside(study: Study) -> str:
     lines = []
-    for name in (*LINES, SHIPPED):
+    for name in (*LINES, *SHIPPED):
         cells = ["", "", ""]
         if name in BESIDE:
             places = (None, study.three, study.sixty)
@@ -137,8 +137,9 @@ def picture(study: Study, judged: Sequence[Judged], curve: dict[int, list[Draw]]
     left.plot(3, chosen.sixty, "k*", markersize=11, label="H2O, NH3, NO")
     _bands(middle, curve, lambda item: item.ae147[0])
     middle.plot(3, chosen.ae147[0], "k*", markersize=11)
-    middle.plot(3, study.ae147.measured(SHIPPED)[0], "rD")
-    right.plot(3, study.ae147.whole[SHIPPED][0], "rD", label=SHIPPED)
+    for name, mark in SHIPPED.items():
+        middle.plot(3, study.ae147.measured(name)[0], f"r{mark}", fillstyle="none")
+        right.plot(3, study.ae147.whole[name][0], f"r{mark}", fillstyle="none", label=name)
     for number, name in enumerate(LINES):
         style = {"color": f"C{number + 1}", "linestyle": "--", "linewidth": 1.2}
         middle.axhline(study.ae147.measured(name)[0], **style)

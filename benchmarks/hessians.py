@@ -30,7 +30,7 @@ MOLECULES = ("H2", "LiH", "HF", "N2", "CO", "F2", "HCl", "H2O", "HCN", "CO2")
 FUNCTIONALS = ("NN-metaGGA", "NN-metaGGA-3mol", "NN-hybrid", "NN-GGA", "NN-LSDA", "NN-r2SCAN")
 COMPARED = "NN-metaGGA"
 #: PySCF has no Hessian of these, so that differences are all there is.
-NONLOCAL = ("NN-NRA",)
+NONLOCAL = ("NN-NRA", "NN-NRA-3mol")
 AIM = 10.0  # 1/cm
 
 HEAD = f"""# Frequencies of ten molecules
@@ -39,8 +39,8 @@ In each cell: what the response of the grid, which PySCF's analytic Hessians lac
 (Hartree/bohr^2), measured before the Hessian. Above 1e-3 xcnet prints frequencies by differences of
 gradients, and says so; below, PySCF's. In brackets: the largest distance of PySCF's from those by
 differences, 1/cm, where both were computed. {BASIS}, density fitting, grid level {LEVEL}. Made by
-`python -m benchmarks.hessians`. NN-NRA is nonlocal and has differences only: the cell says by how
-much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
+`python -m benchmarks.hessians`. {" and ".join(NONLOCAL)}, nonlocal, have differences only: the cell
+says by how much that Hessian breaks the sum rule of translations (Hartree/bohr^2).
 """
 
 

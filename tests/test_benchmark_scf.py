@@ -79,5 +79,10 @@ def test_page_has_the_ratios_to_the_originals() -> None:
     assert ours.keys() == theirs.keys()
     for case, row in ours.items():
         assert float(row[9]) == pytest.approx(float(theirs[case][9]), abs=1e-7)
-    time, memory = (ours["water", "Skala-1.0"][column] for column in (5, 7))
-    assert f"takes {time} of the time and {memory} of the memory of its authors' program" in page
+    water, benzene = (
+        [ours[name, "Skala-1.0"][column] for column in (5, 7)] for name in ("water", "benzene")
+    )
+    assert (
+        f"takes {water[0]} of the time and {water[1]} of the memory of its authors' program for "
+        f"water, {benzene[0]} and {benzene[1]} for benzene"
+    ) in page

@@ -21,7 +21,8 @@ from xcnet.training.form.directed import DIRECTIONS, Directed, closed_shell_part
 INPUTS = ("rho", "sigma", "tau")
 POINTS = (moderate(INPUTS, 1000), sample(INPUTS, 1000, seed=3))
 NUMBERS = {"LYP": 0.94, "LYP, 0": -0.04}
-SHIPPED = load_spec(Path(__file__).parents[1] / "models" / "mgga_xc_nn_metagga_3mol")
+MODELS = Path(__file__).parents[1] / "models"
+SHIPPED, NEAR = (load_spec(MODELS / f"mgga_xc_nn_{name}_3mol") for name in ("metagga", "nra"))
 
 
 def _exchange(rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
@@ -105,28 +106,54 @@ def test_one_spin_alone_has_no_lyp_correlation() -> None:
     assert all(np.isfinite(value).all() for value in values.values())
 
 
-def _reference(points: dict[str, np.ndarray], spin: int) -> np.ndarray:
-    """r2SCAN + (c1 + c2 (1 - zeta^2)) (LYP - r2SCAN correlation), by libxc."""
+def _libxc_parts(points: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """r2SCAN's exchange and correlation, and LYP's, per particle; and 1 - zeta^2."""
     gga = {key: points[key] for key in INPUTS[:2]}
     exchange, own = (_libxc(f"mgga_{part}_r2scan", points)["zk"][:, 0] for part in "xc")
-    other = _libxc("gga_c_lyp", gga)["zk"][:, 0]
     rho = points["rho"]
-    paired = 1.0 - ((rho[:, 0] - rho[:, 1]) / rho.sum(1)) ** 2 if spin == 2 else 1.0
-    first, second = SHIPPED.training["metrics"]["numbers"].values()
-    return np.asarray(exchange + own + (first + second * paired) * (other - own))
+    zeta = (rho[:, 0] - rho[:, 1]) / rho.sum(1) if rho.shape[1] == 2 else np.zeros(len(rho))
+    return exchange, own, _libxc("gga_c_lyp", gga)["zk"][:, 0], 1.0 - zeta**2
 
 
 def test_shipped_functional_is_what_its_numbers_say() -> None:
     spins = POINTS[0]
     totals, _ = closed_shell(spins)
+    first, second = SHIPPED.training["metrics"]["numbers"].values()
     for spin, points in ((2, spins), (1, totals)):
+        exchange, own, lyp_c, paired = _libxc_parts(points)
+        expected = exchange + own + (first + second * paired) * (lyp_c - own)
         given = xcnet.functional("NN-metaGGA-3mol", spin).compute(points)["zk"][:, 0]
-        np.testing.assert_allclose(given, _reference(points, spin), rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(given, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_shipped_functional_with_the_near_region_is_what_its_numbers_say() -> None:
+    spins = moderate(NEAR.variables, 1000, descriptors=NEAR.descriptors)
+    totals, _ = closed_shell(spins)
+    first, second = NEAR.training["metrics"]["numbers"].values()
+    for spin, points in ((2, spins), (1, totals)):
+        semilocal = {key: points[key] for key in INPUTS}
+        exchange, own, lyp_c, paired = _libxc_parts(semilocal)
+        n, sigma, tau = (_total(x) for x in semilocal.values())
+        channels = points["rho"] if spin == 2 else 0.5 * points["rho"].repeat(2, axis=1)
+        uniform = 0.3 * (6.0 * np.pi**2) ** (2.0 / 3.0) * (channels ** (5.0 / 3.0)).sum(1)
+        alpha = np.maximum(tau - sigma / (8.0 * n), 0.0) / uniform
+        ratio = points["near_region"][:, 0] / (8.0 * np.pi * 0.2**3 * n)
+        contrast = (ratio**2 - 1.0) / (ratio**2 + 1.0)
+        change = first * (lyp_c - own) + second * own * paired * alpha / (1.0 + alpha) * contrast
+        given = xcnet.functional("NN-NRA-3mol", spin).compute(points)["zk"][:, 0]
+        np.testing.assert_allclose(given, exchange + own + change, rtol=1e-12, atol=1e-12)
+
+
+def _total(values: np.ndarray) -> np.ndarray:
+    """Of both spins."""
+    if values.shape[1] == 3:
+        return np.asarray(values @ [1.0, 2.0, 1.0])
+    return np.asarray(values.sum(1))
 
 
 def test_closed_shells_are_equal_spins() -> None:
-    totals, spins = closed_shell(POINTS[0])
-    module = Directed(tuple(DIRECTIONS), (0.3, 0.5, -0.2, 0.4))
+    totals, spins = closed_shell(moderate(NEAR.variables, 1000, descriptors=NEAR.descriptors))
+    module = Directed(tuple(DIRECTIONS), (0.3, 0.5, -0.2, 0.4, 0.1, -0.1, 0.2, -0.2, 0.3))
     closed = module.closed_shell(**{key: torch.from_numpy(x) for key, x in totals.items()})
     polarized = module(**{key: torch.from_numpy(x) for key, x in spins.items()})
     np.testing.assert_allclose(closed, polarized, rtol=1e-12)
@@ -140,10 +167,16 @@ def test_closed_shells_are_equal_spins() -> None:
         )
 
 
+def test_near_region_directions_need_the_near_region() -> None:
+    points = [torch.from_numpy(x) for x in POINTS[0].values()]
+    with pytest.raises(ValueError, match="needs the near-region density"):
+        Directed(["correlation v"], [0.1])(*points)
+
+
 def test_hydrogen_is_r2scans() -> None:
     molecule = gto.M(atom="H", basis="def2-svp", spin=1, verbose=0)
     energies = [
         adapter.attach(dft.UKS(molecule, xc=name)).set(conv_tol=1e-10).kernel()
-        for name in ("NN-metaGGA-3mol", "r2SCAN")
+        for name in ("NN-metaGGA-3mol", "NN-NRA-3mol", "r2SCAN")
     ]
-    assert energies[0] == pytest.approx(energies[1], abs=1e-6)
+    assert energies[:2] == pytest.approx([energies[2]] * 2, abs=1e-6)

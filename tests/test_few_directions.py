@@ -15,7 +15,7 @@ from xcnet.scf import fixed_density
 from xcnet.scf.fixed_density import Scheme
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.linear import directions, integrals, preparation
-from xcnet.training.linear.directions import LEVEL, NAMES, Changes, Known
+from xcnet.training.linear.directions import LEVEL, LOCAL, NAMES, Changes, Known
 from xcnet.training.linear.recipe import Chosen
 from xcnet.training.publish import directed, publication
 
@@ -25,8 +25,8 @@ ALL = ("a", "b", "c", "d", "e", "f", "g")
 
 
 def _changes(rng: np.random.Generator, count: int) -> Changes:
-    total = len(NAMES) + len(few_directions.NEAR)
-    return Changes(ALL[:count], rng.normal(size=(count, total)), rng.normal(size=count))
+    changes = rng.normal(size=(count, len(NAMES)))
+    return Changes(ALL[:count], changes, rng.normal(size=count))
 
 
 def test_no_direction_changes_one_electron() -> None:
@@ -59,7 +59,7 @@ def test_the_fifteen_choose() -> None:
     rng = np.random.default_rng(4)
     three, fifteen, sixty, accurate, experiment = (_changes(rng, n) for n in (3, 5, 6, 7, 7))
     made = few_directions.page(three, fifteen, sixty, (accurate, experiment))
-    local, near = made.split("near-region density:")
+    local, near = made.split("near-region density,")
     for table in (local, near):
         rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
         means = [float(row[3]) for row in rows[:-1]]
@@ -70,32 +70,31 @@ def test_the_fifteen_choose() -> None:
         )
 
 
-def test_near_region_leaves_directions_as_they_are() -> None:
-    """And its own vanish for one electron, too; where one orbital is, but for two."""
+def test_near_region_directions_of_one_electron_and_of_one_orbital() -> None:
+    """They vanish for one electron, too; where one orbital is, but for two."""
     state = fixed_density.solve(atom("H"), SCHEME)
-    assert np.abs(few_directions.with_near_region(state)).max() < 1e-8
+    assert np.abs(directions.of_density(state, NAMES)).max() < 1e-8
     state = fixed_density.solve(H2, SCHEME)
-    local, near = np.split(few_directions.with_near_region(state), [len(NAMES)])
-    assert local == pytest.approx(directions.of_density(state), abs=1e-12)
+    local, near = np.split(directions.of_density(state, NAMES), [len(LOCAL)])
+    assert local.tolist() == directions.of_density(state).tolist()
     assert (np.abs(near) > 1e-6).tolist() == [False, True, True, False, False]
 
 
 def test_the_near_region_has_all_electrons() -> None:
     """Its density is in units of a uniform gas's, so that the contrast is about zero."""
-    state = fixed_density.solve(H2, SCHEME)
-    blocks = list(integrals.blocks(state, LEVEL))
-    n = np.concatenate([rho.sum(axis=1) for rho, *_ in blocks])
-    v = few_directions.contrast(state.molecule(), n)
-    near = n * (1.0 + v) / (1.0 - v)
-    weights = np.concatenate([block[-1] for block in blocks])
-    assert weights[n > 1e-9] @ near[n > 1e-9] == pytest.approx(2.0, abs=1e-4)
+    (made, volume), *rest = directions._parts(fixed_density.solve(H2, SCHEME), near_region=True)
+    assert not rest
+    assert made.contrast is not None
+    ratio = ((1.0 + made.contrast) / (1.0 - made.contrast)).sqrt()
+    assert float(volume @ ratio) == pytest.approx(2.0, abs=1e-4)
 
 
-def test_the_recipe_is_what_the_fifteen_chose() -> None:
-    """Of the committed page, its first line; the shipped numbers are that line's."""
-    chosen = directions.load("three")
+@pytest.mark.parametrize(("name", "table"), [("three", 0), ("three_nra", 1)])
+def test_the_recipe_is_what_the_fifteen_chose(name: str, table: int) -> None:
+    """Of the committed page, a table's first line; the shipped numbers are that line's."""
+    chosen = directions.load(name)
     assert chosen is not None
-    page = few_directions.RESULT.read_text(encoding="utf-8")
+    page = few_directions.RESULT.read_text(encoding="utf-8").split("near-region density,")[table]
     first = [line for line in page.splitlines() if line.startswith("| ")][2]
     cells = first.removeprefix("| ").split(" | ")
     assert cells[:2] == [" + ".join(chosen.names), f"{chosen.ridge:g}"]

@@ -23,10 +23,8 @@ from xcnet.training.recipe import Recipe
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "ae147.jsonl"
 FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.json"))
-THREE = directions.load("three")
-assert THREE is not None
 LOADED: list[Recipe | RowsRecipe | DirectionsRecipe] = [
-    THREE,
+    *filter(None, map(directions.load, ("three", "three_nra"))),
     *map(recipe.load, recipe.shipped_recipes().values()),
     *map(rows_recipe.load, ("general", "gga", "hybrid")),
 ]

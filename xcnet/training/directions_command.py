@@ -29,7 +29,7 @@ def train(chosen: DirectionsRecipe, output: Path) -> int:
     if missing:
         names = ", ".join(dict.fromkeys(job.system.name for job in missing))
         raise InputError(f"no densities of {names}: run xcnet train rows make with this recipe")
-    known = directions.Known(training_folder())
+    known = directions.Known(training_folder(), chosen.considered)
     fitted, watched = (known.of_sets(sets) for sets in (chosen.energies, chosen.validation))
     numbers = directions.numbers(fitted, chosen.places, chosen.ridge)
     output.mkdir(parents=True, exist_ok=True)

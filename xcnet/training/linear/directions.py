@@ -10,17 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pyscf import dft
 
+from xcnet.adapters.pyscf.blocks import whole_grid
 from xcnet.scf import fixed_density, kept
 from xcnet.scf.fixed_density import FixedDensity
-from xcnet.training.form.directed import DIRECTIONS, parts
+from xcnet.training.form.directed import (
+    DIRECTIONS,
+    LOCAL_DIRECTIONS,
+    NEAR_REGION_DIRECTIONS,
+    EnergyParts,
+    parts,
+)
+from xcnet.training.form.features.correlation import NEAR_REGION
 from xcnet.training.linear import integrals, preparation, table
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.recipe import Chosen, RowsRecord, reading, sets_of
@@ -29,6 +38,7 @@ from xcnet.training.loss.rows import Row
 
 Array = npt.NDArray[np.float64]
 NAMES, LEVEL = tuple(DIRECTIONS), 3
+LOCAL = tuple(LOCAL_DIRECTIONS)
 LEAST_DENSITY = 1e-10
 
 
@@ -49,9 +59,19 @@ class DirectionsRecipe:
         yield from self.validation
 
     @property
+    def near_region(self) -> bool:
+        """Whether a direction has the near-region density."""
+        return any(name in NEAR_REGION_DIRECTIONS for name in self.names)
+
+    @property
+    def considered(self) -> tuple[str, ...]:
+        """All directions of this kind: those that the chosen ones were chosen from."""
+        return NAMES if self.near_region else LOCAL
+
+    @property
     def places(self) -> list[int]:
-        """Its directions among all of them."""
-        return [NAMES.index(name) for name in self.names]
+        """Its directions among those."""
+        return [self.considered.index(name) for name in self.names]
 
 
 def load(source: str) -> DirectionsRecipe | None:
@@ -102,16 +122,37 @@ class Changes:
         return float(np.abs(self.after(places, numbers)).mean())
 
 
-def of_density(state: FixedDensity) -> Array:
-    """Energies of all directions at a density, Hartree."""
-    total = np.zeros(len(NAMES))
-    for *variables, weights in integrals.blocks(state, LEVEL):
-        n = variables[0].sum(axis=1)
-        dense = n > LEAST_DENSITY
-        made = parts(*(torch.from_numpy(x[dense]) for x in variables))
-        volume = torch.from_numpy(n[dense] * weights[dense])
-        total += [float(volume @ DIRECTIONS[name](made)) for name in NAMES]
+def of_density(state: FixedDensity, names: Sequence[str] = LOCAL) -> Array:
+    """Energies of some directions at a density, Hartree."""
+    total = np.zeros(len(names))
+    near_region = any(name in NEAR_REGION_DIRECTIONS for name in names)
+    for made, volume in _parts(state, near_region):
+        total += [float(volume @ DIRECTIONS[name](made)) for name in names]
     return total
+
+
+def _parts(state: FixedDensity, near_region: bool) -> Iterator[tuple[EnergyParts, torch.Tensor]]:
+    """Of each block of a density's points, with electrons (N,) at them."""
+    blocks: Iterable[tuple[Array, ...]] = integrals.blocks(state, LEVEL)
+    if near_region:  # of a point, it knows the density of all others
+        blocks = _with_near_region(state, [*blocks])
+    for rho, sigma, tau, weights, *rest in blocks:
+        n = rho.sum(axis=1)
+        dense = n > LEAST_DENSITY
+        made = parts(*(torch.from_numpy(x[dense]) for x in (rho, sigma, tau, *rest)))
+        yield made, torch.from_numpy(n[dense] * weights[dense])
+
+
+def _with_near_region(
+    state: FixedDensity, blocks: list[tuple[Array, ...]]
+) -> Iterator[tuple[Array, ...]]:
+    grids = dft.Grids(state.molecule())
+    grids.level = LEVEL
+    grids.build(with_non0tab=True)
+    n = np.concatenate([rho.sum(axis=1) for rho, *_ in blocks])
+    ends = np.cumsum([len(rho) for rho, *_ in blocks])[:-1]
+    near = np.split(whole_grid(grids).values(NEAR_REGION, n), ends)
+    return ((*block, values) for block, values in zip(blocks, near, strict=True))
 
 
 class Known:
@@ -120,12 +161,12 @@ class Known:
     Parameters
     ----------
     folder : path
-    along : function
-        Energies of the directions at a density, Hartree: `of_density`, if not others are studied.
+    names : sequence of str
+        The directions.
     """
 
-    def __init__(self, folder: Path, along: Callable[[FixedDensity], Array] = of_density) -> None:
-        self.folder, self._along = folder, along
+    def __init__(self, folder: Path, names: Sequence[str] = LOCAL) -> None:
+        self.folder, self._names = folder, names
         self._kept: dict[str, Array] = {}
 
     def has(self, job: Job) -> bool:
@@ -139,7 +180,7 @@ class Known:
     def _of(self, job: Job) -> Array:
         if job.name not in self._kept:
             state = fixed_density.read(preparation.state_path(job, self.folder))
-            self._kept[job.name] = self._along(state)
+            self._kept[job.name] = of_density(state, self._names)
         return self._kept[job.name]
 
     def of_sets(self, chosen: Iterable[Chosen]) -> Changes:

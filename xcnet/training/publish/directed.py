@@ -18,21 +18,32 @@ from xcnet.scf import kept
 from xcnet.scf.densities import file_sha256
 from xcnet.spec import FunctionalSpec
 from xcnet.training.form.directed import DENSITY_THRESHOLD, Directed
+from xcnet.training.form.features import nagai2020
+from xcnet.training.form.features.correlation import NEAR_REGION
 from xcnet.training.linear.directions import Changes, DirectionsRecipe
 from xcnet.training.publish.publication import shipped_weights
 from xcnet.training.publish.records import PROJECT
 
 Array = npt.NDArray[np.float64]
-#: libxc's functionals that a direction has besides r2SCAN.
-OTHERS = {"LYP": "gga_c_lyp", "LYP, 0": "gga_c_lyp", "PBE, 0": "gga_c_pbe"}
+#: libxc's functionals that directions have besides r2SCAN, by the start of their names.
+OTHERS = {"LYP": "gga_c_lyp", "PBE": "gga_c_pbe"}
 #: Of functionals whose exchange is r2SCAN's.
 R2SCAN_EXCHANGE = ("spin_scaling", "exchange_scaling", "lieb_oxford")
-TEXT = {
+LOCAL_TEXT = {
     "exchange": "r2SCAN's exchange beyond the uniform gas times (1 - zeta^2) alpha / (1 + alpha)",
     "LYP": "LYP's correlation less r2SCAN's",
     "LYP, 0": "LYP's correlation less r2SCAN's, times 1 - zeta^2",
     "PBE, 0": "PBE's correlation less r2SCAN's, times (1 - zeta^2) alpha / (1 + alpha)",
 }
+TEXT = {
+    **LOCAL_TEXT,
+    **{f"({name}) v": f"{text}, times v" for name, text in LOCAL_TEXT.items()},
+    "correlation v": "r2SCAN's correlation times (1 - zeta^2) v alpha / (1 + alpha)",
+}
+NEAR_REGION_TEXT = (
+    "v is the contrast of the near-region density R of total density n, 1 - 2 / (1 + g^2) of g = "
+    "R / (8 pi width^3 n): 0 in the uniform gas, -1 to 1. "
+)
 
 
 def publish(
@@ -107,7 +118,9 @@ def record(recipe: DirectionsRecipe, weights: Path, data_sha256: str) -> dict[st
     facts = recipe.record
     reactions = [reaction for chosen in recipe.energies for reaction in chosen.reactions()]
     elements = {e for r in reactions for _, system in r.terms for e in system.symbols}
-    exchange = () if "exchange" in recipe.names else R2SCAN_EXCHANGE
+    changes_exchange = any("exchange" in name for name in recipe.names)
+    exchange = () if changes_exchange else R2SCAN_EXCHANGE
+    descriptors = {NEAR_REGION.label: NEAR_REGION.parameters()} if recipe.near_region else {}
     return {
         "format_version": 1,
         "name": facts.name,
@@ -117,7 +130,7 @@ def record(recipe: DirectionsRecipe, weights: Path, data_sha256: str) -> dict[st
         "kind": "exchange-correlation",
         "description": facts.description,
         "inputs": ["rho", "sigma", "tau"],
-        "descriptors": {},
+        "descriptors": descriptors,
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
         "exact_exchange": {"coefficient": 0.0, "omega": 0.0, "alpha": 0.0, "beta": 0.0},
@@ -139,13 +152,15 @@ def record(recipe: DirectionsRecipe, weights: Path, data_sha256: str) -> dict[st
 
 
 def _citations(recipe: DirectionsRecipe) -> list[dict[str, str]]:
-    others = [OTHERS[name] for name in recipe.names if name in OTHERS]
+    starts = (name.lstrip("(")[:3] for name in recipe.names)
+    others = [OTHERS[start] for start in starts if start in OTHERS]
     known = {
         citation.key: asdict(citation)
         for name in ("mgga_x_r2scan", *others)
         for citation in registry.find(name).citations
     }
-    return [*known.values(), PROJECT]
+    descriptor = [nagai2020.CITATION] if recipe.near_region else []
+    return [*known.values(), *descriptor, PROJECT]
 
 
 def _protocol(recipe: DirectionsRecipe) -> str:
@@ -168,9 +183,9 @@ def card(recipe: DirectionsRecipe, facts: Mapping[str, Any]) -> str:
         f"# {recipe.record.alias}",
         f"{facts['description']}. There is no network in it.",
         "## What it is",
-        f"r2SCAN + {terms}. One electron has no correlation, and its exchange is r2SCAN's. The "
-        "uniform gas is not exact, and correlation is positive where gradients are large: LYP's "
-        "is so.",
+        f"r2SCAN + {terms}. {NEAR_REGION_TEXT * recipe.near_region}One electron has no "
+        "correlation, and its exchange is r2SCAN's. The uniform gas is not exact, and correlation "
+        "is positive where gradients are large: LYP's is so.",
         "## How it was made",
         f"By `xcnet train rows`: {facts['training']['protocol']}. No energy of AE147 was fitted or "
         "chose anything.",
