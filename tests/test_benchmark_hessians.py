@@ -33,10 +33,10 @@ def test_the_measure_decides() -> None:
 
 def test_hessians_by_differences_keep_the_sum_rule() -> None:
     lines = [line for line in LINES.values() if line["xc"] in hessians.NONLOCAL]
-    assert len(lines) == 10
+    assert len(lines) == 10 * len(hessians.NONLOCAL)
     for line in lines:
         assert line["prints"] == "differences"
-        assert line["sum_rule"] < 1e-4  # Hartree/bohr^2; 1e-3 is 6/cm in H2
+        assert line["sum_rule"] < 2e-4  # Hartree/bohr^2; 1e-3 is 6/cm in H2
         assert min(line["differences"]) > 0.0
 
 
