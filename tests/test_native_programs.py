@@ -83,7 +83,11 @@ def test_program_gets_what_python_gets(tmp_path: Path, index: Path) -> None:
 
 def test_without_preload_the_name_is_unknown(stress: Path, index: Path) -> None:
     done = _run([str(stress), "threads", FUNCTIONALS[0]], index)
-    assert (done.returncode, done.stderr) == (1, f"{FUNCTIONALS[0]} is unknown\n")
+    # A second thread may say so too, before the first ends the program.
+    assert (done.returncode, {*done.stderr.split("\n")} - {""}) == (
+        1,
+        {f"{FUNCTIONALS[0]} is unknown"},
+    )
 
 
 def test_threads_are_bitwise_serial(stress: Path, index: Path) -> None:
