@@ -36,7 +36,8 @@ def test_hessians_by_differences_keep_the_sum_rule() -> None:
     assert len(lines) == 10 * len(hessians.NONLOCAL)
     for line in lines:
         assert line["prints"] == "differences"
-        assert line["sum_rule"] < 2e-4  # Hartree/bohr^2; 1e-3 is 6/cm in H2
+        # Hartree/bohr^2; 1e-3 is 6/cm in H2. The largest is CO2's with NN-NRA-3mol, 1.3e-4.
+        assert line["sum_rule"] < 2e-4
         assert min(line["differences"]) > 0.0
 
 

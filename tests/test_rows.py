@@ -230,6 +230,23 @@ def test_a_recipe_has_what_its_base_says() -> None:
     assert hybrid.sha256 != GENERAL.sha256
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"gga"', '"lda"', "family lda is none of mgga, gga"),
+        ("[8, 1]", "[8, 4]", r"\[expansion\] is more than what gga integrates, .*\(24, 1\)"),
+        ('"PBE"', '"TPSS"', "prior TPSS is none of r2SCAN, PBE"),
+    ],
+)
+def test_recipes_of_a_family_have_what_it_integrates(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text((recipe.FOLDER / "gga.rows.toml").read_text().replace(old, new))
+    with pytest.raises(InputError, match=reason):
+        recipe.load(str(path))
+
+
 def test_no_recipe_has_a_base_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('base = "nothing"\n', encoding="utf-8")

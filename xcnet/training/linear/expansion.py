@@ -55,6 +55,14 @@ class Orders:
             first += size
         return slices
 
+    def fits(self, larger: Orders) -> bool:
+        """Whether all of these orders' columns are among those of larger ones."""
+        return self.radius <= larger.radius and all(
+            order <= most
+            for part in larger.parts()
+            for order, most in zip(getattr(self, part), getattr(larger, part), strict=True)
+        )
+
     def within(self, larger: Orders) -> npt.NDArray[np.int64]:
         """Places of these orders' columns among those of larger ones."""
         chosen = []

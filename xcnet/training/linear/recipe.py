@@ -213,7 +213,7 @@ def reading(source: str) -> Iterator[Path]:
 def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     record.setdefault("known", {})
     sets: dict[str, Any] = {name: sets_of(record.pop(name)) for name in GROUPS}
-    record["family"] = families.FAMILIES[record.get("family", MGGA.name)]
+    record["family"] = family = _family(record.get("family", MGGA.name))
     parameters = record.get("dispersion", {})
     if not isinstance(parameters, dict) or (parameters and not NEEDED <= set(parameters) <= KNOWN):
         raise ValueError(f"[dispersion] has D4's {', '.join(sorted(NEEDED))}")
@@ -232,7 +232,18 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
         name: kind(**{key: _frozen(value) for key, value in record.pop(name).items()})
         for name, kind in parts.items()
     }
-    return RowsRecipe(**record, **sets, **made, sha256=sha256)
+    recipe = RowsRecipe(**record, **sets, **made, sha256=sha256)
+    if not recipe.expansion.fits(family.kept):
+        raise ValueError(f"[expansion] is more than what {family.name} integrates, {family.kept}")
+    if recipe.prior not in family.functionals:
+        raise ValueError(f"prior {recipe.prior} is none of {', '.join(family.functionals)}")
+    return recipe
+
+
+def _family(name: str) -> RowsFamily:
+    if name not in families.FAMILIES:
+        raise ValueError(f"family {name} is none of {', '.join(families.FAMILIES)}")
+    return families.FAMILIES[name]
 
 
 def jobs(sets: Iterable[Chosen]) -> list[Job]:

@@ -25,7 +25,7 @@ from xcnet.training.publish.publication import shipped_weights
 from xcnet.training.publish.records import PROJECT
 
 Array = npt.NDArray[np.float64]
-#: libxc's functionals that directions have besides r2SCAN, by the start of their names.
+#: libxc's functionals that directions have besides r2SCAN, by what is in the directions' names.
 OTHERS = {"LYP": "gga_c_lyp", "PBE": "gga_c_pbe"}
 #: Of functionals whose exchange is r2SCAN's.
 R2SCAN_EXCHANGE = ("spin_scaling", "exchange_scaling", "lieb_oxford")
@@ -152,8 +152,7 @@ def record(recipe: DirectionsRecipe, weights: Path, data_sha256: str) -> dict[st
 
 
 def _citations(recipe: DirectionsRecipe) -> list[dict[str, str]]:
-    starts = (name.lstrip("(")[:3] for name in recipe.names)
-    others = [OTHERS[start] for start in starts if start in OTHERS]
+    others = [OTHERS[name] for name in OTHERS if any(name in own for own in recipe.names)]
     known = {
         citation.key: asdict(citation)
         for name in ("mgga_x_r2scan", *others)
