@@ -36,10 +36,10 @@ GENERAL = replace(recipe.load("general"), network=NetworkSettings((4, 4), 3, 2, 
 SCHEME = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
 H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
 JOBS = {system.name: Job(system, SCHEME, (1,)) for system in (atom("H"), atom("C"), H2)}
-SMALL = Orders((4, 4), (3, 3), (3, 3), 1)
+SMALL = Orders((4, 4), (3, 3), (3, 3))
 
 
-def _variables(count: int) -> tuple[Tensor, Tensor, Tensor]:
+def variables(count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random spin densities, gradient products, kinetic energy densities above their bound."""
     rng = np.random.default_rng(7)
     rho = 10.0 ** rng.uniform(-4.0, 1.0, (count, 2))
@@ -69,7 +69,7 @@ def test_factors_keep_their_bounds(module: Bounded) -> None:
 
 
 def test_uniform_gas_is_exact(module: Bounded) -> None:
-    rho, _, _ = _variables(20)
+    rho, _, _ = variables(20)
     tau = 0.3 * (6.0 * np.pi**2) ** (2.0 / 3.0) * rho ** (5.0 / 3.0)
     given = module(rho, torch.zeros(20, 3, dtype=rho.dtype), tau)
     wanted = slater(rho) + pw92(rho, PW92_MODIFIED)
@@ -78,7 +78,7 @@ def test_uniform_gas_is_exact(module: Bounded) -> None:
 
 def test_one_electron_has_no_correlation(module: Bounded) -> None:
     """A density of one spin and one orbital: the energy is exchange's alone."""
-    rho, sigma, _ = _variables(20)
+    rho, sigma, _ = variables(20)
     rho[:, 1], sigma[:, 1:] = 0.0, 0.0
     tau = torch.stack([sigma[:, 0] / (8.0 * rho[:, 0]), torch.zeros(20, dtype=rho.dtype)], 1)
     energy = module(rho, sigma, tau)
@@ -88,7 +88,7 @@ def test_one_electron_has_no_correlation(module: Bounded) -> None:
 
 
 def test_closed_shell_is_the_same(module: Bounded) -> None:
-    rho, sigma, tau = _variables(50)
+    rho, sigma, tau = variables(50)
     total = rho[:, :1], sigma[:, :1], tau[:, :1]
     polarized = (
         0.5 * total[0].expand(-1, 2),
@@ -103,7 +103,7 @@ def test_nothing_jumps_where_tau_passes_its_bound(module: Bounded) -> None:
 
     Far below, as where a program starts from tau = 0, the energy is that of the bound.
     """
-    rho, sigma, _ = (given[:, :1] for given in _variables(50))
+    rho, sigma, _ = (given[:, :1] for given in variables(50))
     bound = sigma / (8.0 * rho)
     values, slopes = [], []
     for share in (1.0 + 1e-13, 1.0 - 1e-13, 0.0):
@@ -237,7 +237,7 @@ def test_it_is_published(
         *(replace(GENERAL, energies=atoms, record=other), loaded, [line], "0" * 64),
         *(tmp_path / "weights.npz", tmp_path / other.name),
     )
-    rho, sigma, tau = _variables(20)
+    rho, sigma, tau = variables(20)
     assert spec.constraints == ("uniform_gas", "spin_scaling")
     assert "0.5 mHa" in (spec.folder / "CARD.md").read_text()
     with registry.including(tmp_path):

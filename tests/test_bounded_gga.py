@@ -192,7 +192,7 @@ def test_the_expansion_is_the_functional(
 def test_smaller_orders_are_among_the_columns(folder: Path) -> None:
     state = fixed_density.read(preparation.state_path(JOBS["C"], folder))
     points = [np.concatenate(part) for part in zip(*integrals.blocks(state, 0), strict=True)]
-    small = Orders((3, 1), (2, 4), (1, 3), 1)
+    small = Orders((3, 1), (2, 4), (1, 3))
     rho, sigma, tau, weights = points
     whole = gradient.integrate(rho, sigma, tau, weights, GGA.kept)
     assert whole[small.within(GGA.kept)] == pytest.approx(

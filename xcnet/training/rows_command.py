@@ -165,7 +165,7 @@ def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     if folder.exists():
         raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
     integrals = _everything(chosen, args.table)
-    problem = factors.problem(chosen, integrals)
+    problem = factors.problem(chosen, integrals, general.start(chosen))
     module, coefficients = factors.train(problem, _say)
     held_out = None
     if args.held_out:

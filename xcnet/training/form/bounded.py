@@ -16,7 +16,7 @@ positive, and zero for one electron.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,8 @@ from xcnet.training.form.features.shares import UNIFORM
 from xcnet.training.form.networks.algebraic import AlgebraicPerceptron
 
 PARTS = ("exchange", "equal", "opposite")
+#: Values (N,) of each part's factor at its features (N,) and (N,).
+Factors = Mapping[str, Callable[[Tensor, Tensor], Tensor]]
 #: Spin densities at or below are an empty channel.
 DENSITY_THRESHOLD = 1e-12
 ONE_ORBITAL, LARGEST = 1.174, 1.804
@@ -73,13 +75,14 @@ class Factor(nn.Module):
     def forward(self, u: Tensor, beta: Tensor) -> Tensor:
         """Values (N,) at features (N,) and (N,)."""
         gas = torch.tensor([GAS], dtype=u.dtype)
-        change = self.network(_inputs(u, beta)) - self.network(_inputs(gas[:, 0], gas[:, 1]))
+        change = self.network(inputs(u, beta)) - self.network(inputs(gas[:, 0], gas[:, 1]))
         if self.exchange:
             return _largest(beta) * step(change[:, 0] + place(1.0 / AT_GAS))
         return CORRELATION * step(change[:, 0] + place(1.0 / CORRELATION))
 
 
-def _inputs(u: Tensor, beta: Tensor) -> Tensor:
+def inputs(u: Tensor, beta: Tensor) -> Tensor:
+    """Features as the networks are given them (N, 2)."""
     return torch.stack([2.0 * u - 1.0, 2.0 * beta - 1.0], -1)
 
 
@@ -118,7 +121,7 @@ class ThreeFactors(nn.Module):
     """
 
     #: Called with a part, the hidden widths and a generator: `Factor`, or what stands for it.
-    factor: type[nn.Module]
+    factor: Callable[[str, Sequence[int], torch.Generator], nn.Module]
 
     def __init__(
         self, hidden: Sequence[int], seed: Sequence[int], exact_exchange: float = 0.0
@@ -130,12 +133,10 @@ class ThreeFactors(nn.Module):
         self.factors = nn.ModuleDict({part: self.factor(part, hidden, generator) for part in PARTS})
 
 
-class Bounded(ThreeFactors):
-    """Three factors of u and beta."""
+class MetaFactors(ThreeFactors):
+    """Factors of u and beta, maybe of more, with which a form calls these."""
 
-    factor = Factor
-
-    def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+    def _energy(self, rho: Tensor, sigma: Tensor, tau: Tensor, factors: Factors) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
         n = rho.sum(1)
         present = [is_present(rho[:, i], n, DENSITY_THRESHOLD) for i in range(2)]
@@ -149,16 +150,16 @@ class Bounded(ThreeFactors):
         kinetic = spins[0].kinetic + spins[1].kinetic
         u, beta = _features(both.n, SCALE_BOTH * both.eight_thirds, whole, tau.sum(1), kinetic)
         opposite = both.n * uniform - pure[0] - pure[1]
-        density = opposite * self.factors["opposite"](u, beta)
+        density = opposite * factors["opposite"](u, beta)
         for i, gas in enumerate(spins):
             u, beta = _features(
                 gas.n, SCALE * gas.eight_thirds, sigma[:, 2 * i], tau[:, i], gas.kinetic
             )
-            alone = self._alone(gas.four_thirds, pure[i], u, beta)
+            alone = self._alone(gas.four_thirds, pure[i], u, beta, factors)
             density = density + torch.where(present[i], alone, 0.0)
         return density / both.n
 
-    def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+    def _paired(self, rho: Tensor, sigma: Tensor, tau: Tensor, factors: Factors) -> Tensor:
         """The same of a closed shell's totals, all (N, 1): all features are those of a channel."""
         n, spin = rho[:, 0], Rooted.of(0.5 * rho[:, 0])
         pure = spin.n * spin.correlation(PW92_MODIFIED.ferro)
@@ -166,13 +167,32 @@ class Bounded(ThreeFactors):
             spin.n, SCALE * spin.eight_thirds, 0.25 * sigma[:, 0], 0.5 * tau[:, 0], spin.kinetic
         )
         opposite = n * Rooted(n, 2.0 ** (1.0 / 3.0) * spin.root).correlation(PW92_MODIFIED.para)
-        density = (opposite - 2.0 * pure) * self.factors["opposite"](u, beta)
-        return (density + 2.0 * self._alone(spin.four_thirds, pure, u, beta)) / n
+        density = (opposite - 2.0 * pure) * factors["opposite"](u, beta)
+        return (density + 2.0 * self._alone(spin.four_thirds, pure, u, beta, factors)) / n
 
-    def _alone(self, four_thirds: Tensor, pure: Tensor, u: Tensor, beta: Tensor) -> Tensor:
+    def _alone(
+        self, four_thirds: Tensor, pure: Tensor, u: Tensor, beta: Tensor, factors: Factors
+    ) -> Tensor:
         """Exchange and correlation of equal spins per volume (N,) of one channel."""
-        exchange = (self.share * SLATER) * four_thirds * self.factors["exchange"](u, beta)
-        return exchange + pure * (2.0 * beta) * self.factors["equal"](u, beta)
+        exchange = (self.share * SLATER) * four_thirds * factors["exchange"](u, beta)
+        return exchange + pure * (2.0 * beta) * factors["equal"](u, beta)
+
+
+class Bounded(MetaFactors):
+    """Three factors of u and beta."""
+
+    factor = Factor
+
+    def forward(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+        """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""
+        return self._energy(rho, sigma, tau, self._of_parts())
+
+    def closed_shell(self, rho: Tensor, sigma: Tensor, tau: Tensor) -> Tensor:
+        """The same of a closed shell's totals, all (N, 1)."""
+        return self._paired(rho, sigma, tau, self._of_parts())
+
+    def _of_parts(self) -> Factors:
+        return {part: self.factors[part] for part in PARTS}
 
 
 class Rooted(NamedTuple):

@@ -17,9 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from pyscf import dft
 
-from xcnet.adapters.pyscf.blocks import whole_grid
 from xcnet.scf import fixed_density, kept
 from xcnet.scf.fixed_density import FixedDensity
 from xcnet.training.form.directed import (
@@ -133,26 +131,13 @@ def of_density(state: FixedDensity, names: Sequence[str] = LOCAL) -> Array:
 
 def _parts(state: FixedDensity, near_region: bool) -> Iterator[tuple[EnergyParts, torch.Tensor]]:
     """Of each block of a density's points, with electrons (N,) at them."""
-    blocks: Iterable[tuple[Array, ...]] = integrals.blocks(state, LEVEL)
-    if near_region:  # of a point, it knows the density of all others
-        blocks = _with_near_region(state, [*blocks])
-    for rho, sigma, tau, weights, *rest in blocks:
+    descriptor = NEAR_REGION if near_region else None
+    for rho, sigma, tau, weights, *near in integrals.points(state, LEVEL, descriptor):
         n = rho.sum(axis=1)
         dense = n > LEAST_DENSITY
-        made = parts(*(torch.from_numpy(x[dense]) for x in (rho, sigma, tau, *rest)))
+        given = (rho, sigma, tau, *(values[:, None] for values in near))
+        made = parts(*(torch.from_numpy(x[dense]) for x in given))
         yield made, torch.from_numpy(n[dense] * weights[dense])
-
-
-def _with_near_region(
-    state: FixedDensity, blocks: list[tuple[Array, ...]]
-) -> Iterator[tuple[Array, ...]]:
-    grids = dft.Grids(state.molecule())
-    grids.level = LEVEL
-    grids.build(with_non0tab=True)
-    n = np.concatenate([rho.sum(axis=1) for rho, *_ in blocks])
-    ends = np.cumsum([len(rho) for rho, *_ in blocks])[:-1]
-    near = np.split(whole_grid(grids).values(NEAR_REGION, n), ends)
-    return ((*block, values) for block, values in zip(blocks, near, strict=True))
 
 
 class Known:

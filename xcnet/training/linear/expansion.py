@@ -10,7 +10,7 @@ spin's features, the second of the whole density's. With s the reduced gradient,
 (J. W. Furness, J. Sun, Phys. Rev. B 99, 041119 (2019), doi:10.1103/PhysRevB.99.041119), the
 polynomials' arguments 2 u - 1 and 2 beta - 1. Equal spins carry a factor 2 beta: no correlation
 where there is one orbital, all of it in the uniform gas (beta = 1/2). Each polynomial of a
-correlation part comes also times r = 2 / (1 + sqrt(r_s)) - 1.
+correlation part may come times powers of a third feature from -1 to 1, too (`near_region`).
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ LEAST_DENSITY = 1e-12
 
 @dataclass(frozen=True)
 class Orders:
-    """Number of polynomials in u and in beta of each part, and of powers of r in correlation."""
+    """Number of polynomials in u and in beta of each part; ``contrast`` powers in correlation."""
 
     exchange: tuple[int, int]
     equal: tuple[int, int]
     opposite: tuple[int, int]
-    radius: int
+    contrast: int = 1
 
     def sizes(self) -> dict[str, int]:
         """Number of columns of each part."""
         return {
             "exchange": math.prod(self.exchange),
-            "equal": math.prod(self.equal) * self.radius,
-            "opposite": math.prod(self.opposite) * self.radius,
+            "equal": math.prod(self.equal) * self.contrast,
+            "opposite": math.prod(self.opposite) * self.contrast,
         }
 
     def parts(self) -> dict[str, slice]:
@@ -57,7 +57,7 @@ class Orders:
 
     def fits(self, larger: Orders) -> bool:
         """Whether all of these orders' columns are among those of larger ones."""
-        return self.radius <= larger.radius and all(
+        return self.contrast <= larger.contrast and all(
             order <= most
             for part in larger.parts()
             for order, most in zip(getattr(self, part), getattr(larger, part), strict=True)
@@ -67,21 +67,28 @@ class Orders:
         """Places of these orders' columns among those of larger ones."""
         chosen = []
         for name, part in larger.parts().items():
-            radius = 1 if name == "exchange" else larger.radius
-            shape = (radius, *getattr(larger, name))
+            powers = 1 if name == "exchange" else larger.contrast
+            shape = (powers, *getattr(larger, name))
             places = np.arange(part.start, part.stop).reshape(shape)
             in_u, in_beta = getattr(self, name)
-            kept = 1 if name == "exchange" else self.radius
+            kept = 1 if name == "exchange" else self.contrast
             chosen.append(places[:kept, :in_u, :in_beta].ravel())
         return np.concatenate(chosen)
 
 
 #: What is kept of every system; fits use as much of it as the data bear.
-KEPT = Orders((24, 24), (16, 16), (16, 16), 1)
+KEPT = Orders((24, 24), (16, 16), (16, 16))
 
 
-def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orders) -> Array:
-    """Energies of all columns, Hartree (exchange, equal, opposite; beta runs fastest, then u, r).
+def integrate(
+    rho: Array,
+    sigma: Array,
+    tau: Array,
+    weights: Array,
+    orders: Orders,
+    contrast: Array | None = None,
+) -> Array:
+    """Energies of all columns, Hartree (exchange, equal, opposite; beta runs fastest, then u, v).
 
     Parameters
     ----------
@@ -89,7 +96,10 @@ def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orde
         Spin densities, their gradients' products aa, ab, bb, kinetic energy densities, atomic
         units.
     weights : (N,)
+    contrast : (N,)
+        The third feature, v, where orders have more than one power.
     """
+    v = np.zeros(len(rho)) if contrast is None else contrast
     sizes = orders.sizes()
     exchange, equal = np.zeros(sizes["exchange"]), np.zeros(sizes["equal"])
     local = [pure(rho, spin) for spin in range(2)]
@@ -100,14 +110,14 @@ def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orde
         slater = SLATER * n ** (4.0 / 3.0) * weights[kept]
         exchange += sums(u, beta, slater, orders.exchange)
         energy = local[spin][kept] * weights[kept] * 2.0 * beta
-        equal += _radial(n, u, beta, energy, orders.equal, orders.radius)
+        equal += _powers(v[kept], u, beta, energy, orders.equal, orders.contrast)
     n = rho.sum(axis=1)
     kept = n > LEAST_DENSITY
     n, a, b = n[kept], rho[kept, 0], rho[kept, 1]
     energy = (uniform_gas(rho)[kept] - local[0][kept] - local[1][kept]) * weights[kept]
     whole = sigma[kept] @ np.array([1.0, 2.0, 1.0])
     u, beta = opposite_features(a, b, whole, tau[kept].sum(axis=1))
-    opposite = _radial(n, u, beta, energy, orders.opposite, orders.radius)
+    opposite = _powers(v[kept], u, beta, energy, orders.opposite, orders.contrast)
     return np.concatenate([exchange, equal, opposite])
 
 
@@ -145,17 +155,10 @@ def sums(u: Array, beta: Array, energy: Array, orders: tuple[int, int]) -> Array
     return np.asarray((in_u * energy[:, None]).T @ in_beta).ravel()
 
 
-def _radial(
-    n: Array, u: Array, beta: Array, energy: Array, orders: tuple[int, int], radius: int
+def _powers(
+    v: Array, u: Array, beta: Array, energy: Array, orders: tuple[int, int], powers: int
 ) -> Array:
-    r = radius_feature(n)
-    return np.concatenate([sums(u, beta, energy * r**power, orders) for power in range(radius)])
-
-
-def radius_feature(n: Array) -> Array:
-    """Feature r of a density, from 1 (dense) to -1."""
-    wigner_seitz = (3.0 / (4.0 * math.pi * n)) ** (1.0 / 3.0)
-    return 2.0 / (1.0 + np.sqrt(wigner_seitz)) - 1.0
+    return np.concatenate([sums(u, beta, energy * v**power, orders) for power in range(powers)])
 
 
 def uniform_gas(rho: Array) -> Array:

@@ -102,7 +102,7 @@ class FactorProblem:
     def coefficients(self) -> Tensor:
         """Legendre coefficients of the factors."""
         values = zip(self.projections.values(), self._values(), strict=True)
-        return torch.cat([projection.matrix @ x for projection, x in values])
+        return torch.cat([_by_power(projection.matrix @ x) for projection, x in values])
 
     def loss(self) -> float:
         """Sum of squares."""
@@ -111,8 +111,9 @@ class FactorProblem:
     def normal_equations(self) -> tuple[Tensor, Tensor]:
         """J^T J and J^T r."""
         slopes = [_jacobian(self.module.factors[part], p) for part, p in self._parts()]
-        beyond = [p.beyond @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
-        within = [p.matrix @ x for (_, p), x in zip(self._parts(), slopes, strict=True)]
+        parts = [*zip(self.projections.values(), slopes, strict=True)]
+        beyond = [_by_power(torch.einsum("ij,jkp->ikp", p.beyond, x)) for p, x in parts]
+        within = [_by_power(torch.einsum("ij,jkp->ikp", p.matrix, x)) for p, x in parts]
         jacobian = torch.cat([self.matrix @ torch.block_diag(*within), torch.block_diag(*beyond)])
         jacobian = torch.cat([jacobian, torch.eye(jacobian.shape[1], dtype=jacobian.dtype) / DECAY])
         return jacobian.T @ jacobian, jacobian.T @ self._residuals()
@@ -128,11 +129,12 @@ class FactorProblem:
 
     @torch.no_grad()
     def _values(self) -> list[Tensor]:
-        return [self.module.factors[part](p.u, p.beta) for part, p in self._parts()]
+        """Of each factor (N, k), the coefficients of the third feature's powers."""
+        return [_powers(self.module.factors[part], p.u, p.beta) for part, p in self._parts()]
 
     def _residuals(self) -> Tensor:
         values = zip(self.projections.values(), self._values(), strict=True)
-        beyond = [projection.beyond @ x for projection, x in values]
+        beyond = [_by_power(projection.beyond @ x) for projection, x in values]
         rows = self.matrix @ self.coefficients() - self.target
         return torch.cat([rows, *beyond, self.vector() / DECAY])
 
@@ -140,30 +142,51 @@ class FactorProblem:
         return list(self.projections.items())
 
 
+def _powers(factor: nn.Module, u: Tensor, beta: Tensor) -> Tensor:
+    """Values (N, k) of a factor; k is 1 where there is no third feature."""
+    values: Tensor = factor(u, beta)
+    return values.reshape(len(u), -1)
+
+
+def _by_power(values: Tensor) -> Tensor:
+    """Rows (N, k, ...) as columns of the expansion are ordered: the powers one after another."""
+    return values.transpose(0, 1).flatten(0, 1)
+
+
 def _jacobian(factor: nn.Module, at: Projection) -> Tensor:
-    """Derivatives of a factor's values (N, p) by its parameters."""
+    """Derivatives of a factor's values (N, k, p) by its parameters."""
     parameters = {name: p.detach() for name, p in factor.named_parameters()}
 
     def value(of: dict[str, Tensor], u: Tensor, beta: Tensor) -> Tensor:
         result: Tensor = functional_call(factor, of, (u[None], beta[None]))
-        return result[0]
+        return result.reshape(-1)
 
     blocks = vmap(jacrev(value), (None, 0, 0))(parameters, at.u, at.beta)
-    return torch.cat([blocks[name].flatten(1) for name in parameters], dim=1).detach()
+    return torch.cat([blocks[name].flatten(2) for name in parameters], dim=2).detach()
 
 
-def problem(recipe: RowsRecipe, table: IntegralTable) -> LinearProblem:
+def problem(
+    recipe: RowsRecipe, table: IntegralTable, start: ThreeFactors | None = None
+) -> LinearProblem:
     """Rows and terms of a recipe in all columns that are kept.
 
-    The prior is that of its expansion. Where the prior's energies are known, few accurate ones are:
-    then it is the expansion fitted to them, and the networks keep its energies of the known rows.
+    The prior is that of its expansion, or ``start``'s factors, which know no third feature. Where
+    the prior's energies are known, few accurate ones are: then it is the expansion fitted to them,
+    and the networks keep its energies of the known rows.
     """
-    whole = replace(recipe, expansion=recipe.family.kept)
-    places = recipe.expansion.within(recipe.family.kept)
+    kept = recipe.family.kept
+    whole = replace(recipe, expansion=kept)
     fitted, watched, known = fit.gather(whole, table)
-    expanded = fit.problem(recipe, table)
     prior = np.zeros(fitted.matrix.shape[1])
-    prior[places] = expanded.fit(constrained=False) if recipe.known else expanded.prior
+    if start is not None:
+        local = replace(kept, contrast=1)
+        none = Equations(np.zeros((0, sum(local.sizes().values()))), np.zeros(0))
+        of_start = FactorProblem(start, local, none).coefficients()
+        prior[local.within(kept)] = of_start.detach().numpy()
+    else:
+        expanded = fit.problem(recipe, table)
+        chosen = expanded.fit(constrained=False) if recipe.known else expanded.prior
+        prior[recipe.expansion.within(kept)] = chosen
     return LinearProblem(whole, fitted, watched, known, prior)
 
 
@@ -203,5 +226,7 @@ def truncation(module: ThreeFactors, coefficients: Array, orders: Orders) -> dic
         points = mesh.of_part(part, orders).points
         u, beta = torch.from_numpy(points[:, :2].T.copy())
         expanded = mesh.rows(part, orders, points) @ coefficients
-        errors[part] = float(np.abs(module.factors[part](u, beta).numpy() - expanded).max())
+        powers = _powers(module.factors[part], u, beta).numpy()
+        values = (powers * points[:, 2:] ** np.arange(powers.shape[1])).sum(axis=1)
+        errors[part] = float(np.abs(values - expanded).max())
     return errors

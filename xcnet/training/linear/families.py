@@ -1,20 +1,24 @@
 """Families of functionals that rows are fitted by: what their factors depend on.
 
-Both have the parts and the Legendre polynomials of `expansion.Orders`, in two features from 0 to 1:
-meta-GGAs in u and beta (`expansion`), GGAs in u and d (`gradient`).
+All have the parts and the Legendre polynomials of `expansion.Orders`, in two features from 0 to 1:
+meta-GGAs in u and beta (`expansion`), GGAs in u and d (`gradient`). Correlation of meta-GGAs with
+the near-region density has its contrast as a third (`near_region`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from xcnet.operators import GridOperator
 from xcnet.training.form.bounded import Bounded, ThreeFactors
 from xcnet.training.form.bounded_gga import BoundedGGA
-from xcnet.training.linear import expansion, gradient
+from xcnet.training.form.bounded_near_region import BoundedNearRegion
+from xcnet.training.form.features.correlation import NEAR_REGION
+from xcnet.training.linear import expansion, gradient, near_region
 from xcnet.training.linear.expansion import Orders
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +32,8 @@ class RowsFamily:
     Parameters
     ----------
     name : str
+        As recipes call it.
+    record : str
         As records call it.
     kept : Orders
         What is integrated of every system.
@@ -46,20 +52,25 @@ class RowsFamily:
         Networks instead of polynomials: hidden widths, seed, share of exact exchange.
     inputs : tuple of str
         What the module is given.
+    descriptor : GridOperator or None
+        Given to module and ``integrate``, too, as their last variable but the orders.
     """
 
     name: str
+    record: str
     kept: Orders
-    integrate: Callable[[Array, Array, Array, Array, Orders], Array]
+    integrate: Callable[..., Array]
     functionals: Mapping[str, tuple[str, ...]]
     beside: tuple[str, ...]
     gas: Callable[[int], Array]
     exchange: Callable[[Array, Array], Array]
     module: Callable[[Sequence[int], Sequence[int], float], ThreeFactors]
     inputs: tuple[str, ...]
+    descriptor: GridOperator | None = None
 
 
 MGGA = RowsFamily(
+    "mgga",
     "mgga",
     expansion.KEPT,
     expansion.integrate,
@@ -78,6 +89,7 @@ MGGA = RowsFamily(
 )
 GGA = RowsFamily(
     "gga",
+    "gga",
     gradient.KEPT,
     gradient.integrate,
     {
@@ -92,4 +104,12 @@ GGA = RowsFamily(
     BoundedGGA,
     ("rho", "sigma"),
 )
-FAMILIES = {family.name: family for family in (MGGA, GGA)}
+NEAR = replace(
+    MGGA,
+    name="near-region",
+    kept=near_region.KEPT,
+    integrate=near_region.integrate,
+    module=BoundedNearRegion,
+    descriptor=NEAR_REGION,
+)
+FAMILIES = {family.name: family for family in (MGGA, GGA, NEAR)}

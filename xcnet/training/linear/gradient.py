@@ -20,14 +20,13 @@ from xcnet.training.linear.expansion import (
     SLATER,
     Orders,
     pure,
-    radius_feature,
     sums,
     uniform_gas,
 )
 
 Array = npt.NDArray[np.float64]
 #: What is kept of every system. Exchange has one polynomial in d: none.
-KEPT = Orders((24, 1), (16, 16), (16, 16), 1)
+KEPT = Orders((24, 1), (16, 16), (16, 16))
 
 
 def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orders) -> Array:
@@ -54,7 +53,8 @@ def integrate(rho: Array, sigma: Array, tau: Array, weights: Array, orders: Orde
 def features(n: Array, sigma: Array, fermi2: Array) -> tuple[Array, Array]:
     """Features u and d of a density with squared Fermi wave number ``fermi2``, from 0 to 1."""
     s2 = sigma / (4.0 * fermi2 * n * n)
-    return s2 / (1.0 + s2), 0.5 * (1.0 + radius_feature(n))
+    wigner_seitz = (3.0 / (4.0 * math.pi * n)) ** (1.0 / 3.0)
+    return s2 / (1.0 + s2), 1.0 / (1.0 + np.sqrt(wigner_seitz))
 
 
 def gas(order: int) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xcnet.libxc import Functional
+from xcnet.operators import GridOperator
 from xcnet.scf import kept
 from xcnet.scf.fixed_density import FixedDensity
 from xcnet.training.linear.families import MGGA, RowsFamily
@@ -39,7 +40,8 @@ class Integrals:
 
 def key(family: RowsFamily = MGGA) -> str:
     """What is integrated, as a hash."""
-    text = json.dumps([asdict(family.kept), family.functionals], sort_keys=True)
+    near = family.descriptor and [family.descriptor.label, family.descriptor.parameters()]
+    text = json.dumps([asdict(family.kept), family.functionals, near], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -53,9 +55,9 @@ def calculate(state: FixedDensity, levels: tuple[int, ...], family: RowsFamily =
 def _level(state: FixedDensity, level: int, family: RowsFamily) -> tuple[Array, Array, Array]:
     totals: list[Array] = []
     functionals = family.functionals.values()
-    for rho, sigma, tau, weights in blocks(state, level):
+    for rho, sigma, tau, weights, *near in points(state, level, family.descriptor):
         part = (
-            family.integrate(rho, sigma, tau, weights, family.kept),
+            family.integrate(rho, sigma, tau, weights, *near, family.kept),
             np.array([_energy(names, rho, sigma, tau, weights) for names in functionals]),
             np.array(weights @ rho.sum(axis=1)),
         )
@@ -63,14 +65,36 @@ def _level(state: FixedDensity, level: int, family: RowsFamily) -> tuple[Array, 
     return totals[0], totals[1], totals[2]
 
 
+def points(
+    state: FixedDensity, level: int, descriptor: GridOperator | None
+) -> Iterator[tuple[Array, ...]]:
+    """`blocks`, with a descriptor's values (N,) where there is one."""
+    if descriptor is None:
+        yield from blocks(state, level)
+        return
+    from xcnet.adapters.pyscf.blocks import whole_grid  # as in self-consistent calculations
+
+    every = [*blocks(state, level)]  # of a point, it knows the density of all others
+    n = np.concatenate([rho.sum(axis=1) for rho, *_ in every])
+    ends = np.cumsum([len(rho) for rho, *_ in every])[:-1]
+    values = whole_grid(_grid(state, level)).values(descriptor, n)
+    for block, part in zip(every, np.split(values[:, 0], ends), strict=True):
+        yield (*block, part)
+
+
+def _grid(state: FixedDensity, level: int) -> Any:
+    from pyscf import dft
+
+    grids = dft.Grids(state.molecule())
+    grids.level = level
+    return grids.build(with_non0tab=True)
+
+
 def blocks(state: FixedDensity, level: int) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Spin densities (N, 2), gradient products (N, 3), kinetic densities (N, 2), weights (N,)."""
     from pyscf import dft
 
-    molecule = state.molecule()
-    grids = dft.Grids(molecule)
-    grids.level = level
-    grids.build()
+    molecule, grids = state.molecule(), _grid(state, level)
     numint = dft.numint.NumInt()
     n = molecule.nao
     for ao, mask, weight, _ in numint.block_loop(molecule, grids, n, 1, max_memory=BLOCK_MB):

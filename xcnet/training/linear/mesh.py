@@ -21,7 +21,7 @@ SIZE = 21  # points in u and in beta
 
 @dataclass(frozen=True)
 class Mesh:
-    """Points (N, 3) in u, beta and r."""
+    """Points (N, 3) in u, beta and v."""
 
     points: Array
 
@@ -36,16 +36,16 @@ class Mesh:
         return np.asarray(self.points[:, 1])
 
 
-def mesh(size: int, radius: int) -> Mesh:
-    """Even mesh over 0 <= u, beta <= 1, and -1 <= r <= 1 where factors depend on it."""
-    radii = np.linspace(-1.0, 1.0, 5) if radius > 1 else np.zeros(1)
-    axes = (np.linspace(0.0, 1.0, size), np.linspace(0.0, 1.0, size), radii)
+def mesh(size: int, powers: int) -> Mesh:
+    """Even mesh over 0 <= u, beta <= 1, and -1 <= v <= 1 where factors depend on it."""
+    contrasts = np.linspace(-1.0, 1.0, 5) if powers > 1 else np.zeros(1)
+    axes = (np.linspace(0.0, 1.0, size), np.linspace(0.0, 1.0, size), contrasts)
     return Mesh(np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1))
 
 
 def of_part(part: str, orders: Orders, size: int = SIZE) -> Mesh:
     """Mesh of a part's features."""
-    return mesh(size, 1 if part == "exchange" else orders.radius)
+    return mesh(size, 1 if part == "exchange" else orders.contrast)
 
 
 def values(part: str, orders: Orders, points: Array, derivative: tuple[int, int] = (0, 0)) -> Array:
@@ -59,8 +59,8 @@ def values(part: str, orders: Orders, points: Array, derivative: tuple[int, int]
         for axis, (order, times) in enumerate(zip((in_u, in_beta), derivative, strict=True))
     )
     products = np.einsum("ni,nj->nij", u, beta).reshape(len(points), -1)
-    radius = 1 if part == "exchange" else orders.radius
-    return np.hstack([products * points[:, 2:] ** power for power in range(radius)])
+    powers = 1 if part == "exchange" else orders.contrast
+    return np.hstack([products * points[:, 2:] ** power for power in range(powers)])
 
 
 def rows(part: str, orders: Orders, points: Array, derivative: tuple[int, int] = (0, 0)) -> Array:

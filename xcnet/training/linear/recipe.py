@@ -12,7 +12,7 @@ several, ``scheme`` (``coarse``, ``compact``, ``fine``, ``field`` or ``atoms``, 
 `xcnet.training.loss` has files of; ``[network]`` and ``[record]`` are of functionals whose factors
 are networks. ``[dispersion]`` has D4's parameters, where the fit has D4's energies beside it; they
 go into the record. ``exact_exchange`` is a global hybrid's share. ``family`` is of what the factors
-depend (`families`: mgga, gga). ``base`` names a shipped recipe
+depend (`families`: mgga, gga, near-region). ``base`` names a shipped recipe
 that has what this one does not say.
 """
 
@@ -122,12 +122,16 @@ class Constraints:
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Hidden widths and seed of the factors' networks, rounds of the fit and steps of each."""
+    """Hidden widths and seed of the factors' networks, rounds of the fit and steps of each.
+
+    ``start`` names a shipped recipe whose networks are the prior, instead of the expansion's.
+    """
 
     hidden: tuple[int, ...]
     seed: int
     rounds: int
     steps: int
+    start: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ ROUNDS = 60
 
 
 def uniform_gas(recipe: RowsRecipe) -> Equations:
-    """All factors are 1 in the gas: at u = 0 and, of a meta-GGA, beta = 1/2, at any density."""
+    """All factors are 1 in the gas: at u = 0 and, of a meta-GGA, beta = 1/2, whatever v."""
     orders, parts = recipe.expansion, []
     for part in mesh.PARTS:
-        radius = 1 if part == "exchange" else orders.radius
-        radii = np.linspace(-1.0, 1.0, radius) if radius > 1 else np.zeros(1)
+        powers = 1 if part == "exchange" else orders.contrast
+        contrasts = np.linspace(-1.0, 1.0, powers) if powers > 1 else np.zeros(1)
         seconds = recipe.family.gas(getattr(orders, part)[1])
-        second, radii = (x.ravel() for x in np.meshgrid(seconds, radii, indexing="ij"))
-        points = np.stack([np.zeros_like(radii), second, radii], axis=1)
+        second, v = (x.ravel() for x in np.meshgrid(seconds, contrasts, indexing="ij"))
+        points = np.stack([np.zeros_like(v), second, v], axis=1)
         ones = np.full(len(points), 1.0 / EXACT)
         parts.append(Equations(mesh.rows(part, orders, points) / EXACT, ones))
     return together(parts)

@@ -17,7 +17,8 @@ from xcnet.scf import kept
 from xcnet.scf.densities import file_sha256
 from xcnet.spec import FunctionalSpec
 from xcnet.training.form.bounded import DENSITY_THRESHOLD, ThreeFactors
-from xcnet.training.linear.recipe import RowsRecipe
+from xcnet.training.form.features import nagai2020
+from xcnet.training.linear.recipe import RowsRecipe, load
 from xcnet.training.linear.report import Line
 from xcnet.training.publish.publication import shipped_weights
 from xcnet.training.publish.records import PROJECT, R2SCAN
@@ -30,6 +31,12 @@ FACTORS = {
         "of two bounded measures of the gradient and of the kinetic energy density, within bounds: "
         "exchange between zero and 1.804 times Slater's, 1.174 where one orbital is; correlation "
         "never positive, and none for one electron."
+    ),
+    "near-region": (
+        "of two bounded measures of the gradient and of the kinetic energy density, and "
+        "correlation's of the contrast of the near-region density, within bounds: exchange between "
+        "zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never positive, "
+        "and none for one electron."
     ),
     "gga": (
         "of a bounded measure of the gradient, correlation's of one of the density, too, within "
@@ -96,6 +103,14 @@ def load_weights(path: Path, recipe: RowsRecipe) -> ThreeFactors:
     return module.requires_grad_(False)
 
 
+def start(recipe: RowsRecipe) -> ThreeFactors | None:
+    """Shipped networks that a recipe's start from and stay near, if it names any."""
+    if not recipe.network.start:
+        return None
+    other = load(recipe.network.start)
+    return load_weights(shipped_weights(other), other)
+
+
 def record(
     recipe: RowsRecipe, lines: Sequence[Line], table_sha256: str, weights: Path
 ) -> dict[str, Any]:
@@ -103,16 +118,17 @@ def record(
     facts = recipe.record
     reactions = [reaction for chosen in recipe.energies for reaction in chosen.reactions()]
     elements = {e for r in reactions for _, system in r.terms for e in system.symbols}
+    near = recipe.family.descriptor
     return {
         "format_version": 1,
         "name": facts.name,
         "aliases": [facts.alias],
         "id": facts.id,
-        "family": ("hyb_" if recipe.exact_exchange else "") + recipe.family.name,
+        "family": ("hyb_" if recipe.exact_exchange else "") + recipe.family.record,
         "kind": "exchange-correlation",
         "description": facts.description,
         "inputs": list(recipe.family.inputs),
-        "descriptors": {},
+        "descriptors": {near.label: near.parameters()} if near else {},
         "thresholds": {"density": DENSITY_THRESHOLD, "zeta": 2.2e-16, "sigma": 1e-16, "tau": 1e-20},
         "enforce_fhc": False,
         "exact_exchange": {"coefficient": recipe.exact_exchange} | NONE_LONG_RANGE,
@@ -137,6 +153,8 @@ def record(
 
 
 def _prior(recipe: RowsRecipe) -> list[dict[str, str]]:
+    if recipe.family.descriptor:
+        return [R2SCAN, nagai2020.CITATION]
     if recipe.prior == DENSITIES:
         return [R2SCAN]
     cited = registry.find(recipe.family.functionals[recipe.prior][0].lower()).citations
@@ -176,7 +194,7 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         f"{'-'.join(map(str, recipe.network.hidden))}, activation z/sqrt(1 + z^2)) "
         f"{FACTORS[recipe.family.name]} The uniform gas is exact.{_exact(recipe)}",
         "## How it was made",
-        f"By `xcnet train rows`: {_protocol(recipe)}, near {recipe.prior} and smooth. "
+        f"By `xcnet train rows`: {_protocol(recipe)}, near {_near(recipe)} and smooth. "
         f"{_watched(recipe)}; no energy of AE147 was fitted or chose anything.",
         "## How good it is",
         "At these densities and by the factors' expansion, mean absolute errors: "
@@ -187,6 +205,10 @@ def card(recipe: RowsRecipe, facts: Mapping[str, Any], lines: Sequence[Line]) ->
         f"the fit: {', '.join(facts['domain']['elements'])}.",
     ]
     return "\n\n".join(fill(text, 98) for text in paragraphs) + "\n"
+
+
+def _near(recipe: RowsRecipe) -> str:
+    return load(recipe.network.start).record.alias if recipe.network.start else recipe.prior
 
 
 def _exact(recipe: RowsRecipe) -> str:
