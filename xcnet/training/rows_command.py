@@ -165,11 +165,12 @@ def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     if folder.exists():
         raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
     integrals = _everything(chosen, args.table)
-    problem = factors.problem(chosen, integrals, general.start(chosen))
-    module, coefficients = factors.train(problem, _say)
+    start = general.start(chosen)
+    problem = factors.problem(chosen, integrals, start)
+    module, coefficients = factors.train(problem, _say, start)
     held_out = None
     if args.held_out:
-        held_out = problem.held_out(lambda rest: factors.train(rest)[1], 1, _say)
+        held_out = problem.held_out(lambda rest: factors.train(rest, start=start)[1], 1, _say)
     totals = _totals(chosen, integrals)
     lines = list(report.lines(problem, integrals, coefficients, held_out, totals))
     errors = factors.truncation(module, coefficients, problem.recipe.expansion)

@@ -132,6 +132,15 @@ class ThreeFactors(nn.Module):
         generator = torch.Generator().manual_seed(number)
         self.factors = nn.ModuleDict({part: self.factor(part, hidden, generator) for part in PARTS})
 
+    @torch.no_grad()
+    def start_from(self, other: ThreeFactors) -> None:
+        """Take the weights of networks of the same hidden widths.
+
+        Where these have one output and a network here has two, both are that one.
+        """
+        for own, given in zip(self.parameters(), other.parameters(), strict=True):
+            own.copy_(given.expand_as(own))
+
 
 class MetaFactors(ThreeFactors):
     """Factors of u and beta, maybe of more, with which a form calls these."""

@@ -197,18 +197,24 @@ def _fixed(rows: LinearProblem) -> Equations:
 
 
 def train(
-    rows: LinearProblem, say: Callable[[str], None] = lambda line: None
+    rows: LinearProblem,
+    say: Callable[[str], None] = lambda line: None,
+    start: ThreeFactors | None = None,
 ) -> tuple[ThreeFactors, Array]:
     """Networks fitted to the rows, and their Legendre coefficients.
 
-    They start from a fit to the prior alone. Rows far off count less, as in the linear fit.
+    They start from a fit to the prior alone, or from ``start``'s weights. Rows far off count less,
+    as in the linear fit.
     """
     settings = rows.recipe.network
     form, share = rows.recipe.family.module, rows.recipe.exact_exchange
     module = form(settings.hidden, (settings.seed,), share)
     orders = rows.recipe.expansion
     fixed = _fixed(rows)
-    FactorProblem(module, orders, fixed).minimize(settings.steps)
+    if start is not None:
+        module.start_from(start)
+    else:
+        FactorProblem(module, orders, fixed).minimize(settings.steps)
     weights = np.ones(len(rows.fitted.rows))
     for number in range(settings.rounds):
         problem = FactorProblem(module, orders, rows.equations(weights, fixed))
