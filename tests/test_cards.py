@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ RECIPES = {
     "lda": ("nn_lsda", "PW92"),
     "gga": ("nn_r2scan", "PBE"),  # with other targets
     "meta-gga": ("nn_r2scan", "r2SCAN"),
-    "nra": ("nn_nra", "r2SCAN"),
+    "nra": (str(Path(__file__).with_name("nra.toml")), "r2SCAN"),
 }
 
 

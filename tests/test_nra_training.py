@@ -79,7 +79,7 @@ min_density = 1e-10
 
 @pytest.fixture(scope="module")
 def module() -> Semilocal:
-    untrained = trainer.build(recipe.load(recipe.find("nn_nra")))
+    untrained = trainer.build(recipe.load(Path(__file__).with_name("nra.toml")))
     untrained.requires_grad_(False)
     return untrained
 

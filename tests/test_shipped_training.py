@@ -26,7 +26,7 @@ FOLDERS = sorted(path.parent for path in paths.models_folder().glob("*/model.jso
 LOADED: list[Recipe | RowsRecipe | DirectionsRecipe] = [
     *filter(None, map(directions.load, ("three", "three_nra"))),
     *map(recipe.load, recipe.shipped_recipes().values()),
-    *map(rows_recipe.load, ("general", "gga", "hybrid")),
+    *map(rows_recipe.load, ("general", "gga", "hybrid", "nra")),
 ]
 RECIPES = {loaded.record.name: loaded for loaded in LOADED}
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it as JSON lines; fit: the linear baseline; train: networks instead of it, exported to "
         "--output. Of a recipe of directions: make, plan, and train: its functional")  # fmt: skip
     add("recipe", help="recipe of rows (TOML), or name of a shipped one: general, "
-        "gga, hybrid, three, three_nra")  # fmt: skip
+        "gga, hybrid, nra, three, three_nra")  # fmt: skip
     add("--table", type=Path, metavar="FILE", help="file of integrals: written by table; read by "
         "fit and train beside those of this machine")  # fmt: skip
     add("--report", type=Path, metavar="FILE", help="page that fit and train write (default: "
