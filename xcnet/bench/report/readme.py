@@ -20,7 +20,7 @@ MARKS = {
 SUMMARY = (
     "NN-hybrid-D4",
     "NN-metaGGA-D4",
-    "NN-NRA",
+    "NN-NRA-D4",
     "NN-GGA-D4",
     "B3LYP-D4",
     "r2SCAN-D4",
