@@ -40,7 +40,9 @@ TOLERANCE = 1e-13
 #: of what rounding can do. Bounded functionals have PW92 in them, as clones have: a tenth of their
 #: third derivatives differ, of the meta-GGAs one by 0.112 of the bound.
 RARE, SHARE_OF_BOUND, SHARE_OF_BOUNDED = {True: 0.02, False: 0.2}, 0.1, 0.15
-BOUNDED = {TRAINED / "mgga_xc_nn_metagga", TRAINED / "hyb_mgga_xc_nn_hybrid"}
+BOUNDED = {
+    TRAINED / name for name in ("mgga_xc_nn_metagga", "mgga_xc_nn_nra", "hyb_mgga_xc_nn_hybrid")
+}
 WITH_PW92 = {*BOUNDED, TRAINED / "gga_xc_nn_gga"}
 NETWORKS = {record.parent for record in TRAINED.glob("*/model.json")} - WITH_PW92
 

@@ -164,9 +164,11 @@ class _TapeWriter:
             self._product(step)
         elif len(step.rows) == 1:
             # Each point's operands are read before its result is written: it may take their place.
+            # A second result may not: it is written first.
             operands = [self._operand(operand[0]) for operand in step.operands]
+            second = self._take_second(step)
             self._release(step, i)
-            self._emit(step.operator, step.rows, operands, 0, step.second)
+            self._emit(step.operator, step.rows, operands, 0, second)
             return
         else:
             self._wide(step)
@@ -188,7 +190,11 @@ class _TapeWriter:
                 self._words(step.operator, 1, first + at, operands + second, 0)
             return
         flags = sum(1 << k for k, (_, advances) in enumerate(places) if advances)
-        self._emit(step.operator, step.rows, [first for first, _ in places], flags, step.second)
+        second = self._take_second(step)
+        self._emit(step.operator, step.rows, [first for first, _ in places], flags, second)
+
+    def _take_second(self, step: Instruction) -> int:
+        return self._take(step.second) if step.second else UNUSED
 
     def _emit(
         self,
@@ -196,12 +202,10 @@ class _TapeWriter:
         rows: Sequence[int],
         operands: Sequence[int],
         flags: int,
-        second: Sequence[int],
+        second: int,
     ) -> None:
         first = self._take(rows)
-        extra = []
-        if operator == "algebraic":
-            extra = [self._take(second) if second else UNUSED]
+        extra = [second] if operator == "algebraic" else []
         self._words(operator, len(rows), first, [*operands, *extra], flags)
 
     def _words(
