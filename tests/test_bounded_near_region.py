@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.test_bounded import JOBS, variables
 from tests.training_sets import public_folder
 from xcnet import engine
+from xcnet.errors import InputError
 from xcnet.scf import fixed_density
 from xcnet.systems import public_data
 from xcnet.training.form.baselines import PW92_MODIFIED, pw92, slater
@@ -44,7 +45,7 @@ from xcnet.training.publish import general
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-RECIPE = replace(recipe.load("nra"), network=NetworkSettings((4, 4), 3, 2, 40, "general"))
+RECIPE = replace(recipe.load("nra"), network=NetworkSettings((10, 10), 3, 1, 15, "general"))
 GAS = near_region_of_gas(NEAR_REGION.sigma_bohr)
 
 
@@ -139,12 +140,21 @@ def fitted(kept: IntegralTable) -> tuple[LinearProblem, BoundedNearRegion, np.nd
         kept,
     )
     nothing = replace(RECIPE, energies=(), validation=(), known=())
-    prior = factors.problem(nothing, kept, general.start(RECIPE)).prior
+    start = general.start(RECIPE)
+    prior = factors.problem(nothing, kept, start).prior
     none = rows.Linear((), system.matrix[:0], system.target[:0])
     problem = LinearProblem(replace(RECIPE, expansion=NEAR.kept), system, none, none, prior)
-    made, coefficients = factors.train(problem)
+    made, coefficients = factors.train(problem, start=start)
     assert isinstance(made, BoundedNearRegion)
     return problem, made, coefficients
+
+
+def test_networks_start_from_their_like() -> None:
+    own = RECIPE.network
+    others = replace(own, start="gga"), replace(own, start="nra"), replace(own, hidden=(3,))
+    for wrong in (replace(RECIPE, network=other) for other in others):
+        with pytest.raises(InputError, match="cannot start from"):
+            general.start(wrong)
 
 
 def test_networks_are_fitted_to_rows(

@@ -190,8 +190,8 @@ class _TapeWriter:
                 self._words(step.operator, 1, first + at, operands + second, 0)
             return
         flags = sum(1 << k for k, (_, advances) in enumerate(places) if advances)
-        second = self._take_second(step)
-        self._emit(step.operator, step.rows, [first for first, _ in places], flags, second)
+        operands = [first for first, _ in places]
+        self._emit(step.operator, step.rows, operands, flags, self._take_second(step))
 
     def _take_second(self, step: Instruction) -> int:
         return self._take(step.second) if step.second else UNUSED

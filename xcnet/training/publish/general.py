@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 import xcnet
 from xcnet import registry, variables
+from xcnet.errors import InputError
 from xcnet.export.exporter import export
 from xcnet.scf import kept
 from xcnet.scf.densities import file_sha256
@@ -104,10 +105,18 @@ def load_weights(path: Path, recipe: RowsRecipe) -> ThreeFactors:
 
 
 def start(recipe: RowsRecipe) -> ThreeFactors | None:
-    """Shipped networks that a recipe's start from and stay near, if it names any."""
+    """Shipped networks that a recipe's start from and stay near, if it names any.
+
+    InputError if they are of other features or widths.
+    """
     if not recipe.network.start:
         return None
-    other = load(recipe.network.start)
+    other, local = load(recipe.network.start), replace(recipe.family.kept, contrast=1)
+    if other.family.kept != local or other.network.hidden != recipe.network.hidden:
+        raise InputError(
+            f"networks of family {recipe.family.name} and widths {recipe.network.hidden} cannot "
+            f"start from {recipe.network.start}'s: {other.family.name}, {other.network.hidden}"
+        )
     return load_weights(shipped_weights(other), other)
 
 
