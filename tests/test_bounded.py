@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 import xcnet
-from tests.training_sets import public_folder
 from xcnet import registry
 from xcnet.scf import fixed_density
 from xcnet.scf.fixed_density import Scheme
-from xcnet.systems import public_data
 from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.form.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.form.bounded import LARGEST, ONE_ORBITAL, Bounded
@@ -225,20 +223,24 @@ def test_it_is_published(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    public_data.install("ae18", public_folder("ae18"))
-    atoms = tuple(chosen for chosen in GENERAL.energies if chosen.set == "ae18")
     line = Line("energies", "ae18", "mHa", 3, 18, 0.5, None, 0.7, "C", {})
     _, module, _ = fitted
     general.save_weights(module, tmp_path / "weights.npz")
     loaded = general.load_weights(tmp_path / "weights.npz", GENERAL)
     other = replace(GENERAL.record, name="mgga_xc_other", alias="other", id=190001)
     spec = general.publish(
-        *(replace(GENERAL, energies=atoms, record=other), loaded, [line], "0" * 64),
-        *(tmp_path / "weights.npz", tmp_path / other.name),
+        replace(GENERAL, record=other),
+        loaded,
+        [line],
+        ("Ar", "H"),
+        "0" * 64,
+        tmp_path / "weights.npz",
+        tmp_path / other.name,
     )
     rho, sigma, tau = variables(20)
     assert spec.constraints == ("uniform_gas", "spin_scaling")
+    assert spec.elements == ("Ar", "H")
+    assert spec.training["data"] == ["ae18"]
     assert "0.5 mHa" in (spec.folder / "CARD.md").read_text()
     with registry.including(tmp_path):
         functional = xcnet.functional(spec.name, "polarized")

@@ -207,14 +207,18 @@ def test_it_is_published(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     public_data.install("ae18", public_folder("ae18"))
-    atoms = tuple(chosen for chosen in RECIPE.energies if chosen.set == "ae18")
     line = report.Line("energies", "ae18", "mHa", 3, 18, 0.5, None, 0.7, "C", {})
     general.save_weights(fitted[1], tmp_path / "weights.npz")
     loaded = general.load_weights(tmp_path / "weights.npz", RECIPE)
     other = replace(RECIPE.record, name="gga_xc_other", alias="other", id=190002)
     spec = general.publish(
-        *(replace(RECIPE, energies=atoms, record=other), loaded, [line], "0" * 64),
-        *(tmp_path / "weights.npz", tmp_path / other.name),
+        replace(RECIPE, record=other),
+        loaded,
+        [line],
+        ("H",),
+        "0" * 64,
+        tmp_path / "weights.npz",
+        tmp_path / other.name,
     )
     assert (spec.family, spec.inputs) == ("gga", ("rho", "sigma"))
     card = " ".join((spec.folder / "CARD.md").read_text().split())

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from tests.test_bounded import JOBS, variables
-from tests.training_sets import public_folder
 from xcnet import engine
 from xcnet.errors import InputError
 from xcnet.scf import fixed_density
-from xcnet.systems import public_data
 from xcnet.training.form.baselines import PW92_MODIFIED, pw92, slater
 from xcnet.training.form.bounded import Bounded
 from xcnet.training.form.bounded_near_region import BoundedNearRegion
@@ -209,18 +207,24 @@ def test_it_is_published(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    public_data.install("ae18", public_folder("ae18"))
-    atoms = tuple(chosen for chosen in RECIPE.energies if chosen.set == "ae18")
     _, module, _ = fitted
     general.save_weights(module, tmp_path / "weights.npz")
     loaded = general.load_weights(tmp_path / "weights.npz", RECIPE)
     other = replace(RECIPE.record, name="mgga_xc_other", alias="other", id=190001)
     spec = general.publish(
-        *(replace(RECIPE, energies=atoms, record=other), loaded, [], "0" * 64),
-        *(tmp_path / "weights.npz", tmp_path / other.name),
+        replace(RECIPE, record=other),
+        loaded,
+        [],
+        ("H",),
+        "0" * 64,
+        tmp_path / "weights.npz",
+        tmp_path / other.name,
     )
+    card = " ".join((spec.folder / "CARD.md").read_text().split())
+    assert "NN-metaGGA's networks fitted at once to" in card
+    assert "near NN-metaGGA and smooth" in card
     rho, sigma, tau, near = _given(20)
+    rho[0], sigma[0], tau[0], near[0] = 0.0, 0.0, 0.0, 0.0
     assert spec.constraints == ("uniform_gas", "spin_scaling")
     given = {"rho": rho, "sigma": sigma, "tau": tau, NEAR_REGION.label: near}
     values = engine.run(spec, 0, {name: x.numpy() for name, x in given.items()}, 2)

@@ -83,8 +83,8 @@ def test_the_recipe_trains_on_three_molecules_alone(
     assert {(c.set, c.part) for c in three.validation} == {("w4-17", "validation")}
     assert {(c.set, c.part) for c in three.known} == {("w4-17", "train"), ("ae18", "")}
     (tmp_path / "weights").write_bytes(b"none")
-    facts = general.record(three, [], "0" * 64, tmp_path / "weights")
-    assert facts["domain"]["elements"] == ["H", "He", "N", "O"]
+    facts = general.record(three, [], {"O", "H"}, "0" * 64, tmp_path / "weights")
+    assert facts["domain"]["elements"] == ["H", "O"]
     assert facts["dispersion"] is None
     assert "r2SCAN's energies of w4-17 and ae18" in facts["training"]["protocol"]
     assert "Validation energies chose which factor changes" in facts["training"]["protocol"]

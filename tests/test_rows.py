@@ -247,6 +247,44 @@ def test_recipes_of_a_family_have_what_it_integrates(
         recipe.load(str(path))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"general"\n\n[record]', '"nothing"\n\n[record]', "start nothing is no shipped recipe"),
+        ("contrast = 2", "contrast = 3", "more than what near-region integrates"),
+        ("contrast = 2", "contrast = 0", "powers of the contrast are 1 or more"),
+        ('"near-region"', '"mgga"', "more than what mgga integrates"),
+        ("contrast = 2", "radius = 2", "radius"),
+    ],
+)
+def test_recipes_with_the_near_region_density_are_checked(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    text = (recipe.FOLDER / "nra.rows.toml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=reason):
+        recipe.load(str(path))
+
+
+def test_the_gas_and_bounds_of_an_expansion_with_the_contrast() -> None:
+    """Factors are 1 in the gas whatever v, and broken bounds are found at any v."""
+    chosen = recipe.load("nra")
+    gas = constraints.uniform_gas(chosen)
+    coefficients = np.linalg.lstsq(gas.matrix, gas.target, rcond=None)[0]
+    v = np.linspace(-1.0, 1.0, 7)
+    points = np.stack([np.zeros(7), np.full(7, 0.5), v], axis=1)
+    for part in mesh.PARTS:
+        assert mesh.rows(part, chosen.expansion, points) @ coefficients == pytest.approx(1.0)
+    coefficients = np.zeros_like(coefficients)
+    places = chosen.expansion.parts()["opposite"]
+    coefficients[places.start] = 1.0
+    coefficients[places.start + 25] = 1.2  # of v: below zero at v = -1
+    assert constraints.broken(chosen, coefficients)["opposite"] == pytest.approx(0.2)
+    assert constraints.broken(chosen, coefficients)["equal"] == 0.0
+
+
 def test_no_recipe_has_a_base_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('base = "nothing"\n', encoding="utf-8")

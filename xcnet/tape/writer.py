@@ -164,7 +164,7 @@ class _TapeWriter:
             self._product(step)
         elif len(step.rows) == 1:
             # Each point's operands are read before its result is written: it may take their place.
-            # A second result may not: it is written first.
+            # A second result may not, the reader refuses it: it takes its own place before.
             operands = [self._operand(operand[0]) for operand in step.operands]
             second = self._take_second(step)
             self._release(step, i)

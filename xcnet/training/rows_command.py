@@ -159,18 +159,21 @@ def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     from xcnet.training.linear import factors, report, table
     from xcnet.training.publish import general
 
-    if args.held_out and chosen.known:
-        raise InputError("no --held-out with [known]: the prior is made of all accurate rows")
+    if args.held_out and (chosen.known or chosen.network.start):
+        raise InputError(
+            "no --held-out with [known] or where networks start from others: the rows that were "
+            "left out would be in what the fit begins with"
+        )
     folder = args.output / chosen.record.name
     if folder.exists():
         raise InputError(f"{folder} exists: remove it, or name another --output", file=str(folder))
-    integrals = _everything(chosen, args.table)
     start = general.start(chosen)
+    integrals = _everything(chosen, args.table)
     problem = factors.problem(chosen, integrals, start)
     module, coefficients = factors.train(problem, _say, start)
     held_out = None
     if args.held_out:
-        held_out = problem.held_out(lambda rest: factors.train(rest, start=start)[1], 1, _say)
+        held_out = problem.held_out(lambda rest: factors.train(rest)[1], 1, _say)
     totals = _totals(chosen, integrals)
     lines = list(report.lines(problem, integrals, coefficients, held_out, totals))
     errors = factors.truncation(module, coefficients, problem.recipe.expansion)
@@ -181,7 +184,9 @@ def _train(chosen: RowsRecipe, args: argparse.Namespace) -> int:
     weights, used = (args.output / f"{chosen.record.name}{end}" for end in (".npz", ".rows.npz"))
     general.save_weights(module, weights)
     table.write(used, integrals)
-    general.publish(chosen, module, lines, file_sha256(used), weights, folder)
+    jobs_of = (job for row in problem.fitted.rows for _, job, _ in row.terms)
+    elements = {element for job in jobs_of for element in job.system.symbols}
+    general.publish(chosen, module, lines, elements, file_sha256(used), weights, folder)
     _say(f"{folder}, its weights in {weights}, its integrals in {used}")
     return 0
 

@@ -143,7 +143,7 @@ class ThreeFactors(nn.Module):
 
 
 class MetaFactors(ThreeFactors):
-    """Factors of u and beta, maybe of more, with which a form calls these."""
+    """Energies of a functional of u and beta, by the factors that a form hands over."""
 
     def _energy(self, rho: Tensor, sigma: Tensor, tau: Tensor, factors: Factors) -> Tensor:
         """Energy per particle (N,), Hartree, of rho (N, 2), sigma (N, 3), tau (N, 2)."""

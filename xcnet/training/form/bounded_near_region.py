@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from xcnet.training.form.bounded import (
     CORRELATION,
+    DENSITY_THRESHOLD,
     GAS,
     PARTS,
     START,
@@ -39,10 +40,10 @@ from xcnet.training.form.networks.algebraic import AlgebraicPerceptron
 class CorrelationFactor(nn.Module):
     """Factor of a correlation part: what it is at v = 0, and what v changes.
 
-    Parameters are those of `bounded.Factor`.
+    Parameters are those of `bounded.Factor`, but for the part.
     """
 
-    def __init__(self, part: str, hidden: Sequence[int], generator: torch.Generator) -> None:
+    def __init__(self, hidden: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         self.network = AlgebraicPerceptron((2, *hidden, 2), generator)
         with torch.no_grad():  # nearly linear, as in `bounded`
@@ -59,8 +60,9 @@ class CorrelationFactor(nn.Module):
 
 
 def _factor(part: str, hidden: Sequence[int], generator: torch.Generator) -> nn.Module:
-    kind = Factor if part == "exchange" else CorrelationFactor
-    return kind(part, hidden, generator)
+    if part == "exchange":
+        return Factor(part, hidden, generator)
+    return CorrelationFactor(hidden, generator)
 
 
 class BoundedNearRegion(MetaFactors):
@@ -78,6 +80,7 @@ class BoundedNearRegion(MetaFactors):
 
     def _at(self, n: Tensor, near_region: Tensor) -> Factors:
         """Factors at the contrast of near-region densities R (N, 1)."""
+        n = n.clamp(min=DENSITY_THRESHOLD)
         v = near_region_contrast(n, near_region[:, 0], NEAR_REGION.sigma_bohr)
 
         def at(part: str, u: Tensor, beta: Tensor) -> Tensor:

@@ -39,6 +39,10 @@ class Orders:
     opposite: tuple[int, int]
     contrast: int = 1
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.contrast, int) or self.contrast < 1:
+            raise ValueError(f"powers of the contrast are 1 or more, not {self.contrast}")
+
     def sizes(self) -> dict[str, int]:
         """Number of columns of each part."""
         return {

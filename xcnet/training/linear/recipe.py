@@ -124,7 +124,8 @@ class Constraints:
 class NetworkSettings:
     """Hidden widths and seed of the factors' networks, rounds of the fit and steps of each.
 
-    ``start`` names a shipped recipe whose networks are the prior, instead of the expansion's.
+    ``start`` names a shipped recipe whose networks are the prior, instead of the expansion's, and
+    where the fit begins, instead of what the seed makes.
     """
 
     hidden: tuple[int, ...]
@@ -239,6 +240,10 @@ def _recipe(record: dict[str, Any], sha256: str) -> RowsRecipe:
     recipe = RowsRecipe(**record, **sets, **made, sha256=sha256)
     if not recipe.expansion.fits(family.kept):
         raise ValueError(f"[expansion] is more than what {family.name} integrates, {family.kept}")
+    if (start := recipe.network.start) and not (FOLDER / f"{start}.rows.toml").exists():
+        raise ValueError(f"start {start} is no shipped recipe of rows")
+    if start and recipe.known:
+        raise ValueError("networks that start from others have no [known]")
     if recipe.prior not in family.functionals:
         raise ValueError(f"prior {recipe.prior} is none of {', '.join(family.functionals)}")
     return recipe

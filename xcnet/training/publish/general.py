@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from textwrap import fill
@@ -34,10 +34,10 @@ FACTORS = {
         "never positive, and none for one electron."
     ),
     "near-region": (
-        "of two bounded measures of the gradient and of the kinetic energy density, and "
-        "correlation's of the contrast of the near-region density, within bounds: exchange between "
-        "zero and 1.804 times Slater's, 1.174 where one orbital is; correlation never positive, "
-        "and none for one electron."
+        "of two bounded measures of the gradient and of the kinetic energy density; correlation's "
+        "have two outputs, between which the factor is by the contrast of the near-region density. "
+        "All within bounds: exchange between zero and 1.804 times Slater's, 1.174 where one "
+        "orbital is; correlation never positive, and none for one electron."
     ),
     "gga": (
         "of a bounded measure of the gradient, correlation's of one of the density, too, within "
@@ -53,6 +53,7 @@ def publish(
     recipe: RowsRecipe,
     module: ThreeFactors,
     lines: Sequence[Line],
+    elements: Iterable[str],
     table_sha256: str,
     weights: Path,
     folder: Path,
@@ -66,6 +67,8 @@ def publish(
     module : ThreeFactors
     lines : sequence of Line
         Errors of the rows, from the report.
+    elements : iterable of str
+        Of the rows' systems.
     table_sha256 : str
         Hash of the table of integrals.
     weights : path
@@ -73,7 +76,7 @@ def publish(
     folder : path
         Where the functional's folder is made; must not exist.
     """
-    facts = record(recipe, lines, table_sha256, weights)
+    facts = record(recipe, lines, elements, table_sha256, weights)
     return export(module, facts, folder, card=card(recipe, facts, lines))
 
 
@@ -85,8 +88,9 @@ def republish(
 ) -> FunctionalSpec:
     """Export the shipped weights of a recipe again, with the metrics of the ``old`` record."""
     weights = shipped_weights(recipe)
-    facts = record(recipe, [], old.training["data_sha256"], weights)
-    facts["training"]["metrics"] = old.training["metrics"]
+    elements = old.record["domain"]["elements"]
+    facts = record(recipe, [], elements, old.training["data_sha256"], weights)
+    facts["training"] |= {name: old.training[name] for name in ("metrics", "data")}
     return export(load_weights(weights, recipe), facts, folder, orders)
 
 
@@ -115,18 +119,22 @@ def start(recipe: RowsRecipe) -> ThreeFactors | None:
     if other.family.kept != local or other.network.hidden != recipe.network.hidden:
         raise InputError(
             f"networks of family {recipe.family.name} and widths {recipe.network.hidden} cannot "
-            f"start from {recipe.network.start}'s: {other.family.name}, {other.network.hidden}"
+            f"start from {recipe.network.start}'s, {other.family.name}, {other.network.hidden}: "
+            "those need the same two features, without a contrast, and the same widths",
+            given=recipe.network.start,
         )
     return load_weights(shipped_weights(other), other)
 
 
 def record(
-    recipe: RowsRecipe, lines: Sequence[Line], table_sha256: str, weights: Path
+    recipe: RowsRecipe,
+    lines: Sequence[Line],
+    elements: Iterable[str],
+    table_sha256: str,
+    weights: Path,
 ) -> dict[str, Any]:
     """Record of the functional, without what the exporter adds."""
     facts = recipe.record
-    reactions = [reaction for chosen in recipe.energies for reaction in chosen.reactions()]
-    elements = {e for r in reactions for _, system in r.terms for e in system.symbols}
     near = recipe.family.descriptor
     return {
         "format_version": 1,
@@ -147,7 +155,7 @@ def record(
         "constraints": [] if recipe.exact_exchange else ["uniform_gas", "spin_scaling"],
         "training": {
             "protocol": _protocol(recipe) + (f". {_watched(recipe)}" if recipe.known else ""),
-            "data": sorted({*recipe.grids.sets, *(chosen.set for chosen in recipe.energies)}),
+            "data": sorted({line.set for line in lines if line.term != "validation"}),
             "data_sha256": table_sha256,
             "recipe_sha256": recipe.sha256,
             "weights_sha256": file_sha256(weights),
@@ -162,12 +170,11 @@ def record(
 
 
 def _prior(recipe: RowsRecipe) -> list[dict[str, str]]:
-    if recipe.family.descriptor:
-        return [R2SCAN, nagai2020.CITATION]
+    near = [nagai2020.CITATION] if recipe.family.descriptor else []
     if recipe.prior == DENSITIES:
-        return [R2SCAN]
+        return [R2SCAN, *near]
     cited = registry.find(recipe.family.functionals[recipe.prior][0].lower()).citations
-    return [R2SCAN, *map(asdict, cited)]
+    return [R2SCAN, *map(asdict, cited), *near]
 
 
 def _protocol(recipe: RowsRecipe) -> str:
@@ -178,10 +185,9 @@ def _protocol(recipe: RowsRecipe) -> str:
             f"accurate energies change, at fixed {DENSITIES} densities"
         )
     beside = f", with {recipe.prior}'s D4 dispersion" if recipe.dispersion else ""
-    return (
-        "three factors fitted at once to energies, bonds and grids of fixed "
-        f"{DENSITIES} densities{beside}"
-    )
+    first = f"{_near(recipe)}'s networks" if recipe.network.start else "three factors"
+    rows = f"energies, bonds and grids of fixed {DENSITIES} densities"
+    return f"{first} fitted at once to {rows}{beside}"
 
 
 def _watched(recipe: RowsRecipe) -> str:
