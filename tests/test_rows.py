@@ -277,7 +277,7 @@ def test_the_gas_and_bounds_of_an_expansion_with_the_contrast() -> None:
     points = np.stack([np.zeros(7), np.full(7, 0.5), v], axis=1)
     for part in mesh.PARTS:
         assert mesh.rows(part, chosen.expansion, points) @ coefficients == pytest.approx(1.0)
-    coefficients = np.zeros_like(coefficients)
+    coefficients = np.zeros(len(coefficients))
     places = chosen.expansion.parts()["opposite"]
     coefficients[places.start] = 1.0
     coefficients[places.start + 25] = 1.2  # of v: below zero at v = -1

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from xcnet.training.form.bounded import (
     CORRELATION,
-    DENSITY_THRESHOLD,
     GAS,
     PARTS,
     START,
@@ -80,7 +79,6 @@ class BoundedNearRegion(MetaFactors):
 
     def _at(self, n: Tensor, near_region: Tensor) -> Factors:
         """Factors at the contrast of near-region densities R (N, 1)."""
-        n = n.clamp(min=DENSITY_THRESHOLD)
         v = near_region_contrast(n, near_region[:, 0], NEAR_REGION.sigma_bohr)
 
         def at(part: str, u: Tensor, beta: Tensor) -> Tensor:
