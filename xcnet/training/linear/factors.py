@@ -177,17 +177,25 @@ def problem(
     kept = recipe.family.kept
     whole = replace(recipe, expansion=kept)
     fitted, watched, known = fit.gather(whole, table)
-    prior = np.zeros(fitted.matrix.shape[1])
     if start is not None:
-        local = replace(kept, contrast=1)
-        none = Equations(np.zeros((0, sum(local.sizes().values()))), np.zeros(0))
-        of_start = FactorProblem(start, local, none).coefficients()
-        prior[local.within(kept)] = of_start.detach().numpy()
+        prior = polynomials(start, kept)
     else:
+        prior = np.zeros(fitted.matrix.shape[1])
         expanded = fit.problem(recipe, table)
         chosen = expanded.fit(constrained=False) if recipe.known else expanded.prior
         prior[recipe.expansion.within(kept)] = chosen
     return LinearProblem(whole, fitted, watched, known, prior)
+
+
+@torch.no_grad()
+def polynomials(module: ThreeFactors, orders: Orders) -> Array:
+    """Legendre coefficients of networks in columns of these orders; zero for powers they lack."""
+    whole = np.zeros(sum(orders.sizes().values()))
+    for part, places in orders.parts().items():
+        at = Projection.of(getattr(orders, part))
+        values = _by_power(at.matrix @ _powers(module.factors[part], at.u, at.beta))
+        whole[places.start : places.start + len(values)] = values.numpy()
+    return whole
 
 
 def _fixed(rows: LinearProblem) -> Equations:
