@@ -3,7 +3,7 @@
 A grid's cells depend on the radii of its atoms. PySCF makes the grid with those of the elements,
 but its derivatives (``grad.rks.grids_response_becke``, 2.8 to 2.14) with those of the charges that
 electrons feel: 0 for a ghost, too small with a pseudopotential. Water with a ghost of oxygen: 9e-3
-Hartree/bohr with NN-NRA, 2e-5 with PBE.
+Hartree/bohr with an earlier NN-NRA, 2e-5 with PBE.
 """
 
 from __future__ import annotations
