@@ -27,7 +27,7 @@ RESULT = Path(__file__).resolve().parent / "results" / "scf_convergence.jsonl"
 BASIS = {"atoms": "def2-tzvp", "hard": "def2-svp"}
 SOLVERS = ("DIIS", "ladder")
 SYSTEMS = {"atoms": "atoms H to Cl", "hard": "hard cases"}
-FUNCTIONALS = ("M06-L", "r2SCAN", "NN-r2SCAN", "NN-metaGGA", "NN-NRA", "NN-GGA", "NN-LSDA")
+FUNCTIONALS = tuple("M06-L r2SCAN NN-r2SCAN NN-metaGGA NN-hybrid NN-NRA NN-GGA NN-LSDA".split())
 #: Only by the ladder, which begins with DIIS.
 PUBLISHED = ("Skala-1.0", "pcNN", "XCDIFF", "DM21")
 ATOMS = "H He Li Be B C N O F Ne Na Mg Al Si P S Cl".split()
