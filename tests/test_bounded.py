@@ -25,9 +25,10 @@ from xcnet.training.linear.fit import LinearProblem
 from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.recipe import NetworkSettings
 from xcnet.training.linear.report import Line
+from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import rows
 from xcnet.training.loss.equations import Equations
-from xcnet.training.loss.rows import Row
+from xcnet.training.loss.rows import Linear, Row
 from xcnet.training.publish import general
 
 GENERAL = replace(recipe.load("general"), network=NetworkSettings((4, 4), 3, 2, 40))
@@ -113,11 +114,8 @@ def test_nothing_jumps_where_tau_passes_its_bound(module: Bounded) -> None:
     np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-6)
 
 
-def test_normal_equations_by_differences() -> None:
-    rng = np.random.default_rng(0)
-    size = sum(SMALL.sizes().values())
-    equations = Equations(rng.normal(size=(30, size)), rng.normal(size=30))
-    problem = FactorProblem(Bounded((3, 3), (1,)), SMALL, equations)
+def check_normal_equations(problem: FactorProblem) -> None:
+    """Their gradient is that of the loss by differences."""
     start, gradient = problem.vector(), problem.normal_equations()[1]
     for index in (0, 5, 25, len(start) - 1):
         shift = 1e-5 * torch.eye(len(start))[index]
@@ -127,6 +125,28 @@ def test_normal_equations_by_differences() -> None:
             losses.append(problem.loss())
         difference = (losses[0] - losses[1]) / 2e-5
         assert 2.0 * float(gradient[index]) == pytest.approx(difference, rel=1e-5, abs=1e-3)
+
+
+def three_rows(kept: IntegralTable) -> tuple[Linear, Linear]:
+    """Rows of `JOBS`' densities, and none."""
+    wanted = [({"H": 1.0}, -500.0), ({"C": 1.0}, -37845.0), ({"H2": -1.0, "H": 2.0}, 174.5)]
+    system = rows.linear(
+        [
+            Row(*("energies", "a set", str(number)), terms, reference, "mHa", 1000.0, 0.5)
+            for number, (sum_, reference) in enumerate(wanted)
+            for terms in [tuple((n, JOBS[name], 1) for name, n in sum_.items())]
+        ],
+        kept,
+    )
+    return system, Linear((), system.matrix[:0], system.target[:0])
+
+
+def test_normal_equations_by_differences() -> None:
+    rng = np.random.default_rng(0)
+    size = sum(SMALL.sizes().values())
+    equations = Equations(rng.normal(size=(30, size)), rng.normal(size=30))
+    problem = FactorProblem(Bounded((3, 3), (1,)), SMALL, equations)
+    check_normal_equations(problem)
 
 
 @pytest.fixture(scope="module")
@@ -140,16 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def fitted(folder: Path) -> tuple[LinearProblem, Bounded, np.ndarray]:
     kept = table.collect(JOBS.values(), folder, GENERAL.dispersion)
-    wanted = [({"H": 1.0}, -500.0), ({"C": 1.0}, -37845.0), ({"H2": -1.0, "H": 2.0}, 174.5)]
-    system = rows.linear(
-        [
-            Row(*("energies", "a set", str(number)), terms, reference, "mHa", 1000.0, 0.5)
-            for number, (sum_, reference) in enumerate(wanted)
-            for terms in [tuple((n, JOBS[name], 1) for name, n in sum_.items())]
-        ],
-        kept,
-    )
-    none = rows.Linear((), system.matrix[:0], system.target[:0])
+    system, none = three_rows(kept)
     prior = np.zeros(system.matrix.shape[1])
     places = expansion.KEPT.parts()
     prior[[part.start for part in places.values()]] = 1.0
@@ -221,7 +232,6 @@ def test_a_hybrid_is_its_energies(folder: Path) -> None:
 def test_it_is_published(
     fitted: tuple[LinearProblem, Bounded, np.ndarray],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     line = Line("energies", "ae18", "mHa", 3, 18, 0.5, None, 0.7, "C", {})
     _, module, _ = fitted

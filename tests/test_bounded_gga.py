@@ -12,12 +12,9 @@ import torch
 from torch import Tensor
 
 import xcnet
-from tests.training_sets import public_folder
+from tests.test_bounded import JOBS, three_rows
 from xcnet import registry
 from xcnet.scf import fixed_density
-from xcnet.scf.fixed_density import Scheme
-from xcnet.systems import public_data
-from xcnet.systems.molecules import Molecule, atom
 from xcnet.training.form.baselines import PW92_MODIFIED, pbe_x, pw92, slater
 from xcnet.training.form.bounded import CORRELATION, LARGEST
 from xcnet.training.form.bounded_gga import BoundedGGA
@@ -34,17 +31,12 @@ from xcnet.training.linear import (
 from xcnet.training.linear.expansion import Orders
 from xcnet.training.linear.families import GGA
 from xcnet.training.linear.fit import LinearProblem
-from xcnet.training.linear.preparation import Job
 from xcnet.training.linear.recipe import NetworkSettings
 from xcnet.training.linear.table import IntegralTable
 from xcnet.training.loss import constraints, prior, rows
-from xcnet.training.loss.rows import Row
 from xcnet.training.publish import general
 
 RECIPE = replace(recipe.load("gga"), network=NetworkSettings((4, 4), 3, 2, 40))
-SCHEME = Scheme("r2scan", "def2-svp", "def2-universal-jkfit", 1, 1e-8)
-H2 = Molecule("H2", ("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7414)))
-JOBS = {system.name: Job(system, SCHEME, (1,)) for system in (atom("H"), atom("C"), H2)}
 
 
 def _variables(count: int) -> tuple[Tensor, Tensor]:
@@ -134,20 +126,11 @@ def kept(folder: Path) -> IntegralTable:
 
 @pytest.fixture(scope="module")
 def fitted(kept: IntegralTable) -> tuple[LinearProblem, BoundedGGA, np.ndarray]:
-    wanted = [({"H": 1.0}, -500.0), ({"C": 1.0}, -37845.0), ({"H2": -1.0, "H": 2.0}, 174.5)]
-    system = rows.linear(
-        [
-            Row(*("energies", "a set", str(number)), terms, reference, "mHa", 1000.0, 0.5)
-            for number, (sum_, reference) in enumerate(wanted)
-            for terms in [tuple((n, JOBS[name], 1) for name, n in sum_.items())]
-        ],
-        kept,
-    )
+    system, none = three_rows(kept)
     places = RECIPE.expansion.within(GGA.kept)
     pbe = system.target + [rows.errors(row, kept, "PBE") for row in system.rows]
     start = np.zeros(system.matrix.shape[1])
     start[places] = prior.coefficients(RECIPE, system.matrix[:, places], pbe, system.sigma)
-    none = rows.Linear((), system.matrix[:0], system.target[:0])
     problem = LinearProblem(replace(RECIPE, expansion=GGA.kept), system, none, none, start)
     module, coefficients = factors.train(problem)
     assert isinstance(module, BoundedGGA)
@@ -203,10 +186,7 @@ def test_smaller_orders_are_among_the_columns(folder: Path) -> None:
 def test_it_is_published(
     fitted: tuple[LinearProblem, BoundedGGA, np.ndarray],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    public_data.install("ae18", public_folder("ae18"))
     line = report.Line("energies", "ae18", "mHa", 3, 18, 0.5, None, 0.7, "C", {})
     general.save_weights(fitted[1], tmp_path / "weights.npz")
     loaded = general.load_weights(tmp_path / "weights.npz", RECIPE)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.test_bounded import JOBS, variables
+from tests.test_bounded import JOBS, check_normal_equations, three_rows, variables
 from xcnet import engine
 from xcnet.errors import InputError
 from xcnet.scf import fixed_density
@@ -36,9 +36,7 @@ from xcnet.training.linear.families import NEAR
 from xcnet.training.linear.fit import LinearProblem
 from xcnet.training.linear.recipe import NetworkSettings
 from xcnet.training.linear.table import IntegralTable
-from xcnet.training.loss import rows
 from xcnet.training.loss.equations import Equations
-from xcnet.training.loss.rows import Row
 from xcnet.training.publish import general
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -100,15 +98,7 @@ def test_normal_equations_by_differences() -> None:
     rng, orders = np.random.default_rng(0), Orders((4, 4), (3, 3), (3, 4), 2)
     equations = Equations(rng.normal(size=(30, sum(orders.sizes().values()))), rng.normal(size=30))
     problem = FactorProblem(BoundedNearRegion((3, 3), (1,)), orders, equations)
-    start, gradient = problem.vector(), problem.normal_equations()[1]
-    for index in (0, 5, 25, len(start) - 1):
-        shift = 1e-5 * torch.eye(len(start))[index]
-        losses = []
-        for sign in (1.0, -1.0):
-            problem.load_vector(start + sign * shift)
-            losses.append(problem.loss())
-        difference = (losses[0] - losses[1]) / 2e-5
-        assert 2.0 * float(gradient[index]) == pytest.approx(difference, rel=1e-5, abs=1e-3)
+    check_normal_equations(problem)
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +118,10 @@ def kept(folder: Path) -> IntegralTable:
 @pytest.fixture(scope="module")
 def fitted(kept: IntegralTable) -> tuple[LinearProblem, BoundedNearRegion, np.ndarray]:
     """Networks that start from NN-metaGGA's, and three rows."""
-    wanted = [({"H": 1.0}, -500.0), ({"C": 1.0}, -37845.0), ({"H2": -1.0, "H": 2.0}, 174.5)]
-    system = rows.linear(
-        [
-            Row(*("energies", "a set", str(number)), terms, reference, "mHa", 1000.0, 0.5)
-            for number, (sum_, reference) in enumerate(wanted)
-            for terms in [tuple((n, JOBS[name], 1) for name, n in sum_.items())]
-        ],
-        kept,
-    )
+    system, none = three_rows(kept)
     nothing = replace(RECIPE, energies=(), validation=(), known=())
     start = general.start(RECIPE)
     prior = factors.problem(nothing, kept, start).prior
-    none = rows.Linear((), system.matrix[:0], system.target[:0])
     problem = LinearProblem(replace(RECIPE, expansion=NEAR.kept), system, none, none, prior)
     made, coefficients = factors.train(problem, start=start)
     assert isinstance(made, BoundedNearRegion)
@@ -205,7 +186,6 @@ def test_smaller_orders_are_among_the_columns(folder: Path) -> None:
 def test_it_is_published(
     fitted: tuple[LinearProblem, BoundedNearRegion, np.ndarray],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, module, _ = fitted
     general.save_weights(module, tmp_path / "weights.npz")
